@@ -1,0 +1,138 @@
+"""What authors of plugins import from the hub; nothing else of it is public.
+
+Names resolve on first use, so that the agent can import `hub.protocol` with no more than the
+base install.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hub.contracts import (
+        Bus,
+        Consumer,
+        Contract,
+        Endpoint,
+        EventInfo,
+        Nothing,
+        StreamEndpoint,
+        Topic,
+    )
+    from hub.database import Connection, Database, Queries
+    from hub.destinations import (
+        Batch,
+        Chunk,
+        Destination,
+        DestinationType,
+        Line,
+        NotConnected,
+        Partial,
+        Rejected,
+        Retry,
+        StreamDestination,
+        Tools,
+        Window,
+    )
+    from hub.errors import (
+        Conflict,
+        FieldError,
+        Forbidden,
+        Invalid,
+        IsaaxError,
+        LimitReached,
+        NotFound,
+        PreconditionFailed,
+        Unauthenticated,
+        Unavailable,
+    )
+    from hub.hookspecs import hookimpl
+    from hub.outbox import Outbox
+    from hub.routes import (
+        Authenticator,
+        Call,
+        Caller,
+        EventStream,
+        PageQuery,
+        Reply,
+        Route,
+        ServerEvent,
+        merge_patch,
+    )
+    from hub.secret import Secret
+    from hub.services import Command, ConfigSection, Migrations, Service
+    from hub.vault import Vault
+
+_HOMES = {
+    "contracts": "Bus Consumer Contract Endpoint EventInfo Nothing StreamEndpoint Topic",
+    "database": "Connection Database Queries",
+    "destinations": "Batch Chunk Destination DestinationType Line NotConnected Partial Rejected "
+    "Retry StreamDestination Tools Window",
+    "errors": "Conflict FieldError Forbidden Invalid IsaaxError LimitReached NotFound "
+    "PreconditionFailed Unauthenticated Unavailable",
+    "hookspecs": "hookimpl",
+    "outbox": "Outbox",
+    "routes": "Authenticator Call Caller EventStream PageQuery Reply Route ServerEvent merge_patch",
+    "secret": "Secret",
+    "services": "Command ConfigSection Migrations Service",
+    "vault": "Vault",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "Authenticator",
+    "Batch",
+    "Bus",
+    "Call",
+    "Caller",
+    "Chunk",
+    "Command",
+    "ConfigSection",
+    "Conflict",
+    "Connection",
+    "Consumer",
+    "Contract",
+    "Database",
+    "Destination",
+    "DestinationType",
+    "Endpoint",
+    "EventInfo",
+    "EventStream",
+    "FieldError",
+    "Forbidden",
+    "Invalid",
+    "IsaaxError",
+    "LimitReached",
+    "Line",
+    "Migrations",
+    "NotConnected",
+    "NotFound",
+    "Nothing",
+    "Outbox",
+    "PageQuery",
+    "Partial",
+    "PreconditionFailed",
+    "Queries",
+    "Rejected",
+    "Reply",
+    "Retry",
+    "Route",
+    "Secret",
+    "ServerEvent",
+    "Service",
+    "StreamDestination",
+    "StreamEndpoint",
+    "Tools",
+    "Topic",
+    "Unauthenticated",
+    "Unavailable",
+    "Vault",
+    "Window",
+    "hookimpl",
+    "merge_patch",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'hub' has no public name {name!r}")
+    return getattr(importlib.import_module(f"hub.{_HOME_OF[name]}"), name)

@@ -1,0 +1,166 @@
+"""What a service declares to be reachable over HTTP: typed routes, once, for everything."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+
+from hub.contracts import Bus
+from hub.errors import IsaaxError
+
+B = TypeVar("B")
+Q = TypeVar("Q")
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks.
+
+    Args:
+        account: every query is scoped to it.
+        actor: id of the token or session, for the logs.
+        scopes: what it may do: `projects:read`, `projects:write`, …; `*` for everything.
+    """
+
+    account: str
+    actor: str
+    scopes: tuple[str, ...] = ("*",)
+
+    def may(self, scope: str) -> bool:
+        """Say whether the caller has this scope."""
+        return "*" in self.scopes or scope in self.scopes
+
+
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A route without query parameters."""
+
+
+class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A page of a list: `limit` items (1 to 200) after `cursor` (from `Link: rel="next"`)."""
+
+    limit: int = 50
+    cursor: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= 200:
+            raise ValueError("limit is 1 to 200")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[B, Q]):
+    """One request, decoded and authorised.
+
+    Args:
+        path: the parameters of the path.
+        query: decoded query string.
+        body: decoded body; None when the route has none. For a PATCH it is the raw merge patch
+            (RFC 7396) as a dict of JSON values: see `merge_patch`.
+        if_match: the ETags of `If-Match`, already checked for form; None when there was none.
+        last_event_id: for an event stream, where the client left off ("" at first).
+    """
+
+    caller: Caller
+    bus: Bus
+    path: Mapping[str, str]
+    query: Q
+    body: B
+    if_match: tuple[str, ...] | None = None
+    last_event_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a handler answers.
+
+    Args:
+        body: a Struct, a list of Structs, or None (204).
+        location: path of what was created, for 201.
+        version: opaque version of the thing; becomes its strong ETag.
+        next: cursor of the next page; becomes `Link: rel="next"`.
+    """
+
+    body: Any = None
+    location: str | None = None
+    version: str | None = None
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEvent:
+    """One server-sent event; `data` is a Struct, sent as JSON; `id` comes back on reconnect."""
+
+    data: Any
+    id: str = ""
+    event: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventStream:
+    """An answer of `text/event-stream`; the gateway sends heartbeats and closes the iterator."""
+
+    events: AsyncIterator[ServerEvent]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route(Generic[B, Q]):
+    """One method on one path.
+
+    Args:
+        method, path: `GET`, `/api/v1/projects/{project}`.
+        summary: one line for the reference; `tag` groups it there.
+        handler: answers; raises the errors of `hub.errors`.
+        scope: what the caller's credentials must allow; None opens the route to everyone.
+        body, query: decoded into these before the handler runs.
+        response: of the body that is answered (`list[X]` for a page); None for 204.
+        status: of success.
+        stream: Struct of the events, when `Accept: text/event-stream` may be asked for.
+        errors: that the handler may raise, besides those that every route has.
+        if_match: True: the header is required (428 without).
+        examples: of the body.
+    """
+
+    method: str
+    path: str
+    summary: str
+    tag: str
+    handler: Callable[[Call[B, Q]], Awaitable[Reply | EventStream]]
+    scope: str | None
+    body: type[B] | None = None
+    query: type[Q] | type[NoQuery] = NoQuery
+    response: Any = None
+    status: int = 200
+    stream: type | None = None
+    errors: tuple[type[IsaaxError], ...] = ()
+    if_match: bool = False
+    description: str = ""
+    examples: tuple[Any, ...] = field(default=())
+
+
+class Authenticate(Protocol):
+    """Turns a credential into a caller."""
+
+    async def __call__(self, credential: str, bus: Bus, /) -> Caller | None:
+        """Give the caller, or None when this credential is not valid."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticator:
+    """A way to authenticate: `Authorization: <scheme> <credential>`."""
+
+    name: str
+    scheme: str
+    authenticate: Authenticate
+
+
+def merge_patch(current: Any, patch: Any) -> Any:
+    """Apply a JSON merge patch to JSON values (RFC 7396, section 2)."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(current) if isinstance(current, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge_patch(result.get(key), value)
+    return result

@@ -1,0 +1,127 @@
+"""The sections of `hub.toml` that belong to the core: typed, each field with a default.
+
+Every field can also be set by the environment as `ISAAX_<SECTION>_<FIELD>`; `hub/config.py`
+reads, merges and checks them.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from hub.secret import Secret
+
+
+class HubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What runs in this process.
+
+    Args:
+        services: started in dependency order; leave one out to switch it off.
+        remote: services that another process runs; what needs them may then start here.
+        plugins: packages besides our own that may be loaded (names of their entry points).
+        drain: seconds that the whole process may take to end.
+    """
+
+    name: str = "isaax"
+    services: tuple[str, ...] = (
+        "accounts", "projects", "auth", "devices", "messages", "relay", "gateway",
+    )  # fmt: skip
+    remote: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+    drain: float = 30.0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+
+class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the gateway listens.
+
+    Args:
+        certificate, key: PEM files; with them it serves HTTPS.
+        max_body: bytes of the largest request body.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7800
+    certificate: Path | None = None
+    key: Path | None = None
+    max_body: int = 1024 * 1024
+
+
+class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The broker, as the hub reaches it (devices may reach it elsewhere, over TLS).
+
+    Args:
+        ca: PEM file of the authority that signed the broker's certificate; with it, TLS is used.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7883
+    username: str = "hub"
+    password: Secret = Secret("")
+    ca: Path | None = None
+
+
+class NatsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The NATS server (2.14 or newer, JetStream on, `sync_interval: always`)."""
+
+    url: str = "nats://127.0.0.1:7422"
+    user: str = ""
+    password: Secret = Secret("")
+
+
+class PostgresSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The database (PostgreSQL 15 or newer)."""
+
+    host: str = "127.0.0.1"
+    port: int = 7432
+    database: str = "isaax"
+    user: str = "isaax"
+    password: Secret = Secret("")
+    pool: int = 10
+
+
+class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The key that protects secrets at rest.
+
+    Args:
+        key_file: 32 bytes in base64, readable by the hub alone (mode 0600).
+        old_key_files: keys that may still open what they sealed, until a rotation is over.
+    """
+
+    key_file: Path = Path("vault.key")
+    old_key_files: tuple[Path, ...] = ()
+
+
+class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The relay.
+
+    Args:
+        shards: JetStream streams that projects are spread over; fixed at the first start.
+        max_age: seconds that lines are kept; max_bytes: per shard.
+        dedup_window: seconds that JetStream remembers message ids.
+        replicas: of the streams, on a NATS cluster.
+        private_hosts: integrations may reach private addresses (a self-hoster's own network).
+        window: bytes of lines that one integration holds in memory at most.
+    """
+
+    shards: int = 1
+    max_age: float = 7 * 86400.0
+    max_bytes: int = 20 * 1024**3
+    dedup_window: float = 3600.0
+    replicas: int = 1
+    private_hosts: bool = False
+    window: int = 16 * 1024 * 1024
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """All of `hub.toml`; `plugins` holds the sections that plugins declared, by their type."""
+
+    hub: HubSettings = HubSettings()
+    http: HttpSettings = HttpSettings()
+    mqtt: MqttSettings = MqttSettings()
+    nats: NatsSettings = NatsSettings()
+    postgres: PostgresSettings = PostgresSettings()
+    vault: VaultSettings = VaultSettings()
+    relay: RelaySettings = RelaySettings()
+    plugins: dict[type[msgspec.Struct], msgspec.Struct] = {}
