@@ -7,7 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from hub.contracts import Bus
-from hub.errors import IsaaxError
+from hub.errors import IsaaxError, PreconditionFailed
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -55,8 +55,10 @@ class Call(Generic[B, Q]):
         query: decoded query string.
         body: decoded body; None when the route has none. For a PATCH it is the raw merge patch
             (RFC 7396) as a dict of JSON values: see `merge_patch`.
-        if_match: the ETags of `If-Match`, already checked for form; None when there was none.
+        if_match: the versions (as in `Reply.version`) that `If-Match` names, or ("*",); None when
+            there was none. See `expect_version`.
         last_event_id: for an event stream, where the client left off ("" at first).
+        wants_stream: the client prefers the route's events to a page: answer an `EventStream`.
     """
 
     caller: Caller
@@ -66,6 +68,16 @@ class Call(Generic[B, Q]):
     body: B
     if_match: tuple[str, ...] | None = None
     last_event_id: str = ""
+    wants_stream: bool = False
+
+    def expect_version(self, version: str) -> None:
+        """Go on only if `If-Match` allows this version, or was not sent (RFC 9110, 13.1.1).
+
+        Raises:
+            PreconditionFailed: the thing has another version by now.
+        """
+        if self.if_match is not None and not {version, "*"} & set(self.if_match):
+            raise PreconditionFailed("read it again, and repeat the change on what it is now")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +122,8 @@ class Route(Generic[B, Q]):
         summary: one line for the reference; `tag` groups it there.
         handler: answers; raises the errors of `hub.errors`.
         scope: what the caller's credentials must allow; None opens the route to everyone.
-        body, query: decoded into these before the handler runs.
+        body, query: decoded into these before the handler runs. For a PATCH `body` is what the
+            patched thing must be; the handler gets the patch itself.
         response: of the body that is answered (`list[X]` for a page); None for 204.
         status: of success.
         stream: Struct of the events, when `Accept: text/event-stream` may be asked for.
@@ -125,7 +138,7 @@ class Route(Generic[B, Q]):
     tag: str
     handler: Callable[[Call[B, Q]], Awaitable[Reply | EventStream]]
     scope: str | None
-    body: type[B] | None = None
+    body: type[B] | type[msgspec.Struct] | None = None
     query: type[Q] | type[NoQuery] = NoQuery
     response: Any = None
     status: int = 200
