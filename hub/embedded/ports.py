@@ -1,0 +1,64 @@
+"""The ports of `isaax up`, and a clear word when one is taken."""
+
+import errno
+import socket
+
+import msgspec
+
+from hub.errors import StartError
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """Where each part listens.
+
+    Args:
+        http: REST and web; mqtts: devices, over TLS; mqtt, nats, postgres: on the loopback, for
+            the hub alone.
+    """
+
+    http: int = 7800
+    mqtts: int = 8883
+    mqtt: int = 7883
+    nats: int = 7422
+    postgres: int = 7432
+
+
+def check_free(host: str, port: int, what: str, option: str) -> None:
+    """Make sure that we can listen on a port.
+
+    Args:
+        what: the part that wants it; option: of `isaax up`, that changes it.
+
+    Raises:
+        StartError: somebody else has it, or we may not.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                reason = f"port {port} on {host} is taken by another program"
+            else:
+                reason = f"port {port} on {host} cannot be used ({error.strerror})"
+            raise StartError(
+                f"{what}: {reason}. Choose another one with {option} PORT, or end that program"
+                f" (ss -ltnp 'sport = :{port}' names it)."
+            ) from None
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Give a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def fill(ports: Ports) -> Ports:
+    """Replace each 0 by a free port."""
+    chosen = {name: port or free_port() for name, port in msgspec.structs.asdict(ports).items()}
+    return Ports(**chosen)

@@ -1,0 +1,5 @@
+"""What every test may use: the shared fixtures, by area."""
+
+pytest_plugins = [
+    "tests.fixtures.parts",
+]
