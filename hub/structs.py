@@ -57,24 +57,30 @@ def field_error(error: msgspec.ValidationError) -> FieldError:
     """Give msgspec's `… - at `$.a[0].b`` as a JSON pointer, `/a/0/b`, and words."""
     message = str(error)
     at = _AT.search(message)
-    tokens: list[str] = []
+    steps: list[str] = []
     if at:
         message = message[: at.start()]
         for step in _STEP.finditer(at["path"]):
             if step["index"] == "...":  # msgspec does not say which key of a dict
                 break
-            tokens.append(step["name"] or step["index"])
+            steps.append(step["name"] or step["index"])
     member = _MEMBER.match(message)
     if member:
-        tokens.append(member["name"])
+        steps.append(member["name"])
         missing = member["what"] == "missing required"
         message = "is required" if missing else "is not a known field"
-    return FieldError(pointer(*tokens), message.replace("`", ""))
+    return FieldError(pointer(*steps), message.replace("`", ""))
 
 
-def pointer(*tokens: str | int) -> str:
+def pointer(*steps: str | int) -> str:
     """Make a JSON pointer (RFC 6901, section 3)."""
-    return "".join(f"/{str(token).replace('~', '~0').replace('/', '~1')}" for token in tokens)
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
+
+
+def tokens(pointer: str) -> list[str | int]:
+    """Take a JSON pointer apart (section 4); what looks like an index becomes one."""
+    names = (step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
+    return [int(name) if name.isdecimal() else name for name in names]
 
 
 def _from_json(into: type, value: object) -> object:
@@ -101,14 +107,24 @@ def _json_type(value: object) -> str:
 
 def public(struct: msgspec.Struct) -> dict[str, Any]:
     """Give the Struct as JSON values with its secrets masked ("" where none is set)."""
-    shown: dict[str, Any] = msgspec.to_builtins(struct, enc_hook=_masked, str_keys=True)
+    shown: dict[str, Any] = masked(struct)
     return shown
+
+
+def masked(value: object) -> Any:
+    """Give anything that a Struct's field may hold as JSON values, with its secrets masked."""
+    return msgspec.to_builtins(value, enc_hook=_masked, str_keys=True)
 
 
 def reveal(struct: msgspec.Struct) -> dict[str, Any]:
     """Give the Struct as JSON values with its secrets in clear, to be sealed at once."""
-    clear: dict[str, Any] = msgspec.to_builtins(struct, enc_hook=_in_clear, str_keys=True)
+    clear: dict[str, Any] = json_values(struct)
     return clear
+
+
+def json_values(value: object) -> Any:
+    """Give anything that a Struct's field may hold as JSON values; secrets are in clear."""
+    return msgspec.to_builtins(value, enc_hook=_in_clear, str_keys=True)
 
 
 def encode(struct: msgspec.Struct) -> bytes:
@@ -172,7 +188,7 @@ def _merge(old: object, new: Any) -> Any:
 def _merge_item(old: Iterable[object], item: Any) -> Any:
     """Fill in the masks of a list's item from the old item that is shown as it is."""
     for candidate in old:
-        if msgspec.to_builtins(candidate, enc_hook=_masked, str_keys=True) == item:
+        if masked(candidate) == item:
             return _merge(candidate, item)
     return item
 
@@ -266,7 +282,7 @@ class _Twins:
         if field.default is msgspec.NODEFAULT:
             factory = field.default_factory
             return field.name, annotation, msgspec.field(name=name, default_factory=factory)
-        default = msgspec.to_builtins(field.default, enc_hook=_masked, str_keys=True)
+        default = masked(field.default)
         if isinstance(default, dict):  # a Struct's own defaults are described where it is
             return field.name, annotation, msgspec.field(name=name, default_factory=object)
         default = tuple(default) if isinstance(default, list) else default
