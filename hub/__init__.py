@@ -46,7 +46,8 @@ if TYPE_CHECKING:
         Unavailable,
     )
     from hub.hookspecs import hookimpl
-    from hub.outbox import Outbox
+    from hub.outbox import Outbox, first_time
+    from hub.paging import cursor_of, position_of
     from hub.routes import (
         Authenticator,
         Call,
@@ -70,7 +71,8 @@ _HOMES = {
     "errors": "Conflict FieldError Forbidden Invalid IsaaxError LimitReached NotFound "
     "PreconditionFailed Unauthenticated Unavailable",
     "hookspecs": "hookimpl",
-    "outbox": "Outbox",
+    "outbox": "Outbox first_time",
+    "paging": "cursor_of position_of",
     "routes": "Authenticator Call Caller EventStream PageQuery Reply Route ServerEvent merge_patch",
     "secret": "Secret",
     "services": "Command ConfigSection Migrations Service",
@@ -127,8 +129,11 @@ __all__ = [
     "Unavailable",
     "Vault",
     "Window",
+    "cursor_of",
+    "first_time",
     "hookimpl",
     "merge_patch",
+    "position_of",
 ]
 
 

@@ -1,6 +1,6 @@
 """What a service promises on the bus: typed requests and events, with a subject and a version."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -139,7 +139,7 @@ class Bus(Protocol):
         self,
         service: str,
         version: str,
-        endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]],
+        endpoints: Sequence[Endpoint[Any, Any] | StreamEndpoint[Any, Any]],
     ) -> AbstractAsyncContextManager[None]:
         """Answer these contracts while the context is open; leaving it drains."""
         ...

@@ -146,13 +146,15 @@ class Registered(msgspec.Struct, frozen=True, tag_field="op", tag="registered"):
 class Hello(msgspec.Struct, frozen=True, tag_field="op", tag="hello"):
     """Device → hub: open a session; `proof` is `hello_proof(...)`.
 
-    `connection` is the value that the connection's will carries (see `Gone`).
+    `connection` is the value that the connection's will carries (see `Gone`); `previous` the id
+    of the last session that this device was given: what tells a clone from the original.
     """
 
     project: str
     nonce: str
     proof: str
     connection: str
+    previous: str = ""
     agent: str = ""
     system: str = ""
 
@@ -203,9 +205,12 @@ def register_proof_from_digest(digest: bytes, project: str, client: str, nonce: 
     return _proof(digest, "isaax-register-1", project, client, nonce)
 
 
-def hello_proof(key: str, project: str, device: str, nonce: str, connection: str) -> str:
+def hello_proof(
+    key: str, project: str, device: str, nonce: str, connection: str, previous: str = ""
+) -> str:
     """Prove the possession of a device key (64 hex digits) for this connection."""
-    return _proof(bytes.fromhex(key), "isaax-hello-1", project, device, nonce, connection)
+    parts = ("isaax-hello-1", project, device, nonce, connection, previous)
+    return _proof(bytes.fromhex(key), *parts)
 
 
 def _proof(key: bytes, *parts: str) -> str:

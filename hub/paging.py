@@ -1,0 +1,31 @@
+"""Opaque cursors for keyset pages: a client gives back what it got and need not look inside."""
+
+import base64
+import binascii
+
+from hub.errors import FieldError, Invalid
+
+
+def cursor_of(position: int) -> str:
+    """Make the cursor for the rows after `position`."""
+    return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
+
+
+def position_of(cursor: str) -> int:
+    """Read a cursor; "" is the beginning.
+
+    Raises:
+        Invalid: it is not one of ours.
+    """
+    if not cursor:
+        return 0
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        position = int(text)
+    except (binascii.Error, ValueError):
+        position = -1
+    if not 0 <= position < 1 << 63 or cursor_of(position) != cursor:
+        wrong = FieldError("/cursor", "use the cursor of a `Link` header as it is")
+        raise Invalid("the cursor is not one that this hub gave out", errors=[wrong])
+    return position
+

@@ -1,0 +1,39 @@
+"""`isaax accounts …`: what the owner of a hub does at its own terminal."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub import Database, Nothing
+from hub.config import load
+from services.accounts.service import Accounts
+
+app = typer.Typer(no_args_is_help=True, help="The accounts of this hub.")
+
+
+@app.callback()
+def group() -> None:
+    """The accounts of this hub."""
+
+
+@app.command()
+def token(
+    config: Annotated[Path | None, typer.Option(help="hub.toml of the hub.")] = None,
+    name: Annotated[str, typer.Option(help="What the token is for.")] = "made at the terminal",
+) -> None:
+    """Make an API token of the first account, and that account if there is none."""
+    typer.echo(asyncio.run(_make_token(config, name)))
+
+
+async def _make_token(config: Path | None, name: str) -> str:
+    settings = load(config, os.environ, [])
+    async with Database.open(settings.postgres) as database:
+        rules = Accounts(database)
+        made = await rules.bootstrap(Nothing())
+        if made.token:
+            return made.token
+        async with database.transaction(account=made.account) as tx:
+            return await rules.add_token(tx, made.account, name)

@@ -1,0 +1,23 @@
+"""Device authentication: who a device is, and the sessions that open its topics."""
+
+from hub import ConfigSection, Migrations, Service, hookimpl
+from services.auth.service import auth
+from services.auth.settings import AuthSettings
+
+
+@hookimpl
+def isaax_services() -> list[Service]:
+    """Declare the service."""
+    return [Service("auth", auth, needs=("projects", "relay"))]
+
+
+@hookimpl
+def isaax_migrations() -> list[Migrations]:
+    """Declare its tables."""
+    return [Migrations("auth", "services.auth")]
+
+
+@hookimpl
+def isaax_config() -> list[ConfigSection]:
+    """Declare `[auth]`."""
+    return [ConfigSection("auth", AuthSettings)]

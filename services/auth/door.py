@@ -1,0 +1,130 @@
+"""The door: what clients say on `auth/<client>/up`, and the answers on `auth/<client>/down`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+import structlog
+from hub.broker import BrokerControl
+from hub.mqtt import Mqtt, MqttMessage
+
+from hub import IsaaxError
+from hub.protocol import (
+    Begin,
+    Down,
+    Gone,
+    Hello,
+    Nonce,
+    Refused,
+    Register,
+    Up,
+    auth_down,
+)
+from services.auth.rules import LiveSession, Refusal, Rules
+from services.auth.settings import AuthSettings
+
+_log = structlog.get_logger("auth")
+_decoder: msgspec.json.Decoder[Up] = msgspec.json.Decoder(Up)
+
+TOPIC = "auth/+/up"
+MAX_MESSAGE = 4096
+RETRY_SECONDS = 2.0
+
+
+class Door:
+    """Answers clients, at most `workers` at once; the order within a client is its own."""
+
+    def __init__(
+        self, settings: AuthSettings, rules: Rules, mqtt: Mqtt, control: BrokerControl
+    ) -> None:
+        self._workers = settings.workers
+        self._nonce_seconds = settings.nonce_seconds
+        self._rules = rules
+        self._mqtt = mqtt
+        self._control = control
+        # The broker's in-flight window bounds it: a message is acknowledged when it is answered.
+        self._queue: asyncio.Queue[MqttMessage] = asyncio.Queue()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Answer while the context is open; leaving it answers what has come."""
+        async with asyncio.TaskGroup() as tasks:
+            workers = [tasks.create_task(self._work()) for _ in range(self._workers)]
+            await self._mqtt.subscribe(TOPIC, self._queue.put_nowait)
+            try:
+                yield
+                await self._queue.join()
+            finally:
+                for worker in workers:
+                    worker.cancel()
+
+    async def _work(self) -> None:
+        while True:
+            message = await self._queue.get()
+            try:
+                await self._answer(message)
+            finally:
+                message.ack()
+                self._queue.task_done()
+
+    async def _answer(self, message: MqttMessage) -> None:
+        client = message.topic.split("/")[1]
+        try:
+            await self._handle(client, message.payload)
+        except Refusal as no:
+            _log.info("device refused", client=client, reason=no.reason)
+            self._say(client, Refused(no.reason, no.detail))
+        except msgspec.DecodeError as error:
+            _log.info("malformed message of a client", client=client)
+            self._say(client, Refused("malformed", str(error)))
+        except IsaaxError as error:
+            _log.warning("client not answered", client=client, error=str(error))
+            self._say(client, Refused("unavailable", error.title, RETRY_SECONDS))
+        except Exception:  # noqa: BLE001 - one client's message must not close the door to all
+            _log.exception("client not answered", client=client)
+            self._say(client, Refused("unavailable", "something went wrong", RETRY_SECONDS))
+
+    async def _handle(self, client: str, payload: bytes) -> None:
+        if len(payload) > MAX_MESSAGE:
+            raise msgspec.DecodeError(f"a message here is at most {MAX_MESSAGE} bytes")
+        match _decoder.decode(payload):
+            case Begin():
+                self._say(client, Nonce(self._rules.nonces.give(client), self._nonce_seconds))
+            case Register() as request:
+                self._say(client, await self._rules.register(client, request))
+            case Hello() as request:
+                admission = await self._rules.hello(client, request)
+                self.grant(admission.session)
+                self._say(client, admission.opened)
+            case Gone(connection):
+                await self._rules.gone(client, connection)
+
+    def grant(self, session: LiveSession) -> None:
+        """Open a session's topics; on this connection it comes before what is said next."""
+        self._control.session(session.device, session.project, session.id, session.expires_at)
+
+    def _say(self, client: str, message: Down) -> None:
+        self._mqtt.publish(auth_down(client), msgspec.json.encode(message))
+
+
+@asynccontextmanager
+async def repeating(
+    seconds: float, work: Callable[[], Awaitable[None]], name: str
+) -> AsyncIterator[None]:
+    """Do some upkeep while the context is open; what fails is logged and tried again."""
+
+    async def loop() -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except IsaaxError as error:
+                _log.warning("upkeep failed, will be tried again", work=name, error=str(error))
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(loop(), name=name)
+        try:
+            yield
+        finally:
+            task.cancel()

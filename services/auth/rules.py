@@ -1,0 +1,324 @@
+"""Who is let in: registration, hello, the end of a session, revocation."""
+
+import hmac
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from hub import Bus, Connection, Database, IsaaxError, NotFound, Nothing, Outbox, Queries, Vault
+from hub.ids import new
+from hub.protocol import (
+    Hello,
+    Mark,
+    Opened,
+    Register,
+    Registered,
+    hello_proof,
+    register_proof_from_digest,
+)
+from hub.relay.contracts import MARKS, MarksOf
+from services.auth.contracts import DEVICE, DeviceEvent, RevokeDevice
+from services.auth.nonces import Nonces
+from services.auth.peers import ProjectChanged
+from services.auth.settings import AuthSettings
+from services.auth.tokens import TokenTable
+
+Code = Literal["nonce", "proof", "unknown-device", "revoked"]
+
+
+class Refusal(IsaaxError):  # noqa: N818 - an outcome, raised by name
+    """The device is not let in."""
+
+    def __init__(self, code: Code, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = code
+
+
+class DeviceRow(msgspec.Struct, frozen=True):
+    """A row of auth_device; `key` is sealed."""
+
+    id: str
+    account: str
+    project: str
+    key: bytes
+    status: str
+    last_session: str
+    prior_session: str
+
+    def knows(self, previous: str) -> bool:
+        """Say whether a device that names this as its last session has the past we know.
+
+        The prior one counts too: the answer that gave out the last may not have arrived.
+        """
+        return not previous or previous in {self.last_session, self.prior_session}
+
+
+class SessionRow(msgspec.Struct, frozen=True):
+    """A row of auth_session."""
+
+    device: str
+    account: str
+    project: str
+    id: str
+    connection: str
+
+
+class LiveSession(msgspec.Struct, frozen=True):
+    """What the broker must know of a session; `expires_at` in Unix seconds."""
+
+    device: str
+    project: str
+    id: str
+    expires_at: int
+
+
+class _Owned(msgspec.Struct):
+    id: str
+    account: str
+    project: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A hello that was accepted: the answer, and what the broker is to open."""
+
+    opened: Opened
+    session: LiveSession
+
+
+class Rules:
+    """The rules of device authentication."""
+
+    def __init__(
+        self,
+        settings: AuthSettings,
+        database: Database,
+        outbox: Outbox,
+        vault: Vault,
+        bus: Bus,
+        tokens: TokenTable,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._outbox = outbox
+        self._vault = vault
+        self._bus = bus
+        self._tokens = tokens
+        self._sql = Queries.load("services.auth")
+        self.nonces = Nonces(settings.nonce_seconds)
+
+    async def register(self, client: str, request: Register) -> Registered:
+        """Make a device and its key; the key is in the answer and, sealed, in the database.
+
+        Raises:
+            Refusal: the nonce is spent, or no live token of the project made this proof.
+        """
+        if not self.nonces.spend(client, request.nonce):
+            raise Refusal("nonce", "the nonce is unknown, used or expired: begin again")
+        digests = self._tokens.digests(request.project)
+        if not any(
+            _same(register_proof_from_digest(d, request.project, client, request.nonce), request)
+            for d in digests
+        ):
+            raise Refusal("proof", "no valid token of this project made this proof")
+        device, key = new("dev"), secrets.token_bytes(32)
+        account, project = self._tokens.account(request.project), request.project
+        async with self._database.transaction(account=account) as tx:
+            sealed = await self._vault.seal(
+                tx, key, account=account, project=project, name=_key_name(device)
+            )
+            await tx.run(
+                self._sql["add_device"], id=device, account=account, project=project, key=sealed
+            )
+            await self._say(
+                tx,
+                DeviceEvent(
+                    "registered", account, project, device,
+                    label=_clean(request.label), agent=_clean(request.agent),
+                    system=_clean(request.system),
+                ),
+            )  # fmt: skip
+        return Registered(device, key.hex())
+
+    async def hello(self, device: str, request: Hello) -> Admission:
+        """Open a session.
+
+        Raises:
+            Refusal: the nonce, the proof or the device is not good.
+            Unavailable: the relay cannot say how far the streams are.
+        """
+        if not self.nonces.spend(device, request.nonce):
+            raise Refusal("nonce", "the nonce is unknown, used or expired: begin again")
+        marks = await self._marks(request.project, device)
+        async with self._database.transaction() as tx:
+            row = await self._proven(tx, device, request)
+            if row.knows(request.previous):
+                return await self._open(tx, row, request, marks)
+            await self._shut(tx, row.account, row.project, row.id, "quarantined")
+        raise Refusal("revoked", "two machines use this identity: register anew")
+
+    async def _open(
+        self, tx: Connection, row: DeviceRow, request: Hello, marks: dict[str, Mark]
+    ) -> Admission:
+        now = int(time.time())
+        live = LiveSession(
+            row.id, row.project, secrets.token_hex(16), now + self._settings.session_seconds
+        )
+        await self._end_session(tx, row.account, row.id)
+        await tx.run(
+            self._sql["put_session"],
+            device=row.id,
+            account=row.account,
+            project=row.project,
+            id=live.id,
+            connection=request.connection,
+            expires_at=float(live.expires_at),
+        )
+        await tx.run(
+            self._sql["activate"],
+            account=row.account,
+            device=row.id,
+            session=live.id,
+            previous=request.previous,
+        )
+        await self._say(
+            tx,
+            DeviceEvent(
+                "opened", row.account, row.project, row.id, session=live.id,
+                agent=_clean(request.agent), system=_clean(request.system),
+            ),
+        )  # fmt: skip
+        return Admission(Opened(live.id, live.expires_at, now, marks), live)
+
+    async def gone(self, device: str, connection: str) -> None:
+        """End the session of this very connection; a late will of an older one does nothing."""
+        async with self._database.transaction() as tx:
+            ended = await tx.all(
+                self._sql["end_connection"], SessionRow, device=device, connection=connection
+            )
+            await self._say_closed(tx, ended)
+
+    async def revoke(self, request: RevokeDevice) -> Nothing:
+        """Revoke a device's key and end its session; the caller then cuts it off at the broker.
+
+        Raises:
+            NotFound: the account has no such device.
+        """
+        async with self._database.transaction(account=request.account) as tx:
+            row = await tx.maybe(
+                self._sql["lock_account_device"],
+                DeviceRow,
+                device=request.device,
+                account=request.account,
+            )
+            if row is None:
+                raise NotFound("no such device")
+            await self._shut(tx, row.account, row.project, row.id, "revoked")
+        return Nothing()
+
+    async def revoke_project(self, event: ProjectChanged) -> list[str]:
+        """Revoke every device of a project and give their ids."""
+        async with self._database.transaction(account=event.account) as tx:
+            rows = await tx.all(
+                self._sql["project_devices"], _Owned, project=event.project, account=event.account
+            )
+            for row in rows:
+                await self._shut(tx, row.account, row.project, row.id, "revoked")
+        return [row.id for row in rows]
+
+    async def end_expired(self) -> list[str]:
+        """End sessions whose time is over and give their devices; drop what never said hello."""
+        async with self._database.transaction() as tx:
+            ended = await tx.all(self._sql["end_expired"], SessionRow)
+            await self._say_closed(tx, ended)
+            dropped = await tx.all(
+                self._sql["drop_pending"], _Owned, seconds=float(self._settings.pending_seconds)
+            )
+            for row in dropped:
+                await self._say(tx, DeviceEvent("dropped", row.account, row.project, row.id))
+        return [row.device for row in ended]
+
+    async def end_opened_before(self, moment: float) -> None:
+        """End every session that was opened before the broker started: it holds none of them."""
+        async with self._database.transaction() as tx:
+            ended = await tx.all(self._sql["end_opened_before"], SessionRow, before=moment)
+            await self._say_closed(tx, ended)
+
+    async def live_sessions(self) -> list[LiveSession]:
+        """Give every session that is not over."""
+        found: list[LiveSession] = []
+        page = 1000
+        while True:
+            async with self._database.transaction() as tx:
+                rows = await tx.all(
+                    self._sql["live_sessions"],
+                    LiveSession,
+                    after=found[-1].device if found else "",
+                    limit=page,
+                )
+            found += rows
+            if len(rows) < page:
+                return found
+
+    async def _proven(self, tx: Connection, device: str, request: Hello) -> DeviceRow:
+        row = await tx.maybe(
+            self._sql["lock_device"], DeviceRow, device=device, project=request.project
+        )
+        if row is None:
+            raise Refusal("unknown-device", "no such device in this project")
+        key = await self._vault.open(
+            tx, row.key, account=row.account, project=row.project, name=_key_name(device)
+        )
+        expected = hello_proof(
+            key.hex(), request.project, device, request.nonce, request.connection, request.previous
+        )
+        if not _same(expected, request):
+            raise Refusal("proof", "the proof does not fit the device key")
+        if row.status in {"revoked", "quarantined"}:
+            raise Refusal("revoked", f"this device is {row.status}: register anew")
+        return row
+
+    async def _marks(self, project: str, device: str) -> dict[str, Mark]:
+        return (await self._bus.request(MARKS, MarksOf(project, device))).marks
+
+    async def _end_session(self, tx: Connection, account: str, device: str) -> None:
+        ended = await tx.all(self._sql["end_session"], SessionRow, device=device, account=account)
+        await self._say_closed(tx, ended)
+
+    async def _say_closed(self, tx: Connection, rows: Sequence[SessionRow]) -> None:
+        for row in rows:
+            event = DeviceEvent("closed", row.account, row.project, row.device, session=row.id)
+            await self._say(tx, event)
+
+    async def _shut(
+        self,
+        tx: Connection,
+        account: str,
+        project: str,
+        device: str,
+        status: Literal["revoked", "quarantined"],
+    ) -> None:
+        """Let a device in no more, and say so."""
+        await self._end_session(tx, account, device)
+        await tx.run(self._sql["set_status"], account=account, device=device, status=status)
+        await self._say(tx, DeviceEvent(status, account, project, device))
+
+    async def _say(self, tx: Connection, event: DeviceEvent) -> None:
+        await self._outbox.add(tx, DEVICE, event, key=event.device)
+
+
+def _same(expected: str, request: Register | Hello) -> bool:
+    return hmac.compare_digest(expected.encode(), request.proof.encode())
+
+
+def _key_name(device: str) -> str:
+    return f"device-key/{device}"
+
+
+def _clean(text: str) -> str:
+    """What a device says of itself is shown to people: printable, and not endless."""
+    return "".join(c for c in text if c.isprintable())[:100]

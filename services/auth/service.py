@@ -1,0 +1,115 @@
+"""The service `auth`: devices register, open sessions, and are cut off."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from hub.broker import BrokerControl, BrokerStatus, watch_status
+from hub.mqtt import Mqtt
+
+from hub import Bus, Consumer, Database, Endpoint, EventInfo, Nothing, Outbox, Vault
+from hub.settings import MqttSettings
+from services.auth import contracts as c
+from services.auth import peers
+from services.auth.door import Door, repeating
+from services.auth.rules import Rules
+from services.auth.settings import AuthSettings
+from services.auth.tokens import TokenTable
+
+_log = structlog.get_logger("auth")
+UPKEEP_SECONDS = 15.0
+
+
+class Auth:
+    """Keeps the broker's tables in step with what the hub knows."""
+
+    def __init__(self, rules: Rules, tokens: TokenTable, control: BrokerControl, bus: Bus) -> None:
+        self._rules = rules
+        self._tokens = tokens
+        self._control = control
+        self._bus = bus
+        self._broker = ""
+
+    async def sync(self) -> None:
+        """Read every token anew and give the broker the whole of both tables."""
+        found: list[peers.TokenDigest] = []
+        page = 1000
+        while True:
+            after = found[-1].number if found else 0
+            answer = await self._bus.request(peers.LIST_DIGESTS, peers.ListDigests(after, page))
+            found += answer.items
+            if len(answer.items) < page:
+                break
+        self._tokens.replace(found)
+        sessions = await self._rules.live_sessions()
+        self._control.snapshot(
+            self._tokens.pairs(), ((s.device, s.project, s.id, s.expires_at) for s in sessions)
+        )
+
+    async def broker_seen(self, status: BrokerStatus) -> None:
+        """Notice a broker that started anew: it has no connection of the time before."""
+        if self._broker != status.instance:
+            await self._rules.end_opened_before(status.started)
+            await self.sync()
+        self._broker = status.instance
+
+    async def token_changed(self, event: peers.TokenChanged, _: EventInfo) -> None:
+        """Pass a token on to the broker; a revoked one also cuts off who used it."""
+        digest = self._tokens.apply(event)
+        if event.live:
+            self._control.token(event.project, digest)
+        else:
+            self._control.untoken(event.project, digest)
+
+    async def project_deleted(self, event: peers.ProjectChanged, _: EventInfo) -> None:
+        """Cut off every device of a project, and forget its tokens."""
+        for digest in self._tokens.drop(event.project):
+            self._control.untoken(event.project, digest)
+        for device in await self._rules.revoke_project(event):
+            self._control.unsession(device)
+
+    async def revoke(self, request: c.RevokeDevice) -> Nothing:
+        """Answer `auth.devices.revoke`."""
+        done = await self._rules.revoke(request)
+        self._control.unsession(request.device)
+        return done
+
+    async def upkeep(self) -> None:
+        """End what is over."""
+        for device in await self._rules.end_expired():
+            self._control.unsession(device)
+
+
+@asynccontextmanager
+async def auth(
+    settings: AuthSettings,
+    mqtt_settings: MqttSettings,
+    database: Database,
+    outbox: Outbox,
+    vault: Vault,
+    bus: Bus,
+) -> AsyncIterator[None]:
+    """Run the service."""
+    tokens = TokenTable()
+    rules = Rules(settings, database, outbox, vault, bus, tokens)
+    async with AsyncExitStack() as stack:
+        mqtt = await stack.enter_async_context(
+            Mqtt.connect(mqtt_settings, client="hub-auth", persistent=True)
+        )
+        control = BrokerControl(mqtt)
+        door = Door(settings, rules, mqtt, control)
+        service = Auth(rules, tokens, control, bus)
+        await service.sync()
+        await stack.enter_async_context(watch_status(mqtt, service.broker_seen))
+        await stack.enter_async_context(
+            bus.consume(
+                Consumer(peers.TOKEN_CHANGED, "auth-tokens", service.token_changed),
+                Consumer(peers.PROJECT_DELETED, "auth-projects", service.project_deleted),
+            )
+        )
+        await stack.enter_async_context(
+            bus.serve("auth", "1.0.0", [Endpoint(c.REVOKE, service.revoke)])
+        )
+        await stack.enter_async_context(repeating(UPKEEP_SECONDS, service.upkeep, "auth-upkeep"))
+        await stack.enter_async_context(door.open())
+        yield

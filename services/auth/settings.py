@@ -1,0 +1,19 @@
+"""The section `[auth]` of `hub.toml`."""
+
+import msgspec
+
+
+class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How devices come in.
+
+    Args:
+        nonce_seconds: for how long a nonce may be used.
+        session_seconds: for how long a session lives before its device says hello again.
+        pending_seconds: a registration that never said hello is dropped after this.
+        workers: messages at work at once.
+    """
+
+    nonce_seconds: int = 60
+    session_seconds: int = 86_400
+    pending_seconds: int = 86_400
+    workers: int = 32

@@ -1,0 +1,68 @@
+-- name: add_device
+INSERT INTO auth_device (id, account, project, key) VALUES (:id, :account, :project, :key)
+
+-- name: lock_device
+SELECT id, account, project, key, status, last_session, prior_session
+  FROM auth_device
+ WHERE id = :device AND project = :project
+   FOR UPDATE
+
+-- name: lock_account_device
+SELECT id, account, project, key, status, last_session, prior_session
+  FROM auth_device
+ WHERE id = :device AND account = :account
+   FOR UPDATE
+
+-- name: set_status
+UPDATE auth_device SET status = :status WHERE id = :device AND account = :account
+
+-- name: activate
+UPDATE auth_device
+   SET status = 'active', last_session = :session, prior_session = :previous
+ WHERE id = :device AND account = :account
+
+-- name: put_session
+INSERT INTO auth_session (device, account, project, id, connection, expires_at)
+VALUES (:device, :account, :project, :id, :connection, to_timestamp(:expires_at::float8))
+ON CONFLICT (device) DO UPDATE
+   SET id = excluded.id, connection = excluded.connection,
+       opened_at = now(), expires_at = excluded.expires_at
+
+-- name: end_session
+DELETE FROM auth_session
+ WHERE device = :device AND account = :account
+RETURNING device, account, project, id, connection
+
+-- name: end_connection
+DELETE FROM auth_session
+ WHERE device = :device AND connection = :connection
+RETURNING device, account, project, id, connection
+
+-- name: end_expired
+DELETE FROM auth_session
+ WHERE expires_at <= now()
+RETURNING device, account, project, id, connection
+
+-- name: end_opened_before
+DELETE FROM auth_session
+ WHERE opened_at < to_timestamp(:before::float8)
+RETURNING device, account, project, id, connection
+
+-- name: live_sessions
+SELECT device, project, id, extract(epoch FROM expires_at)::bigint AS expires_at
+  FROM auth_session
+ WHERE expires_at > now() AND device > :after
+ ORDER BY device
+ LIMIT :limit
+
+-- name: drop_pending
+DELETE FROM auth_device
+ WHERE status = 'pending' AND registered_at < now() - make_interval(secs => :seconds::float8)
+RETURNING id, account, project
+
+-- name: project_devices
+SELECT id, account, project
+  FROM auth_device
+ WHERE project = :project AND account = :account AND status <> 'revoked'
+ ORDER BY id
+   FOR UPDATE

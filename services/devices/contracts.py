@@ -1,0 +1,72 @@
+"""What the service `devices` answers on the bus (and `DESCRIBE_DEVICES`, which the relay asks)."""
+
+from datetime import datetime
+
+import msgspec
+
+from hub import Contract, Nothing
+
+
+class Device(msgspec.Struct, frozen=True):
+    """A device, as services see it; `number` orders lists, `version` makes its ETag."""
+
+    id: str
+    number: int
+    account: str
+    project: str
+    label: str
+    agent: str
+    system: str
+    status: str
+    online: bool
+    version: int
+    registered_at: datetime
+    last_seen_at: datetime | None
+
+
+class OneDevice(msgspec.Struct, frozen=True):
+    """One device of an account."""
+
+    account: str
+    device: str
+
+
+class ListDevices(msgspec.Struct, frozen=True):
+    """A page of a project's devices after `after`; `online` and `label` narrow it."""
+
+    account: str
+    project: str
+    limit: int
+    after: int = 0
+    online: bool | None = None
+    label: str = ""
+
+
+class Devices(msgspec.Struct, frozen=True):
+    """A page; `more` says that there is another."""
+
+    items: list[Device]
+    more: bool
+
+
+class LabelDevice(msgspec.Struct, frozen=True):
+    """Name a device; `versions`, when given, are those that the caller has seen."""
+
+    account: str
+    device: str
+    label: str
+    versions: tuple[str, ...] | None = None
+
+
+class DeleteDevice(msgspec.Struct, frozen=True):
+    """Revoke a device and forget it."""
+
+    account: str
+    device: str
+    versions: tuple[str, ...] | None = None
+
+
+GET = Contract("devices.get", OneDevice, Device)
+LIST = Contract("devices.list", ListDevices, Devices)
+LABEL = Contract("devices.label", LabelDevice, Device)
+DELETE = Contract("devices.delete", DeleteDevice, Nothing)

@@ -1,0 +1,116 @@
+"""Devices over HTTP."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from hub import Call, NotFound, PageQuery, Reply, Route, cursor_of, merge_patch, position_of
+from hub.routes import NoQuery
+from hub.structs import decode
+from services.devices import contracts as c
+
+Label = Annotated[
+    str, msgspec.Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$", description="Host name")
+]
+
+
+class DeviceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a client sets of a device."""
+
+    label: Label
+
+
+class DeviceView(msgspec.Struct, frozen=True):
+    """A device as the API shows it."""
+
+    id: str
+    project: str
+    label: str
+    status: Literal["pending", "active", "revoked", "quarantined"]
+    online: bool
+    agent: str
+    system: str
+    registered_at: datetime
+    last_seen_at: datetime | None
+
+
+class DeviceQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
+    """A page of devices; `online` and `label` narrow it."""
+
+    online: bool | None = None
+    label: str = ""
+
+
+def _view(device: c.Device) -> DeviceView:
+    return msgspec.convert(device, DeviceView, from_attributes=True)
+
+
+def _reply(device: c.Device) -> Reply:
+    return Reply(_view(device), version=str(device.version))
+
+
+async def list_devices(call: Call[None, DeviceQuery]) -> Reply:
+    """Answer `GET /projects/{project}/devices`."""
+    request = c.ListDevices(
+        call.caller.account,
+        call.path["project"],
+        call.query.limit,
+        position_of(call.query.cursor),
+        call.query.online,
+        call.query.label,
+    )
+    page = await call.bus.request(c.LIST, request)
+    following = cursor_of(page.items[-1].number) if page.more else None
+    return Reply([_view(item) for item in page.items], next=following)
+
+
+async def get_device(call: Call[None, NoQuery]) -> Reply:
+    """Answer `GET /devices/{device}`."""
+    request = c.OneDevice(call.caller.account, call.path["device"])
+    return _reply(await call.bus.request(c.GET, request))
+
+
+async def patch_device(call: Call[dict[str, Any], NoQuery]) -> Reply:
+    """Answer `PATCH /devices/{device}`."""
+    account, device = call.caller.account, call.path["device"]
+    current = await call.bus.request(c.GET, c.OneDevice(account, device))
+    body = decode(DeviceBody, merge_patch({"label": current.label}, call.body))
+    request = c.LabelDevice(account, device, body.label, call.if_match or (str(current.version),))
+    return _reply(await call.bus.request(c.LABEL, request))
+
+
+async def delete_device(call: Call[None, NoQuery]) -> Reply:
+    """Answer `DELETE /devices/{device}`."""
+    request = c.DeleteDevice(call.caller.account, call.path["device"], call.if_match)
+    await call.bus.request(c.DELETE, request)
+    return Reply()
+
+
+DEVICE = "/api/v1/devices/{device}"
+
+
+def routes() -> list[Route[Any, Any]]:
+    """Give the routes of devices."""
+    return [
+        Route(
+            method="GET", path="/api/v1/projects/{project}/devices", tag="devices",
+            summary="List a project's devices", handler=list_devices, scope="devices:read",
+            query=DeviceQuery, response=list[DeviceView], errors=(NotFound,),
+        ),
+        Route(
+            method="GET", path=DEVICE, summary="Read a device", tag="devices",
+            handler=get_device, scope="devices:read", response=DeviceView, errors=(NotFound,),
+        ),
+        Route(
+            method="PATCH", path=DEVICE, summary="Label a device", tag="devices",
+            handler=patch_device, scope="devices:write", body=DeviceBody, response=DeviceView,
+            errors=(NotFound,), examples=({"label": "greenhouse-1"},),
+        ),
+        Route(
+            method="DELETE", path=DEVICE, summary="Revoke a device and forget it", tag="devices",
+            handler=delete_device, scope="devices:write", status=204, errors=(NotFound,),
+            description="It is cut off at once and its key is void; with a valid project token "
+            "it may register again, as a new device.",
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,167 @@
+"""The service `devices`: what there is, what it is called, and whether it is here."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import msgspec
+
+from hub import (
+    Bus,
+    Connection,
+    Consumer,
+    Database,
+    Endpoint,
+    EventInfo,
+    NotFound,
+    Nothing,
+    Outbox,
+    PreconditionFailed,
+    Queries,
+    first_time,
+)
+from hub.relay.contracts import (
+    DESCRIBE_DEVICES,
+    DEVICE_CHANGED,
+    DescribeDevices,
+    DeviceChanged,
+    DeviceHosts,
+)
+from services.devices import contracts as c
+from services.devices import peers
+
+CONSUMER = "devices-presence"
+
+
+class _Host(msgspec.Struct):
+    id: str
+    host: str
+
+
+class Devices:
+    """The rules of devices."""
+
+    def __init__(self, database: Database, outbox: Outbox, bus: Bus) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._bus = bus
+        self._sql = Queries.load("services.devices")
+
+    async def get(self, request: c.OneDevice) -> c.Device:
+        """Give one device."""
+        async with self._database.transaction(account=request.account) as tx:
+            scope = msgspec.structs.asdict(request)
+            return await tx.one(self._sql["get_device"], c.Device, **scope)
+
+    async def list(self, request: c.ListDevices) -> c.Devices:
+        """Give a page of a project's devices."""
+        wanted = peers.GetProject(request.account, request.project)
+        await self._bus.request(peers.GET_PROJECT, wanted)
+        parameters = msgspec.structs.asdict(request) | {"limit": request.limit + 1}
+        async with self._database.transaction(account=request.account) as tx:
+            rows = await tx.all(self._sql["list_devices"], c.Device, **parameters)
+        return c.Devices(rows[: request.limit], len(rows) > request.limit)
+
+    async def label(self, request: c.LabelDevice) -> c.Device:
+        """Name a device."""
+        async with self._database.transaction(account=request.account) as tx:
+            await self._lock(tx, request.account, request.device, request.versions)
+            device = await tx.one(
+                self._sql["label_device"],
+                c.Device,
+                account=request.account,
+                device=request.device,
+                label=request.label,
+            )
+            await self._changed(tx, device.project, device.id)
+        return device
+
+    async def delete(self, request: c.DeleteDevice) -> Nothing:
+        """Revoke a device, cutting it off at once, and then forget it."""
+        async with self._database.transaction(account=request.account) as tx:
+            await self._lock(tx, request.account, request.device, request.versions)
+        revocation = peers.RevokeDevice(request.account, request.device)
+        with suppress(NotFound):  # it never said hello, and auth has dropped it
+            await self._bus.request(peers.REVOKE, revocation)
+        async with self._database.transaction(account=request.account) as tx:
+            device = await self._lock(tx, request.account, request.device, None)
+            await tx.run(self._sql["delete_device"], account=request.account, device=request.device)
+            await self._changed(tx, device.project, device.id)
+        return Nothing()
+
+    async def describe(self, request: DescribeDevices) -> DeviceHosts:
+        """Give the host names of devices, for the relay."""
+        async with self._database.transaction() as tx:
+            rows = await tx.all(
+                self._sql["describe"], _Host, project=request.project, devices=request.devices
+            )
+        return DeviceHosts({row.id: row.host for row in rows})
+
+    async def device_changed(self, event: peers.DeviceEvent, info: EventInfo) -> None:
+        """Take up what happened to a device; an event that comes twice does nothing twice."""
+        scope = {"device": event.device, "account": event.account}
+        async with self._database.transaction(account=event.account) as tx:
+            if not await first_time(tx, CONSUMER, info.id):
+                return
+            match event.kind:
+                case "registered":
+                    await tx.run(
+                        self._sql["add_device"],
+                        project=event.project,
+                        label=event.label,
+                        agent=event.agent,
+                        system=event.system,
+                        **scope,
+                    )
+                    await self._changed(tx, event.project, event.device)
+                case "opened":
+                    await tx.run(
+                        self._sql["open_session"],
+                        session=event.session,
+                        agent=event.agent,
+                        system=event.system,
+                        **scope,
+                    )
+                case "closed":
+                    await tx.run(self._sql["close_session"], session=event.session, **scope)
+                case "revoked" | "quarantined":
+                    await tx.run(self._sql["set_status"], status=event.kind, **scope)
+                case "dropped":
+                    await tx.run(self._sql["delete_device"], **scope)
+
+    async def project_deleted(self, event: peers.ProjectChanged, _: EventInfo) -> None:
+        """Forget a project's devices; auth has cut them off."""
+        async with self._database.transaction(account=event.account) as tx:
+            await tx.run(self._sql["delete_project"], project=event.project, account=event.account)
+
+    async def _lock(
+        self, tx: Connection, account: str, device: str, versions: tuple[str, ...] | None
+    ) -> c.Device:
+        row = await tx.maybe(self._sql["lock_device"], c.Device, account=account, device=device)
+        if row is None:
+            raise NotFound("no such device")
+        if versions is not None and str(row.version) not in versions:
+            raise PreconditionFailed("the device has changed: read it again")
+        return row
+
+    async def _changed(self, tx: Connection, project: str, device: str) -> None:
+        await self._outbox.add(tx, DEVICE_CHANGED, DeviceChanged(device, project), key=device)
+
+
+@asynccontextmanager
+async def devices(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterator[None]:
+    """Run the service."""
+    rules = Devices(database, outbox, bus)
+    endpoints: list[Endpoint[Any, Any]] = [
+        Endpoint(c.GET, rules.get),
+        Endpoint(c.LIST, rules.list),
+        Endpoint(c.LABEL, rules.label),
+        Endpoint(c.DELETE, rules.delete),
+        Endpoint(DESCRIBE_DEVICES, rules.describe),
+    ]
+    consumers: list[Consumer[Any]] = [
+        Consumer(peers.DEVICE, CONSUMER, rules.device_changed),
+        Consumer(peers.PROJECT_DELETED, "devices-projects", rules.project_deleted),
+    ]
+    async with bus.serve("devices", "1.0.0", endpoints), bus.consume(*consumers):
+        yield

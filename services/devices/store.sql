@@ -1,0 +1,61 @@
+-- name: add_device
+INSERT INTO devices_device (id, account, project, label, agent, system)
+VALUES (:device, :account, :project, :label, :agent, :system)
+ON CONFLICT (id) DO NOTHING
+
+-- name: open_session
+UPDATE devices_device
+   SET session = :session, status = 'active', last_seen_at = now(), version = version + 1,
+       agent = :agent, system = :system
+ WHERE id = :device AND account = :account
+
+-- name: close_session
+UPDATE devices_device
+   SET session = '', last_seen_at = now(), version = version + 1
+ WHERE id = :device AND account = :account AND session = :session
+
+-- name: set_status
+UPDATE devices_device
+   SET status = :status, session = '', version = version + 1
+ WHERE id = :device AND account = :account
+
+-- name: get_device
+SELECT id, number, account, project, label, agent, system, status, session <> '' AS online,
+       version, registered_at, last_seen_at
+  FROM devices_device
+ WHERE id = :device AND account = :account
+
+-- name: lock_device
+SELECT id, number, account, project, label, agent, system, status, session <> '' AS online,
+       version, registered_at, last_seen_at
+  FROM devices_device
+ WHERE id = :device AND account = :account
+   FOR UPDATE
+
+-- name: list_devices
+SELECT id, number, account, project, label, agent, system, status, session <> '' AS online,
+       version, registered_at, last_seen_at
+  FROM devices_device
+ WHERE account = :account AND project = :project AND number > :after
+   AND (:online::boolean IS NULL OR (session <> '') = :online)
+   AND (:label::text = '' OR label = :label)
+ ORDER BY number
+ LIMIT :limit
+
+-- name: label_device
+UPDATE devices_device
+   SET label = :label, version = version + 1
+ WHERE id = :device AND account = :account
+RETURNING id, number, account, project, label, agent, system, status, session <> '' AS online,
+          version, registered_at, last_seen_at
+
+-- name: delete_device
+DELETE FROM devices_device WHERE id = :device AND account = :account
+
+-- name: delete_project
+DELETE FROM devices_device WHERE project = :project AND account = :account
+
+-- name: describe
+SELECT id, CASE WHEN label = '' THEN id ELSE label END AS host
+  FROM devices_device
+ WHERE project = :project AND id = ANY (:devices::text[])

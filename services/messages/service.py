@@ -1,0 +1,265 @@
+"""The service `messages`: where a project's log lines go, and what is there to be read."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import structlog
+from hub.plugins import PluginHost
+
+from hub import (
+    Bus,
+    Connection,
+    Consumer,
+    Database,
+    DestinationType,
+    Endpoint,
+    EventInfo,
+    FieldError,
+    Invalid,
+    IsaaxError,
+    NotFound,
+    Nothing,
+    Outbox,
+    PreconditionFailed,
+    Queries,
+    Vault,
+)
+from hub.ids import new
+from hub.relay import contracts as relay
+from hub.structs import decode, merge_secrets, public, reveal, schema
+from services.messages import contracts as c
+from services.messages import peers
+
+_log = structlog.get_logger("messages")
+Types = Mapping[str, DestinationType[Any]]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A row of messages_integration."""
+
+    id: str
+    number: int
+    account: str
+    project: str
+    type: str
+    name: str
+    enabled: bool
+    shown: dict[str, Any]
+    sealed: bytes
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+
+    def view(self, status: relay.IntegrationStatus | None = None) -> c.Integration:
+        """Give it as others see it."""
+        return c.Integration(
+            self.id, self.number, self.project, self.type, self.name, self.enabled, self.shown,
+            self.revision, self.created_at, self.updated_at, status,
+        )  # fmt: skip
+
+    def spec(self) -> relay.IntegrationSpec:
+        """Give it as the relay needs it."""
+        return relay.IntegrationSpec(
+            self.id, self.account, self.project, self.type, self.sealed, self.enabled,
+            int(self.created_at.timestamp() * 1_000_000), self.revision,
+        )  # fmt: skip
+
+
+class _Id(msgspec.Struct):
+    id: str
+
+
+class Messages:
+    """The rules of integrations."""
+
+    def __init__(
+        self, database: Database, outbox: Outbox, vault: Vault, bus: Bus, types: Types
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._vault = vault
+        self._bus = bus
+        self._types = types
+        self._sql = Queries.load("services.messages")
+
+    async def types(self, _: Nothing) -> c.IntegrationTypes:
+        """Give every kind of destination."""
+        return c.IntegrationTypes(
+            [
+                c.IntegrationType(t.name, t.title, t.summary, schema(t.config), [*t.examples])
+                for _, t in sorted(self._types.items())
+            ]
+        )
+
+    async def create(self, request: c.CreateIntegration) -> c.Integration:
+        """Configure a destination; lines that come from now on go there."""
+        wanted = peers.GetProject(request.account, request.project)
+        await self._bus.request(peers.GET_PROJECT, wanted)
+        config = self._decode(request.type, request.config)
+        identifier = new("int")
+        async with self._database.transaction(account=request.account) as tx:
+            row = await tx.one(
+                self._sql["add"],
+                Row,
+                id=identifier,
+                account=request.account,
+                project=request.project,
+                type=request.type,
+                name=request.name,
+                enabled=request.enabled,
+                shown=public(config),
+                sealed=await self._seal(tx, request.account, request.project, identifier, config),
+            )
+            await self._changed(tx, row)
+        await self._apply(row.id, row.spec())
+        return row.view()
+
+    async def get(self, request: c.OneIntegration) -> c.Integration:
+        """Give one integration and how it fares."""
+        async with self._database.transaction(account=request.account) as tx:
+            row = await tx.one(self._sql["get"], Row, **msgspec.structs.asdict(request))
+        statuses = await self._statuses([row.id])
+        return row.view(statuses.get(row.id))
+
+    async def page(self, request: c.ListIntegrations) -> c.Integrations:
+        """Give a page of a project's integrations and how they fare."""
+        wanted = peers.GetProject(request.account, request.project)
+        await self._bus.request(peers.GET_PROJECT, wanted)
+        parameters = msgspec.structs.asdict(request) | {"limit": request.limit + 1}
+        async with self._database.transaction(account=request.account) as tx:
+            rows = await tx.all(self._sql["list"], Row, **parameters)
+        page = rows[: request.limit]
+        statuses = await self._statuses([row.id for row in page])
+        items = [row.view(statuses.get(row.id)) for row in page]
+        return c.Integrations(items, len(rows) > request.limit)
+
+    async def change(self, request: c.ChangeIntegration) -> c.Integration:
+        """Replace an integration's name, config and whether it is on; its cursor stays."""
+        async with self._database.transaction(account=request.account) as tx:
+            old = await self._lock(tx, request.account, request.integration, request.versions)
+            kept = decode(self._type(old.type).config, await self._open(tx, old))
+            config = self._decode(old.type, merge_secrets(kept, request.config))
+            row = await tx.one(
+                self._sql["change"],
+                Row,
+                integration=old.id,
+                account=old.account,
+                name=request.name,
+                enabled=request.enabled,
+                shown=public(config),
+                sealed=await self._seal(tx, old.account, old.project, old.id, config),
+            )
+            await self._changed(tx, row)
+        await self._apply(row.id, row.spec())
+        return row.view()
+
+    async def delete(self, request: c.DeleteIntegration) -> Nothing:
+        """Delete an integration."""
+        async with self._database.transaction(account=request.account) as tx:
+            row = await self._lock(tx, request.account, request.integration, request.versions)
+            await tx.run(self._sql["delete"], integration=row.id, account=row.account)
+            await self._changed(tx, row)
+        await self._apply(row.id, None)
+        return Nothing()
+
+    async def list_specs(self, request: relay.ListIntegrations) -> relay.Integrations:
+        """Give a page of all integrations to the relay."""
+        async with self._database.transaction() as tx:
+            rows = await tx.all(
+                self._sql["list_specs"],
+                relay.IntegrationSpec,
+                after=request.after,
+                limit=request.limit,
+            )
+        return relay.Integrations(rows)
+
+    async def project_deleted(self, event: peers.ProjectChanged, _: EventInfo) -> None:
+        """Delete a project's integrations."""
+        scope = {"project": event.project, "account": event.account}
+        async with self._database.transaction(account=event.account) as tx:
+            gone = await tx.all(self._sql["delete_project"], _Id, **scope)
+        for row in gone:
+            await self._apply(row.id, None)
+
+    def _type(self, name: str) -> DestinationType[Any]:
+        if name in self._types:
+            return self._types[name]
+        known = ", ".join(sorted(self._types))
+        wrong = FieldError("/type", f"one of: {known}")
+        raise Invalid(f"there is no integration type {name!r} here", errors=[wrong])
+
+    def _decode(self, type_name: str, config: dict[str, Any]) -> msgspec.Struct:
+        kind = self._type(type_name)
+        try:
+            decoded: msgspec.Struct = decode(kind.config, config)
+        except Invalid as error:
+            inside = [FieldError(f"/config{e.pointer}", e.detail) for e in error.errors]
+            raise Invalid(error.detail, errors=inside) from None
+        return decoded
+
+    async def _seal(
+        self, tx: Connection, account: str, project: str, identifier: str, config: msgspec.Struct
+    ) -> bytes:
+        plain = msgspec.json.encode(reveal(config))
+        name = f"integration/{identifier}"
+        return await self._vault.seal(tx, plain, account=account, project=project, name=name)
+
+    async def _open(self, tx: Connection, row: Row) -> bytes:
+        name = f"integration/{row.id}"
+        return await self._vault.open(
+            tx, row.sealed, account=row.account, project=row.project, name=name
+        )
+
+    async def _lock(
+        self, tx: Connection, account: str, integration: str, versions: tuple[str, ...] | None
+    ) -> Row:
+        row = await tx.maybe(self._sql["lock"], Row, integration=integration, account=account)
+        if row is None:
+            raise NotFound("no such integration")
+        if versions is not None and str(row.revision) not in versions:
+            raise PreconditionFailed("the integration has changed: read it again")
+        return row
+
+    async def _changed(self, tx: Connection, row: Row) -> None:
+        event = relay.IntegrationChanged(row.id, row.project, row.revision)
+        await self._outbox.add(tx, relay.INTEGRATION_CHANGED, event, key=row.id)
+
+    async def _apply(self, identifier: str, spec: relay.IntegrationSpec | None) -> None:
+        """Have the relay take it up now; should it be away, the event tells it later."""
+        try:
+            await self._bus.request(
+                relay.APPLY_INTEGRATION, relay.ApplyIntegration(spec, identifier)
+            )
+        except IsaaxError as error:
+            _log.warning("the relay takes it up later", integration=identifier, error=str(error))
+
+    async def _statuses(self, ids: list[str]) -> dict[str, relay.IntegrationStatus]:
+        try:
+            answer = await self._bus.request(relay.STATUS, relay.StatusOf(ids), timeout=2.0)
+        except IsaaxError as error:
+            _log.warning("no word from the relay of how integrations fare", error=str(error))
+            return {}
+        return {item.id: item for item in answer.items}
+
+
+@asynccontextmanager
+async def messages(
+    database: Database, outbox: Outbox, vault: Vault, bus: Bus, plugins: PluginHost
+) -> AsyncIterator[None]:
+    """Run the service."""
+    rules = Messages(database, outbox, vault, bus, plugins.destinations)
+    endpoints: list[Endpoint[Any, Any]] = [
+        Endpoint(c.TYPES, rules.types),
+        Endpoint(c.CREATE, rules.create),
+        Endpoint(c.GET, rules.get),
+        Endpoint(c.LIST, rules.page),
+        Endpoint(c.CHANGE, rules.change),
+        Endpoint(c.DELETE, rules.delete),
+        Endpoint(relay.LIST_INTEGRATIONS, rules.list_specs),
+    ]
+    deleted = Consumer(peers.PROJECT_DELETED, "messages-projects", rules.project_deleted)
+    async with bus.serve("messages", "1.0.0", endpoints), bus.consume(deleted):
+        yield

@@ -1,0 +1,49 @@
+-- name: add
+INSERT INTO messages_integration (id, account, project, type, name, enabled, shown, sealed)
+VALUES (:id, :account, :project, :type, :name, :enabled, :shown, :sealed)
+RETURNING id, number, account, project, type, name, enabled, shown, sealed, revision,
+          created_at, updated_at
+
+-- name: get
+SELECT id, number, account, project, type, name, enabled, shown, sealed, revision,
+       created_at, updated_at
+  FROM messages_integration
+ WHERE id = :integration AND account = :account
+
+-- name: lock
+SELECT id, number, account, project, type, name, enabled, shown, sealed, revision,
+       created_at, updated_at
+  FROM messages_integration
+ WHERE id = :integration AND account = :account
+   FOR UPDATE
+
+-- name: list
+SELECT id, number, account, project, type, name, enabled, shown, sealed, revision,
+       created_at, updated_at
+  FROM messages_integration
+ WHERE account = :account AND project = :project AND number > :after
+ ORDER BY number
+ LIMIT :limit
+
+-- name: change
+UPDATE messages_integration
+   SET name = :name, enabled = :enabled, shown = :shown, sealed = :sealed,
+       revision = revision + 1, updated_at = now()
+ WHERE id = :integration AND account = :account
+RETURNING id, number, account, project, type, name, enabled, shown, sealed, revision,
+          created_at, updated_at
+
+-- name: delete
+DELETE FROM messages_integration WHERE id = :integration AND account = :account
+
+-- name: delete_project
+DELETE FROM messages_integration
+ WHERE project = :project AND account = :account
+RETURNING id
+
+-- name: list_specs
+SELECT id, account, project, type, sealed, enabled, created_at, revision
+  FROM messages_integration
+ WHERE id > :after
+ ORDER BY id
+ LIMIT :limit

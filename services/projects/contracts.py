@@ -1,0 +1,170 @@
+"""What the service `projects` answers and says on the bus."""
+
+from datetime import datetime
+
+import msgspec
+
+from hub import Contract, Nothing, Topic
+
+
+class Project(msgspec.Struct, frozen=True):
+    """A project, as services see it; `number` orders lists, `version` makes its ETag."""
+
+    id: str
+    account: str
+    number: int
+    name: str
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class CreateProject(msgspec.Struct, frozen=True):
+    """Make a project."""
+
+    account: str
+    name: str
+
+
+class GetProject(msgspec.Struct, frozen=True):
+    """One project of an account."""
+
+    account: str
+    project: str
+
+
+class ListProjects(msgspec.Struct, frozen=True):
+    """A page of an account's projects after `after`."""
+
+    account: str
+    limit: int
+    after: int = 0
+
+
+class Projects(msgspec.Struct, frozen=True):
+    """A page; `more` says that there is another."""
+
+    items: list[Project]
+    more: bool
+
+
+class RenameProject(msgspec.Struct, frozen=True):
+    """Change a project's name; `versions`, when given, are those that the caller has seen."""
+
+    account: str
+    project: str
+    name: str
+    versions: tuple[str, ...] | None = None
+
+
+class DeleteProject(msgspec.Struct, frozen=True):
+    """Delete a project and all that is in it."""
+
+    account: str
+    project: str
+    versions: tuple[str, ...] | None = None
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A project token, without the token itself."""
+
+    id: str
+    project: str
+    number: int
+    name: str
+    prefix: str
+    created_at: datetime
+
+
+class CreateToken(msgspec.Struct, frozen=True):
+    """Make a project token."""
+
+    account: str
+    project: str
+    name: str
+
+
+class CreatedToken(msgspec.Struct, frozen=True):
+    """A new token, with the secret: it is shown this once."""
+
+    token: Token
+    secret: str
+
+
+class OneToken(msgspec.Struct, frozen=True):
+    """One token of a project."""
+
+    account: str
+    project: str
+    token: str
+
+
+class ListTokens(msgspec.Struct, frozen=True):
+    """A page of a project's tokens."""
+
+    account: str
+    project: str
+    limit: int
+    after: int = 0
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """A page; `more` says that there is another."""
+
+    items: list[Token]
+    more: bool
+
+
+class ListDigests(msgspec.Struct, frozen=True):
+    """A page of the digests of all live tokens, for the broker's table."""
+
+    after: int = 0
+    limit: int = 1000
+
+
+class TokenDigest(msgspec.Struct, frozen=True):
+    """SHA-256 (hex) of one live token."""
+
+    number: int
+    account: str
+    project: str
+    digest: str
+
+
+class Digests(msgspec.Struct, frozen=True):
+    """A page; the last one holds fewer than `limit`."""
+
+    items: list[TokenDigest]
+
+
+CREATE = Contract("projects.create", CreateProject, Project)
+GET = Contract("projects.get", GetProject, Project)
+LIST = Contract("projects.list", ListProjects, Projects)
+RENAME = Contract("projects.rename", RenameProject, Project)
+DELETE = Contract("projects.delete", DeleteProject, Nothing)
+CREATE_TOKEN = Contract("projects.tokens.create", CreateToken, CreatedToken)
+GET_TOKEN = Contract("projects.tokens.get", OneToken, Token)
+LIST_TOKENS = Contract("projects.tokens.list", ListTokens, Tokens)
+DELETE_TOKEN = Contract("projects.tokens.delete", OneToken, Nothing)
+LIST_DIGESTS = Contract("projects.tokens.digests", ListDigests, Digests)
+
+
+class ProjectChanged(msgspec.Struct, frozen=True):
+    """A project was made or deleted."""
+
+    account: str
+    project: str
+
+
+class TokenChanged(msgspec.Struct, frozen=True):
+    """A token was made (`live`) or revoked."""
+
+    account: str
+    project: str
+    digest: str
+    live: bool
+
+
+CREATED = Topic("projects.created", ProjectChanged)
+DELETED = Topic("projects.deleted", ProjectChanged)
+TOKEN_CHANGED = Topic("projects.token.changed", TokenChanged)

@@ -1,0 +1,190 @@
+"""Projects and their tokens over HTTP."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from hub import Call, Conflict, NotFound, PageQuery, Reply, Route, cursor_of, position_of
+from hub.routes import NoQuery, merge_patch
+from hub.structs import decode
+from services.projects import contracts as c
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
+class ProjectBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a client sets of a project."""
+
+    name: Name
+
+
+class ProjectView(msgspec.Struct, frozen=True):
+    """A project as the API shows it."""
+
+    id: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class TokenBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a client sets of a project token."""
+
+    name: Name = "devices"
+
+
+class TokenView(msgspec.Struct, frozen=True):
+    """A project token as the API shows it; `token` itself only in the answer that made it."""
+
+    id: str
+    name: str
+    prefix: str
+    created_at: datetime
+    token: str | None = None
+
+
+def _view(project: c.Project) -> ProjectView:
+    return ProjectView(project.id, project.name, project.created_at, project.updated_at)
+
+
+def _token_view(token: c.Token, secret: str | None = None) -> TokenView:
+    return TokenView(token.id, token.name, token.prefix, token.created_at, secret)
+
+
+def _reply(project: c.Project, location: str | None = None) -> Reply:
+    return Reply(_view(project), location=location, version=str(project.version))
+
+
+async def list_projects(call: Call[None, PageQuery]) -> Reply:
+    """Answer `GET /projects`."""
+    page = await call.bus.request(
+        c.LIST,
+        c.ListProjects(call.caller.account, call.query.limit, position_of(call.query.cursor)),
+    )
+    following = cursor_of(page.items[-1].number) if page.more else None
+    return Reply([_view(item) for item in page.items], next=following)
+
+
+async def create_project(call: Call[ProjectBody, NoQuery]) -> Reply:
+    """Answer `POST /projects`."""
+    made = await call.bus.request(c.CREATE, c.CreateProject(call.caller.account, call.body.name))
+    return _reply(made, f"/api/v1/projects/{made.id}")
+
+
+async def get_project(call: Call[None, NoQuery]) -> Reply:
+    """Answer `GET /projects/{project}`."""
+    request = c.GetProject(call.caller.account, call.path["project"])
+    return _reply(await call.bus.request(c.GET, request))
+
+
+async def patch_project(call: Call[dict[str, Any], NoQuery]) -> Reply:
+    """Answer `PATCH /projects/{project}`."""
+    project = call.path["project"]
+    current = await call.bus.request(c.GET, c.GetProject(call.caller.account, project))
+    patched = merge_patch({"name": current.name}, call.body)
+    body = decode(ProjectBody, patched)
+    request = c.RenameProject(
+        call.caller.account, project, body.name, call.if_match or (str(current.version),)
+    )
+    return _reply(await call.bus.request(c.RENAME, request))
+
+
+async def delete_project(call: Call[None, NoQuery]) -> Reply:
+    """Answer `DELETE /projects/{project}`."""
+    request = c.DeleteProject(call.caller.account, call.path["project"], call.if_match)
+    await call.bus.request(c.DELETE, request)
+    return Reply()
+
+
+async def list_tokens(call: Call[None, PageQuery]) -> Reply:
+    """Answer `GET /projects/{project}/tokens`."""
+    request = c.ListTokens(
+        call.caller.account,
+        call.path["project"],
+        call.query.limit,
+        position_of(call.query.cursor),
+    )
+    page = await call.bus.request(c.LIST_TOKENS, request)
+    following = cursor_of(page.items[-1].number) if page.more else None
+    return Reply([_token_view(item) for item in page.items], next=following)
+
+
+async def create_token(call: Call[TokenBody, NoQuery]) -> Reply:
+    """Answer `POST /projects/{project}/tokens`."""
+    project = call.path["project"]
+    request = c.CreateToken(call.caller.account, project, call.body.name)
+    made = await call.bus.request(c.CREATE_TOKEN, request)
+    location = f"/api/v1/projects/{project}/tokens/{made.token.id}"
+    return Reply(_token_view(made.token, made.secret), location=location)
+
+
+async def get_token(call: Call[None, NoQuery]) -> Reply:
+    """Answer `GET /projects/{project}/tokens/{token}`."""
+    request = c.OneToken(call.caller.account, call.path["project"], call.path["token"])
+    return Reply(_token_view(await call.bus.request(c.GET_TOKEN, request)))
+
+
+async def delete_token(call: Call[None, NoQuery]) -> Reply:
+    """Answer `DELETE /projects/{project}/tokens/{token}`."""
+    request = c.OneToken(call.caller.account, call.path["project"], call.path["token"])
+    await call.bus.request(c.DELETE_TOKEN, request)
+    return Reply()
+
+
+PROJECTS = "/api/v1/projects"
+PROJECT = f"{PROJECTS}/{{project}}"
+TOKENS = f"{PROJECT}/tokens"
+TOKEN = f"{TOKENS}/{{token}}"
+
+
+def routes() -> list[Route[Any, Any]]:
+    """Give the routes of projects and their tokens."""
+    return [
+        Route(
+            method="GET", path=PROJECTS, summary="List projects", tag="projects",
+            handler=list_projects, scope="projects:read", query=PageQuery,
+            response=list[ProjectView],
+        ),
+        Route(
+            method="POST", path=PROJECTS, summary="Make a project", tag="projects",
+            handler=create_project, scope="projects:write", body=ProjectBody,
+            response=ProjectView, status=201, examples=(ProjectBody("greenhouse"),),
+        ),
+        Route(
+            method="GET", path=PROJECT, summary="Read a project", tag="projects",
+            handler=get_project, scope="projects:read", response=ProjectView, errors=(NotFound,),
+        ),
+        Route(
+            method="PATCH", path=PROJECT, summary="Change a project", tag="projects",
+            handler=patch_project, scope="projects:write", body=ProjectBody,
+            response=ProjectView, errors=(NotFound,), examples=({"name": "greenhouse 2"},),
+        ),
+        Route(
+            method="DELETE", path=PROJECT, tag="projects", handler=delete_project,
+            summary="Delete a project", scope="projects:write", status=204, errors=(NotFound,),
+            description="Deletes its tokens, devices and integrations as well; its devices are "
+            "cut off at once.",
+        ),
+        Route(
+            method="GET", path=TOKENS, summary="List a project's tokens", tag="tokens",
+            handler=list_tokens, scope="tokens:read", query=PageQuery,
+            response=list[TokenView], errors=(NotFound,),
+        ),
+        Route(
+            method="POST", path=TOKENS, summary="Make a project token", tag="tokens",
+            handler=create_token, scope="tokens:write", body=TokenBody, response=TokenView,
+            status=201, errors=(NotFound, Conflict), examples=(TokenBody("workshop"),),
+            description="The token itself is in this answer and never again. Two tokens of a "
+            "project are valid at a time, so that one can be rotated without a gap.",
+        ),
+        Route(
+            method="GET", path=TOKEN, summary="Read a project token", tag="tokens",
+            handler=get_token, scope="tokens:read", response=TokenView, errors=(NotFound,),
+        ),
+        Route(
+            method="DELETE", path=TOKEN, summary="Revoke a project token", tag="tokens",
+            handler=delete_token, scope="tokens:write", status=204, errors=(NotFound,),
+            description="Devices that connected with it are cut off at once.",
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,68 @@
+-- name: add_project
+INSERT INTO projects_project (id, account, name) VALUES (:id, :account, :name)
+RETURNING id, account, number, name, version, created_at, updated_at
+
+-- name: get_project
+SELECT id, account, number, name, version, created_at, updated_at
+  FROM projects_project
+ WHERE id = :project AND account = :account
+
+-- name: lock_project
+SELECT id, account, number, name, version, created_at, updated_at
+  FROM projects_project
+ WHERE id = :project AND account = :account
+   FOR UPDATE
+
+-- name: list_projects
+SELECT id, account, number, name, version, created_at, updated_at
+  FROM projects_project
+ WHERE account = :account AND number > :after
+ ORDER BY number
+ LIMIT :limit
+
+-- name: rename_project
+UPDATE projects_project
+   SET name = :name, version = version + 1, updated_at = now()
+ WHERE id = :project AND account = :account
+RETURNING id, account, number, name, version, created_at, updated_at
+
+-- name: delete_project
+DELETE FROM projects_project WHERE id = :project AND account = :account
+
+-- name: free_slot
+SELECT slot
+  FROM (VALUES (1), (2)) AS slots (slot)
+ WHERE NOT EXISTS (
+       SELECT FROM projects_token AS t
+        WHERE t.project = :project AND t.account = :account AND t.slot = slots.slot)
+ ORDER BY slot
+ LIMIT 1
+
+-- name: add_token
+INSERT INTO projects_token (id, account, project, name, prefix, digest, slot)
+VALUES (:id, :account, :project, :name, :prefix, :digest, :slot)
+RETURNING id, project, number, name, prefix, created_at
+
+-- name: list_tokens
+SELECT id, project, number, name, prefix, created_at
+  FROM projects_token
+ WHERE project = :project AND account = :account AND number > :after
+ ORDER BY number
+ LIMIT :limit
+
+-- name: get_token
+SELECT id, project, number, name, prefix, created_at
+  FROM projects_token
+ WHERE id = :token AND project = :project AND account = :account
+
+-- name: delete_token
+DELETE FROM projects_token
+ WHERE id = :token AND project = :project AND account = :account
+RETURNING encode(digest, 'hex') AS digest
+
+-- name: list_digests
+SELECT number, account, project, encode(digest, 'hex') AS digest
+  FROM projects_token
+ WHERE number > :after
+ ORDER BY number
+ LIMIT :limit
