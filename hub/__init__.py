@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Chunk,
         Destination,
         DestinationType,
+        Dialer,
         Line,
         NotConnected,
         Partial,
@@ -46,8 +47,10 @@ if TYPE_CHECKING:
         Unavailable,
     )
     from hub.hookspecs import hookimpl
+    from hub.net import Datagrams
     from hub.outbox import Outbox, first_time
     from hub.paging import cursor_of, position_of
+    from hub.push import Answer, post
     from hub.routes import (
         Authenticator,
         Call,
@@ -61,26 +64,35 @@ if TYPE_CHECKING:
     )
     from hub.secret import Secret
     from hub.services import Command, ConfigSection, Migrations, Service
+    from hub.stream import Stream, SyslogStream, connector
+    from hub.syslog import SyslogFormatter, SyslogStyle
+    from hub.tls import client_tls
     from hub.vault import Vault
 
 _HOMES = {
     "contracts": "Bus Consumer Contract Endpoint EventInfo Nothing StreamEndpoint Topic",
     "database": "Connection Database Queries",
-    "destinations": "Batch Chunk Destination DestinationType Line NotConnected Partial Rejected "
-    "Retry StreamDestination Tools Window",
+    "destinations": "Batch Chunk Destination DestinationType Dialer Line NotConnected Partial "
+    "Rejected Retry StreamDestination Tools Window",
     "errors": "Conflict FieldError Forbidden Invalid IsaaxError LimitReached NotFound "
     "PreconditionFailed Unauthenticated Unavailable",
     "hookspecs": "hookimpl",
+    "net": "Datagrams",
     "outbox": "Outbox first_time",
     "paging": "cursor_of position_of",
+    "push": "Answer post",
     "routes": "Authenticator Call Caller EventStream PageQuery Reply Route ServerEvent merge_patch",
     "secret": "Secret",
     "services": "Command ConfigSection Migrations Service",
+    "stream": "Stream SyslogStream connector",
+    "syslog": "SyslogFormatter SyslogStyle",
+    "tls": "client_tls",
     "vault": "Vault",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "Answer",
     "Authenticator",
     "Batch",
     "Bus",
@@ -94,8 +106,10 @@ __all__ = [
     "Consumer",
     "Contract",
     "Database",
+    "Datagrams",
     "Destination",
     "DestinationType",
+    "Dialer",
     "Endpoint",
     "EventInfo",
     "EventStream",
@@ -121,19 +135,26 @@ __all__ = [
     "Secret",
     "ServerEvent",
     "Service",
+    "Stream",
     "StreamDestination",
     "StreamEndpoint",
+    "SyslogFormatter",
+    "SyslogStream",
+    "SyslogStyle",
     "Tools",
     "Topic",
     "Unauthenticated",
     "Unavailable",
     "Vault",
     "Window",
+    "client_tls",
+    "connector",
     "cursor_of",
     "first_time",
     "hookimpl",
     "merge_patch",
     "position_of",
+    "post",
 ]
 
 

@@ -1,0 +1,65 @@
+"""What a user configures for a webhook."""
+
+import base64
+import binascii
+import re
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from hub import Secret, client_tls
+
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110, 5.6.2
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]{0,4096}")
+_OURS: Final = frozenset({
+    "connection", "content-encoding", "content-length", "content-type", "host",
+    "transfer-encoding", "webhook-id", "webhook-signature", "webhook-timestamp",
+})  # fmt: skip
+
+
+class WebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An HTTP endpoint.
+
+    Args:
+        url: where each batch is posted; https in production.
+        secret: `whsec_` and 24 to 64 bytes in base64; with it, each request is signed.
+        format: one JSON array, or a JSON object a line (NDJSON).
+        gzip: compress the body; the signature is over the compressed one.
+        headers: more headers, such as Authorization; their values are kept secret.
+        ca: PEM text of the authority to trust instead of the public ones.
+    """
+
+    url: Annotated[str, msgspec.Meta(max_length=2048, pattern=r"^https?://[^\s/@]+\S*$")]
+    secret: Secret = Secret("")
+    format: Literal["json", "ndjson"] = "json"
+    gzip: bool = False
+    headers: dict[str, Secret] = {}
+    ca: str = ""
+
+    def __post_init__(self) -> None:
+        if self.secret:
+            self.signing_key()
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError("the name of a header holds letters, digits and hyphens")
+            if name.lower() in _OURS:
+                raise ValueError(f"the header {name} is set by the hub")
+            if not _HEADER_VALUE.fullmatch(value.reveal()):
+                raise ValueError(f"the value of the header {name} must be printable US-ASCII")
+        if self.ca:
+            client_tls(ca=self.ca)
+
+    def signing_key(self) -> bytes:
+        """Give the bytes to sign with.
+
+        Raises:
+            ValueError: the secret is not of the form `whsec_<base64 of 24 to 64 bytes>`.
+        """
+        text = self.secret.reveal()
+        try:
+            key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if not (text.startswith("whsec_") and 24 <= len(key) <= 64):
+            raise ValueError("secret is whsec_ and 24 to 64 random bytes in base64")
+        return key
