@@ -1,0 +1,427 @@
+/* The broker's events, turned into questions to policy.c and its answers into what the broker
+ * understands. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "audit.h"
+#include "broker.h"
+#include "policy.h"
+#include "snapshot.h"
+
+#define CONTROL_TOPIC "$CONTROL/isaax/v1"
+#define STATUS_TOPIC "$isaax/status"
+
+enum {
+    STATUS_MAX = 512,
+    LOGGED_MAX = 96,       /* bytes of a client's text in a log line */
+    SAVE_SHARE = 100,      /* writing the snapshot file takes at most 1/100 of the time */
+    SAVE_PAUSE_MS = 1000,  /* and is done at most once a second */
+    STATUS_PAUSE_MS = 500, /* as long as nothing was asked by a control message */
+};
+
+struct plugin {
+    mosquitto_plugin_id_t *identifier;
+    char *snapshot_file;
+    char *hub_password_file;
+    struct policy policy;
+    struct audit audit;
+    bool reloading;       /* the broker is asking again about every connection */
+    bool status_changed;  /* since it was last published */
+    bool save_failed;     /* so that a full disk is logged once */
+    int64_t status_after; /* milliseconds of the monotonic clock */
+    int64_t save_after;
+};
+
+/* ── time and logging ───────────────────────────────────────────────────────────────────────── */
+
+static int64_t unix_seconds(void)
+{
+    return (int64_t)time(NULL);
+}
+
+static int64_t monotonic_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static const char *printable(const char *text)
+{
+    return text != NULL ? text : "";
+}
+
+static void log_refusal(struct plugin *plugin, enum audit_kind kind, const char *what,
+                        const char *client, const char *detail)
+{
+    uint64_t silent;
+    plugin->status_changed = true;
+    if (!audit_count(&plugin->audit, kind, 1, unix_seconds(), &silent)) {
+        return;
+    }
+    char shown_client[LOGGED_MAX], shown_detail[LOGGED_MAX];
+    text_for_log(printable(client), shown_client, sizeof shown_client);
+    text_for_log(printable(detail), shown_detail, sizeof shown_detail);
+    mosquitto_log_printf(BROKER_LOG_NOTICE,
+                         "broker_auth: refused %s of \"%s\": %s (and %" PRIu64 " not logged)", what,
+                         shown_client, shown_detail, silent);
+}
+
+/* ── files ──────────────────────────────────────────────────────────────────────────────────── */
+
+static bool read_hub_digest(const char *path, uint8_t digest[SHA256_SIZE])
+{
+    char text[2 * SHA256_SIZE + 2];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        mosquitto_log_printf(BROKER_LOG_ERROR, "broker_auth: cannot read %s: %s", path,
+                             strerror(errno));
+        return false;
+    }
+    ssize_t got = read(fd, text, sizeof text);
+    close(fd);
+    if (got == 2 * SHA256_SIZE + 1 && text[got - 1] == '\n') {
+        got--;
+    }
+    if (got < 0 || !text_from_hex(text, (size_t)got, digest, SHA256_SIZE)) {
+        mosquitto_log_printf(BROKER_LOG_ERROR,
+                             "broker_auth: %s does not hold a SHA-256 in lower-case hex", path);
+        return false;
+    }
+    return true;
+}
+
+/* Puts the file's tokens in the place of the present ones, which stay when it cannot be read. */
+static void load_snapshot(struct plugin *plugin)
+{
+    struct tokens tokens;
+    uint64_t generation = 0;
+    int error = 0;
+    if (!tokens_init(&tokens, &plugin->policy.key)) {
+        mosquitto_log_printf(BROKER_LOG_ERROR, "broker_auth: no memory for the snapshot");
+        return;
+    }
+    const char *problem = snapshot_load(plugin->snapshot_file, &tokens, &generation, &error);
+    if (problem == NULL) {
+        mosquitto_log_printf(BROKER_LOG_INFO,
+                             "broker_auth: %s: generation %" PRIu64 ", %zu tokens",
+                             plugin->snapshot_file, generation, tokens.map.count);
+        policy_replace_tokens(&plugin->policy, &tokens, generation);
+    } else if (error == ENOENT) {
+        mosquitto_log_printf(BROKER_LOG_INFO, "broker_auth: no snapshot %s yet: waiting for the hub",
+                             plugin->snapshot_file);
+    } else {
+        mosquitto_log_printf(BROKER_LOG_ERROR,
+                             "broker_auth: snapshot %s refused: %s%s%s; %zu tokens stay in force",
+                             plugin->snapshot_file, problem, error != 0 ? ": " : "",
+                             error != 0 ? strerror(error) : "", plugin->policy.tokens.map.count);
+    }
+    tokens_free(&tokens);
+    plugin->status_changed = true;
+}
+
+static void save_snapshot(struct plugin *plugin)
+{
+    struct policy *policy = &plugin->policy;
+    int64_t start = monotonic_ms();
+    int error = snapshot_save(plugin->snapshot_file, &policy->tokens, policy->generation);
+    int64_t end = monotonic_ms();
+    plugin->save_after = end + SAVE_PAUSE_MS + (end - start) * SAVE_SHARE;
+    if (error == 0) {
+        policy->tokens_changed = false;
+        plugin->save_failed = false;
+    } else if (!plugin->save_failed) {
+        plugin->save_failed = true;
+        mosquitto_log_printf(BROKER_LOG_ERROR, "broker_auth: cannot write snapshot %s: %s",
+                             plugin->snapshot_file, strerror(error));
+    }
+}
+
+/* ── status ─────────────────────────────────────────────────────────────────────────────────── */
+
+static void publish_status(struct plugin *plugin)
+{
+    const struct policy *policy = &plugin->policy;
+    const uint64_t *counts = plugin->audit.counts;
+    char json[STATUS_MAX];
+    int length = snprintf(
+        json, sizeof json,
+        "{\"generation\":%" PRIu64 ",\"tokens\":%zu,\"connections\":%zu,\"sessions\":%zu,"
+        "\"refused_connects\":%" PRIu64 ",\"refused_publishes\":%" PRIu64
+        ",\"refused_subscribes\":%" PRIu64 ",\"refused_deliveries\":%" PRIu64
+        ",\"bad_control_lines\":%" PRIu64 "}",
+        policy->generation, policy->tokens.map.count, policy->clients.ids.count, policy->sessions,
+        counts[AUDIT_CONNECT], counts[AUDIT_PUBLISH], counts[AUDIT_SUBSCRIBE],
+        counts[AUDIT_DELIVERY], counts[AUDIT_CONTROL]);
+    mosquitto_broker_publish_copy(NULL, STATUS_TOPIC, length, json, 0, true, NULL);
+    plugin->status_changed = false;
+    plugin->status_after = monotonic_ms() + STATUS_PAUSE_MS;
+}
+
+/* ── events ─────────────────────────────────────────────────────────────────────────────────── */
+
+static int on_basic_auth(int event, void *data, void *context)
+{
+    (void)event;
+    struct plugin *plugin = context;
+    const struct mosquitto_evt_basic_auth *asked = data;
+    const struct connect_request request = {
+        .connection = asked->client,
+        .client = mosquitto_client_id(asked->client),
+        .username = asked->username,
+        .password = asked->password,
+        .protocol = mosquitto_client_protocol_version(asked->client),
+        .clean_session = mosquitto_client_clean_session(asked->client),
+    };
+    const char *reason = plugin->reloading
+                             ? policy_connect_again(&plugin->policy, &request, unix_seconds())
+                             : policy_connect(&plugin->policy, &request, unix_seconds());
+    plugin->status_changed = true;
+    if (reason == NULL) {
+        return BROKER_OK;
+    }
+    log_refusal(plugin, AUDIT_CONNECT, "connect", request.client, reason);
+    return BROKER_REFUSED;
+}
+
+static int on_disconnect(int event, void *data, void *context)
+{
+    (void)event;
+    struct plugin *plugin = context;
+    const struct mosquitto_evt_disconnect *left = data;
+    policy_disconnect(&plugin->policy, left->client);
+    plugin->status_changed = true;
+    return BROKER_OK;
+}
+
+static int on_acl_check(int event, void *data, void *context)
+{
+    (void)event;
+    static const struct {
+        enum topic_access access;
+        enum audit_kind kind;
+        const char *name;
+    } questions[] = {
+        [MOSQ_ACL_READ] = {TOPIC_RECEIVE, AUDIT_DELIVERY, "delivery"},
+        [MOSQ_ACL_WRITE] = {TOPIC_PUBLISH, AUDIT_PUBLISH, "publish"},
+        [MOSQ_ACL_SUBSCRIBE] = {TOPIC_SUBSCRIBE, AUDIT_SUBSCRIBE, "subscribe"},
+    };
+    struct plugin *plugin = context;
+    const struct mosquitto_evt_acl_check *asked = data;
+    if (asked->access == MOSQ_ACL_UNSUBSCRIBE) {
+        return BROKER_OK; /* it only takes away what the client itself asked for */
+    }
+    if (asked->access != MOSQ_ACL_READ && asked->access != MOSQ_ACL_WRITE &&
+        asked->access != MOSQ_ACL_SUBSCRIBE) {
+        return BROKER_FORBIDDEN;
+    }
+    const char *client = mosquitto_client_id(asked->client);
+    if (policy_allows(&plugin->policy, asked->client, client, questions[asked->access].access,
+                      asked->topic, asked->retain, unix_seconds())) {
+        return BROKER_OK;
+    }
+    log_refusal(plugin, questions[asked->access].kind, questions[asked->access].name, client,
+                asked->topic);
+    return BROKER_FORBIDDEN;
+}
+
+static void kick_all(struct plugin *plugin)
+{
+    const char *client;
+    while ((client = policy_next_kick(&plugin->policy)) != NULL) {
+        /* The disconnect event and the will come within this call. */
+        mosquitto_kick_client_by_clientid(client, true);
+    }
+}
+
+/* Always succeeds: an error would make the broker disconnect the hub. */
+static int on_control(int event, void *data, void *context)
+{
+    (void)event;
+    struct plugin *plugin = context;
+    const struct mosquitto_evt_control *order = data;
+    size_t bad = policy_control(&plugin->policy, order->client, printable(order->payload),
+                                order->payloadlen, unix_seconds());
+    uint64_t silent;
+    if (bad > 0 && audit_count(&plugin->audit, AUDIT_CONTROL, bad, unix_seconds(), &silent)) {
+        mosquitto_log_printf(BROKER_LOG_WARNING,
+                             "broker_auth: %zu bad lines in a control message (and %" PRIu64
+                             " not logged)",
+                             bad, silent);
+    }
+    kick_all(plugin);
+    publish_status(plugin);
+    return BROKER_OK;
+}
+
+static int on_reload(int event, void *data, void *context)
+{
+    (void)event;
+    (void)data;
+    struct plugin *plugin = context;
+    uint8_t digest[SHA256_SIZE];
+    plugin->reloading = true;
+    if (read_hub_digest(plugin->hub_password_file, digest)) {
+        memcpy(plugin->policy.hub_digest, digest, SHA256_SIZE);
+    }
+    if (plugin->policy.tokens_changed) {
+        save_snapshot(plugin); /* the file is behind: reading it would bring revoked tokens back */
+    } else {
+        load_snapshot(plugin);
+    }
+    return BROKER_OK;
+}
+
+/* Runs after every turn of the broker's loop, so it looks at four flags and mostly returns. */
+static int on_tick(int event, void *data, void *context)
+{
+    (void)event;
+    (void)data;
+    struct plugin *plugin = context;
+    plugin->reloading = false;
+    if (plugin->policy.gone != NULL) {
+        policy_forget_gone(&plugin->policy);
+    }
+    if (!plugin->status_changed && !plugin->policy.tokens_changed) {
+        return BROKER_OK;
+    }
+    int64_t now = monotonic_ms();
+    if (plugin->policy.tokens_changed && now >= plugin->save_after) {
+        save_snapshot(plugin);
+    }
+    if (plugin->status_changed && now >= plugin->status_after) {
+        publish_status(plugin);
+    }
+    return BROKER_OK;
+}
+
+/* ── life ───────────────────────────────────────────────────────────────────────────────────── */
+
+static const struct {
+    int event;
+    MOSQ_FUNC_generic_callback callback;
+    const char *topic;
+} EVENTS[] = {
+    {MOSQ_EVT_BASIC_AUTH, on_basic_auth, NULL}, {MOSQ_EVT_ACL_CHECK, on_acl_check, NULL},
+    {MOSQ_EVT_DISCONNECT, on_disconnect, NULL}, {MOSQ_EVT_CONTROL, on_control, CONTROL_TOPIC},
+    {MOSQ_EVT_RELOAD, on_reload, NULL},         {MOSQ_EVT_TICK, on_tick, NULL},
+};
+enum { EVENT_COUNT = sizeof EVENTS / sizeof *EVENTS };
+
+static int register_events(struct plugin *plugin)
+{
+    for (size_t i = 0; i < EVENT_COUNT; i++) {
+        int result = mosquitto_callback_register(plugin->identifier, EVENTS[i].event,
+                                                 EVENTS[i].callback, EVENTS[i].topic, plugin);
+        if (result != BROKER_OK) {
+            mosquitto_log_printf(BROKER_LOG_ERROR, "broker_auth: event %d cannot be had: error %d",
+                                 EVENTS[i].event, result);
+            return result;
+        }
+    }
+    return BROKER_OK;
+}
+
+/* The broker frees its options when it reloads, hence the copies. */
+static bool read_options(struct plugin *plugin, const struct mosquitto_opt *options, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char **option;
+        if (strcmp(options[i].key, "snapshot_file") == 0) {
+            option = &plugin->snapshot_file;
+        } else if (strcmp(options[i].key, "hub_password_sha256_file") == 0) {
+            option = &plugin->hub_password_file;
+        } else {
+            mosquitto_log_printf(BROKER_LOG_ERROR, "broker_auth: unknown option %s",
+                                 options[i].key);
+            return false;
+        }
+        free(*option);
+        *option = strdup(options[i].value);
+    }
+    if (plugin->snapshot_file == NULL || plugin->hub_password_file == NULL) {
+        mosquitto_log_printf(
+            BROKER_LOG_ERROR,
+            "broker_auth: plugin_opt_snapshot_file and plugin_opt_hub_password_sha256_file are needed");
+        return false;
+    }
+    return true;
+}
+
+static int start(struct plugin *plugin, const struct mosquitto_opt *options, int count)
+{
+    struct hash_key key;
+    uint8_t digest[SHA256_SIZE];
+    if (!read_options(plugin, options, count) ||
+        !read_hub_digest(plugin->hub_password_file, digest)) {
+        return BROKER_INVALID;
+    }
+    if (getrandom(&key, sizeof key, 0) != (ssize_t)sizeof key ||
+        !policy_init(&plugin->policy, &key, digest)) {
+        mosquitto_log_printf(BROKER_LOG_ERROR, "broker_auth: no memory or no randomness");
+        return BROKER_NO_MEMORY;
+    }
+    load_snapshot(plugin);
+    return register_events(plugin);
+}
+
+static void plugin_free(struct plugin *plugin)
+{
+    policy_free(&plugin->policy);
+    free(plugin->snapshot_file);
+    free(plugin->hub_password_file);
+    free(plugin);
+}
+
+int mosquitto_plugin_version(int supported_version_count, const int *supported_versions)
+{
+    for (int i = 0; i < supported_version_count; i++) {
+        if (supported_versions[i] == MOSQ_PLUGIN_VERSION) {
+            return MOSQ_PLUGIN_VERSION;
+        }
+    }
+    return -1;
+}
+
+int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier, void **userdata,
+                          struct mosquitto_opt *options, int option_count)
+{
+    struct plugin *plugin = calloc(1, sizeof *plugin);
+    if (plugin == NULL) {
+        return BROKER_NO_MEMORY;
+    }
+    plugin->identifier = identifier;
+    int result = start(plugin, options, option_count);
+    if (result != BROKER_OK) {
+        plugin_free(plugin);
+        plugin = NULL;
+    }
+    *userdata = plugin;
+    return result;
+}
+
+int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *options, int option_count)
+{
+    (void)options;
+    (void)option_count;
+    struct plugin *plugin = userdata;
+    if (plugin == NULL) {
+        return BROKER_OK;
+    }
+    for (size_t i = 0; i < EVENT_COUNT; i++) {
+        mosquitto_callback_unregister(plugin->identifier, EVENTS[i].event, EVENTS[i].callback,
+                                      EVENTS[i].topic);
+    }
+    if (plugin->policy.tokens_changed) {
+        save_snapshot(plugin);
+    }
+    plugin_free(plugin);
+    return BROKER_OK;
+}
