@@ -351,6 +351,12 @@ def encode_batch(
     return _HEADER.pack(VERSION, codec, span or len(lines), boot, first) + body
 
 
+def renumber(payload: bytes, *, boot: int, first: int) -> bytes:
+    """Give a binary batch other numbers; nothing else of it changes."""
+    version, codec, span, _, _ = _HEADER.unpack_from(payload)
+    return _HEADER.pack(version, codec, span, boot, first) + payload[HEADER_BYTES:]
+
+
 def decode_header(payload: bytes) -> Header:
     """Read the head of a binary batch without touching its body.
 
