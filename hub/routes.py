@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -38,12 +38,8 @@ class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A page of a list: `limit` items (1 to 200) after `cursor` (from `Link: rel="next"`)."""
 
-    limit: int = 50
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
     cursor: str = ""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.limit <= 200:
-            raise ValueError("limit is 1 to 200")
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,9 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         certificate, key: PEM files; with them it serves HTTPS.
         max_body: bytes of the largest request body.
+        metrics_token: bearer token that opens `/metrics` from anywhere. Without it, `/metrics`
+            answers this very machine alone; set it where a proxy on this machine adds none of
+            the headers `Forwarded`, `Via`, `X-Forwarded-…` and `X-Real-IP`.
     """
 
     host: str = "127.0.0.1"
@@ -46,6 +49,7 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     certificate: Path | None = None
     key: Path | None = None
     max_body: int = 1024 * 1024
+    metrics_token: Secret = Secret("")
 
 
 class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,0 +1,97 @@
+"""What a handler answers becomes an HTTP answer: status, headers and bytes."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from hub.errors import IsaaxError
+from hub.gateway import problems
+from hub.gateway.conditional import check_read, etag, not_modified
+from hub.gateway.decoding import parse_query
+from hub.gateway.media import JSON
+from hub.routes import Reply
+from hub.secret import Secret
+
+_SAFE_IN_LOCATION: Final = "/:@!$&'()*+,;=?-._~%"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A whole answer, ready to be sent, or to be kept for a retry."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes = b""
+    close: bool = False
+
+
+class Conditions(msgspec.Struct, frozen=True):
+    """What a read asks of the version (RFC 9110, section 13)."""
+
+    if_match: tuple[str, ...] | None = None
+    if_none_match: str | None = None
+
+
+def of_reply(
+    reply: Reply, status: int, *, path: str, query: str, conditions: Conditions | None
+) -> Answer:
+    """Turn a handler's reply into an answer.
+
+    Args:
+        status: of success, as the route says.
+        path, query: of the request, percent-encoded, for the link to the next page.
+        conditions: of a read; None for a change, whose handler applies `If-Match` itself.
+
+    Raises:
+        PreconditionFailed, Malformed: by the conditions.
+    """
+    headers: dict[str, str] = {}
+    if reply.version is not None:
+        headers["ETag"] = etag(reply.version)
+        if conditions:
+            check_read(reply.version, conditions.if_match)
+            if not_modified(reply.version, conditions.if_none_match):
+                return Answer(304, headers)
+    if reply.location is not None:
+        headers["Location"] = quote(reply.location, safe=_SAFE_IN_LOCATION)
+    if reply.next is not None:
+        headers["Link"] = f'<{_next_page(path, query, reply.next)}>; rel="next"'
+    if reply.body is None:
+        return Answer(204 if status == 200 else status, headers)
+    return of_json(reply.body, status, headers)
+
+
+def of_json(
+    body: Any, status: int = 200, headers: Mapping[str, str] | None = None, media: str = JSON
+) -> Answer:
+    """Answer with JSON; secrets in it are masked."""
+    return Answer(status, {**(headers or {}), "Content-Type": media}, encode(body))
+
+
+def encode(body: Any) -> bytes:
+    """Write JSON; a secret in it is masked."""
+    return msgspec.json.encode(body, enc_hook=_masked)
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, Secret):
+        return Secret.MASK if value else ""
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def of_error(error: IsaaxError, request_id: str) -> Answer:
+    """Answer with a problem document."""
+    problem = problems.problem_of(error, request_id)
+    return Answer(
+        problem.status,
+        {**problems.headers_of(error), "Content-Type": problems.MEDIA_TYPE},
+        msgspec.json.encode(problem),
+        problems.closes_connection(error),
+    )
+
+
+def _next_page(path: str, query: str, cursor: str) -> str:
+    """Give the path of the next page, with every other parameter as it was (RFC 8288)."""
+    others = [(name, value) for name, value in parse_query(query) if name != "cursor"]
+    return f"{path}?{urlencode([*others, ('cursor', cursor)])}"

@@ -1,0 +1,122 @@
+"""One client's connection: says when it is gone, and answers what is not HTTP with a problem."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+from prometheus_client import Counter
+
+from hub.errors import IsaaxError
+from hub.gateway import answers
+from hub.gateway.headers import SECURITY
+from hub.gateway.problems import BadHttp, HeadersTooLarge, HttpError
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a client may send, and how slowly.
+
+    Args:
+        line, field: bytes of the request line, and of one header field.
+        fields: number of header fields.
+        idle: seconds that a connection may wait for a request, or a request's head may take.
+        linger: seconds for which the rest of a refused body is read, so that the client can
+            read why.
+    """
+
+    line: int = 8190
+    field: int = 8190
+    fields: int = 64
+    idle: float = 60.0
+    linger: float = 5.0
+
+
+class Connection(web.RequestHandler):
+    """aiohttp's protocol, with our errors."""
+
+    def __init__(
+        self,
+        server: web.Server,
+        limits: Limits,
+        refused: Counter,
+        *,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            keepalive_timeout=limits.idle,
+            lingering_time=limits.linger,
+            max_line_size=limits.line,
+            max_field_size=limits.field,
+            max_headers=limits.fields,
+            # A body that unfolds to more than it is must not be unfolded: see media.require.
+            auto_decompress=False,
+            access_log=None,  # type: ignore[arg-type]  # None switches it off; ours is in shell.py
+        )
+        self._refused = refused
+        self.gone: asyncio.Future[None] = loop.create_future()
+        """Is done when the client has closed the connection."""
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell whoever sends events that nobody reads them any more."""
+        if not self.gone.done():
+            self.gone.set_result(None)
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what could not be parsed, and close."""
+        error = _error_of(status, exc, message)
+        self._refused.labels(error.code).inc()
+        if isinstance(error, HttpError):
+            _log.info("request refused", reason=error.code, remote=request.remote)
+        else:
+            _log.error("request failed", exc_info=exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun; there is no way to tell an error")
+        request_id = str(uuid.uuid4())
+        answer = answers.of_error(error, request_id)
+        response = _Unsigned(
+            status=answer.status,
+            body=answer.body,
+            headers={**SECURITY, **answer.headers, "X-Request-Id": request_id},
+        )
+        response.force_close()
+        return response
+
+
+class _Unsigned(web.Response):
+    """An answer without the header Server; no signal reaches one that belongs to no request."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.popall("Server", None)
+
+
+def _error_of(status: int, exc: BaseException | None, message: str | None) -> IsaaxError:
+    text = (message or "").partition("\n")[0].rstrip(": ")
+    if isinstance(exc, LineTooLong) or text.startswith("Too many"):
+        return HeadersTooLarge("a request has a shorter head, with fewer header fields")
+    if status < 500:
+        # The first line says what is wrong; the others repeat what was sent.
+        return BadHttp(text if text.isascii() and len(text) < 100 else "")
+    return IsaaxError()
+
+
+def client_gone(request: web.Request) -> "asyncio.Future[Any]":
+    """Give what is done when the client of this request has gone."""
+    protocol = request.protocol
+    if not isinstance(protocol, Connection):
+        raise TypeError("the gateway's requests come over its own connections")
+    return protocol.gone

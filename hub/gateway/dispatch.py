@@ -1,0 +1,166 @@
+"""One route's way from an HTTP request to its handler and back."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import structlog
+from aiohttp import hdrs, web
+
+from hub.contracts import Bus
+from hub.errors import DeadlineExceeded, IsaaxError
+from hub.gateway import answers, conditional, decoding, media
+from hub.gateway.answers import Answer, Conditions
+from hub.gateway.authentication import Authentication, Identity
+from hub.gateway.exchange import exchange_of, to_response
+from hub.gateway.idempotency import HEADER as IDEMPOTENCY_KEY
+from hub.gateway.idempotency import Idempotency, Keyed
+from hub.gateway.intake import read_body, refuse_body
+from hub.gateway.problems import NoSuchPath
+from hub.gateway.routing import AnyRoute
+from hub.gateway.sse import Streams, last_event_id
+from hub.routes import Call, EventStream, Reply
+
+DEADLINE: Final = 30.0
+"""Seconds that a handler may take (an event stream: to begin)."""
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every route is served with.
+
+    Args:
+        deadline: seconds; see `DEADLINE`.
+    """
+
+    bus: Bus
+    authentication: Authentication
+    idempotency: Idempotency
+    streams: Streams
+    deadline: float = DEADLINE
+
+
+class Dispatcher:
+    """Serves one route.
+
+    The order is fixed: who asks, what is accepted, is it well formed, may it go on, do it.
+    """
+
+    def __init__(self, route: AnyRoute, parts: Parts) -> None:
+        self._route = route
+        self._parts = parts
+        self._query = decoding.QueryDecoder(route.query)
+        self._name = f"{route.method} {route.path}"
+        offers = [media.JSON] if route.response is not None else []
+        self._offers = offers + [media.EVENTS] * (route.stream is not None)
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request.
+
+        Raises:
+            IsaaxError: what the middleware turns into a problem.
+        """
+        authorization = request.headers.getall(hdrs.AUTHORIZATION, [])
+        identity = await self._parts.authentication.identify(authorization, self._route.scope)
+        exchange_of(request).caller = identity.caller
+        call, body = await self._read(request, identity)
+        key = request.headers.get(IDEMPOTENCY_KEY)
+        if self._route.method == "POST" and key is not None and identity.credential:
+            # The parts have lengths of their own, so no two requests give the same bytes.
+            target = f"{request.path}?{request.rel_url.raw_query_string}".encode()
+            content = b"%d:%b%b" % (len(target), target, body)
+            keyed = Keyed.of(identity, self._name, key, content)
+            return to_response(
+                await self._parts.idempotency.once(keyed, self._worker(request, call))
+            )
+        result = await self._handle(call)
+        if isinstance(result, EventStream):
+            account, request_id = identity.caller.account, exchange_of(request).id
+            return await self._parts.streams.send(
+                request, result, account=account, request_id=request_id
+            )
+        return to_response(self._answer(request, result))
+
+    async def _read(self, request: web.Request, identity: Identity) -> tuple[Call[Any, Any], bytes]:
+        """Decode everything that came; nothing is done yet."""
+        route = self._route
+        accept = ", ".join(request.headers.getall(hdrs.ACCEPT, [])) if self._offers else ""
+        chosen = media.choose(accept, self._offers or [media.JSON])
+        if not all(decoding.is_clean(value) for value in request.match_info.values()):
+            raise NoSuchPath
+        call: Call[Any, Any] = Call(
+            caller=identity.caller,
+            bus=self._parts.bus,
+            path=dict(request.match_info),
+            query=self._query.decode(raw_query(request)),
+            body=None,
+            if_match=conditional.parse_if_match(
+                request.headers.get(hdrs.IF_MATCH), required=route.if_match
+            ),
+            last_event_id=last_event_id(request.headers),
+            wants_stream=chosen == media.EVENTS,
+        )
+        if route.body is None:
+            await refuse_body(request)
+            return call, b""
+        merge = route.method == "PATCH"
+        media.require(
+            media.MERGE_PATCH if merge else media.JSON,
+            request.headers.get(hdrs.CONTENT_TYPE),
+            request.headers.get(hdrs.CONTENT_ENCODING),
+        )
+        raw = await read_body(request)
+        body = decoding.decode_patch(raw) if merge else decoding.decode_body(raw, route.body)
+        return replace(call, body=body), raw
+
+    async def _handle(self, call: Call[Any, Any]) -> Reply | EventStream:
+        try:
+            async with asyncio.timeout(self._parts.deadline) as deadline:
+                return await self._route.handler(call)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise DeadlineExceeded("it may or may not have been done") from None
+
+    def _answer(self, request: web.Request, reply: Reply) -> Answer:
+        read = self._route.method == "GET"
+        if_match = conditional.parse_if_match(request.headers.get(hdrs.IF_MATCH), required=False)
+        conditions = Conditions(if_match, request.headers.get(hdrs.IF_NONE_MATCH))
+        answer = answers.of_reply(
+            reply,
+            self._route.status,
+            path=request.rel_url.raw_path,
+            query=raw_query(request),
+            conditions=conditions if read else None,
+        )
+        if len(self._offers) > 1:
+            answer.headers["Vary"] = "Accept"
+        return answer
+
+    def _worker(
+        self, request: web.Request, call: Call[Any, Any]
+    ) -> Callable[[], Awaitable[Answer]]:
+        """Give what does the work once, and answers with a problem rather than raise it."""
+
+        async def work() -> Answer:
+            request_id = exchange_of(request).id
+            try:
+                result = await self._handle(call)
+                if isinstance(result, EventStream):
+                    raise TypeError("only a GET can be answered by a stream")
+                return self._answer(request, result)
+            except IsaaxError as error:
+                return answers.of_error(error, request_id)
+            except Exception:  # noqa: BLE001 - its effect is unknown, so its answer is kept too
+                _log.exception("request failed")
+                return answers.of_error(IsaaxError(), request_id)
+
+        return work
+
+
+def raw_query(request: web.Request) -> str:
+    """Give what is behind the `?`, as it was sent."""
+    return request.raw_path.partition("?")[2].partition("#")[0]

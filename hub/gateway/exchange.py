@@ -1,0 +1,45 @@
+"""What is known of one request while it is served, and how its answer leaves."""
+
+import uuid
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from hub.gateway.answers import Answer
+from hub.gateway.authentication import ANYONE
+from hub.routes import Caller
+
+
+class Exchange(msgspec.Struct):
+    """One request and its answer, for the log.
+
+    Args:
+        id: given by us; `X-Request-Id` of the answer, `instance` of a problem.
+        caller: who asked, once that is known.
+    """
+
+    id: str
+    caller: Caller = ANYONE
+
+
+_EXCHANGE: Final = web.RequestKey("exchange", Exchange)
+
+
+def begin(request: web.Request) -> Exchange:
+    """Give a request its id."""
+    exchange = request[_EXCHANGE] = Exchange(str(uuid.uuid4()))
+    return exchange
+
+
+def exchange_of(request: web.Request) -> Exchange:
+    """Give what `begin` made."""
+    return request[_EXCHANGE]
+
+
+def to_response(answer: Answer) -> web.Response:
+    """Make aiohttp's response of an answer."""
+    response = web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
+    if answer.close:
+        response.force_close()
+    return response

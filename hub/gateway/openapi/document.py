@@ -1,0 +1,112 @@
+"""The document as a whole (https://spec.openapis.org/oas/v3.1.1)."""
+
+import inspect
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from hub.gateway import answers, media
+from hub.gateway.openapi.parameters import parameters_of
+from hub.gateway.openapi.responses import HEADERS, responses_of
+from hub.gateway.openapi.schemas import JsonObject, Schemas
+from hub.gateway.routing import AnyRoute, Table
+
+VERSION: Final = "3.1.1"
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
+_ABOUT: Final = """\
+Send an API token as `Authorization: Bearer …`. Bodies are JSON in UTF-8 and bare, without a
+wrapper. Every error is a problem document (RFC 9457); its `type` leads to a description, and its
+`instance` names the request in the hub's log. Lists are paged by `Link: rel="next"`. A change is a
+JSON merge patch (RFC 7396). A thing's ETag can be sent in `If-Match` and `If-None-Match`. A POST
+with an `Idempotency-Key` can be sent again safely. Unknown members and query parameters are
+refused, and so are NUL in a string and integers of more than 64 bits."""
+
+
+def describe(table: Table, *, version: str, schemes: Iterable[str] = ("Bearer",)) -> JsonObject:
+    """Describe the API that these routes make.
+
+    Args:
+        version: of this hub.
+        schemes: of `Authorization`, by the authenticators.
+    """
+    routes = [route for methods in table.values() for route in methods.values()]
+    schemas = Schemas(routes)
+    securities = {scheme.lower(): _security(scheme) for scheme in schemes}
+    identifiers = _operation_ids(routes)
+    paths: JsonObject = {}
+    for path, methods in sorted(table.items()):
+        paths[path] = {
+            method.lower(): _operation(route, identifiers[method, path], schemas, securities)
+            for method, route in methods.items()
+        }
+    return {
+        "openapi": VERSION,
+        "info": {
+            "title": "Isaax hub",
+            "version": version,
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in sorted({route.tag for route in routes})],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.components,
+            "headers": HEADERS,
+            "securitySchemes": securities,
+        },
+    }
+
+
+def _operation(
+    route: AnyRoute, identifier: str, schemas: Schemas, securities: JsonObject
+) -> JsonObject:
+    operation: JsonObject = {
+        "operationId": identifier,
+        "summary": route.summary,
+        "tags": [route.tag],
+        "parameters": parameters_of(route),
+        "responses": responses_of(route, schemas),
+        # Of a scheme without scopes of its own, the list names the roles that are asked for.
+        "security": [] if route.scope is None else [{one: [route.scope]} for one in securities],
+    }
+    if route.description:
+        operation["description"] = route.description
+    if route.body is not None:
+        operation["requestBody"] = _body(route, schemas)
+    return operation
+
+
+def _body(route: AnyRoute, schemas: Schemas) -> JsonObject:
+    merge = route.method == "PATCH"
+    content: JsonObject = {
+        "schema": schemas.patch_of(route.body) if merge else schemas.of(route.body)
+    }
+    if route.examples:
+        content["examples"] = {
+            str(number): {"value": msgspec.json.decode(answers.encode(example))}
+            for number, example in enumerate(route.examples, 1)
+        }
+    return {"required": True, "content": {media.MERGE_PATCH if merge else media.JSON: content}}
+
+
+def _security(scheme: str) -> JsonObject:
+    return {
+        "type": "http",
+        "scheme": scheme.lower(),
+        "description": f"`Authorization: {scheme} …`; operations name the scope that they need.",
+    }
+
+
+def _operation_ids(routes: Iterable[AnyRoute]) -> dict[tuple[str, str], str]:
+    """Name each operation: as its handler, or after its path where that would not be unique."""
+    names: dict[tuple[str, str], str] = {}
+    for route in routes:
+        name = getattr(inspect.unwrap(route.handler), "__name__", "")
+        if not _IDENTIFIER.fullmatch(name) or name in names.values():
+            words = re.findall(r"[a-z0-9]+", route.path.lower().removeprefix("/api/v1"))
+            name = "_".join((route.method.lower(), *words))
+        names[route.method, route.path] = name
+    return names

@@ -1,0 +1,106 @@
+"""Which route answers which path and method; what cannot be served is refused by name."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from hub.gateway.decoding import QueryDecoder
+from hub.routes import Route
+
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9._~-]+|\{[a-z_]+\}))+")
+_PARAMETER = re.compile(r"\{([a-z_]+)\}")
+
+AnyRoute = Route[Any, Any]
+Table = Mapping[str, Mapping[str, AnyRoute]]
+"""Path template → method → route."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A route, and the plugin that declared it."""
+
+    plugin: str
+    route: AnyRoute
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A route that is not served, and why."""
+
+    plugin: str
+    method: str
+    path: str
+    reason: str
+
+
+def build_table(
+    declared: Iterable[Declared], *, reserved: Iterable[str] = ()
+) -> tuple[Table, list[Refused]]:
+    """Sort the routes by path and method.
+
+    One that is not well formed, or is there already, is refused: a plugin's mistake takes away
+    that route and nothing else.
+
+    Args:
+        reserved: paths that are the gateway's own.
+    """
+    table: dict[str, dict[str, AnyRoute]] = {}
+    owners = {(method, _shape(path)): "the gateway" for path in reserved for method in METHODS}
+    refused: list[Refused] = []
+    for one in declared:
+        route = one.route
+        key = (route.method, _shape(route.path))
+        reason = f"{owners[key]} serves this path" if key in owners else next(faults_of(route), "")
+        if reason:
+            refused.append(Refused(one.plugin, route.method, route.path, reason))
+            continue
+        owners[key] = one.plugin
+        table.setdefault(route.path, {})[route.method] = route
+    return table, refused
+
+
+def path_parameters(path: str) -> list[str]:
+    """Give the names in a path template, in order."""
+    return _PARAMETER.findall(path)
+
+
+def faults_of(route: AnyRoute) -> Iterator[str]:
+    """Say what is wrong with a route."""
+    names = path_parameters(route.path)
+    takes_body = route.body is not None
+    if route.method not in METHODS:
+        yield f"its method is not one of {', '.join(METHODS)}"
+    if not _PATH.fullmatch(route.path):
+        yield "its path is not of the form /a/{b}"
+    if len(set(names)) != len(names):
+        yield "its path names a parameter twice"
+    if takes_body and route.method not in _BODY:
+        yield f"a {route.method} takes no body"
+    if not takes_body and route.method in {"PUT", "PATCH"}:
+        yield f"a {route.method} takes a body"
+    if takes_body and not _is_struct(route.body):
+        yield "its body is not a Struct"
+    if route.stream is not None and route.method != "GET":
+        yield "only a GET can be answered by a stream"
+    if not 200 <= route.status < 300:
+        yield "its status is not one of success"
+    if (route.status == 204) != (route.response is None) and route.stream is None:
+        yield "it answers 204 exactly when it has no response"
+    try:
+        QueryDecoder(route.query)
+    except TypeError as error:
+        yield str(error)
+
+
+def _shape(path: str) -> str:
+    """Give the path without the names of its parameters: `/a/{b}` and `/a/{c}` are one."""
+    return _PARAMETER.sub("{}", path)
+
+
+def _is_struct(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)

@@ -1,0 +1,157 @@
+"""The gateway as a service of the hub: started last, drained first."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Final
+
+import structlog
+
+from hub.contracts import Bus
+from hub.database import Database
+from hub.gateway.app import build_app
+from hub.gateway.authentication import Authentication
+from hub.gateway.connection import Limits
+from hub.gateway.dispatch import DEADLINE, Parts
+from hub.gateway.idempotency import Idempotency
+from hub.gateway.openapi import describe
+from hub.gateway.pages import PATHS, Pages
+from hub.gateway.problems import describe_problems
+from hub.gateway.routing import Declared, Table, build_table
+from hub.gateway.server import Listening, serving
+from hub.gateway.shell import Shell
+from hub.gateway.sse import HEARTBEAT, PER_ACCOUNT, STALL, Streams
+from hub.plugins import PluginHost
+from hub.settings import HttpSettings, HubSettings
+from hub.telemetry import Health, Metrics
+
+_log = structlog.stdlib.get_logger(__name__)
+
+DRAIN: Final = 25.0
+"""Seconds that requests may take after the hub was told to stop; the rest is for closing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Times and bounds that no setting changes; tests shorten them.
+
+    Args:
+        deadline: seconds that a handler may take.
+        drain: seconds that requests may still take at the end.
+        heartbeat, stall, per_account: of event streams, see `hub/gateway/sse.py`.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    deadline: float = DEADLINE
+    drain: float = DRAIN
+    heartbeat: float = HEARTBEAT
+    stall: float = STALL
+    per_account: int = PER_ACCOUNT
+
+
+@asynccontextmanager
+async def gateway(
+    settings: HttpSettings,
+    hub_settings: HubSettings,
+    plugins: PluginHost,
+    bus: Bus,
+    database: Database,
+    metrics: Metrics,
+    health: Health,
+) -> AsyncIterator[Listening]:
+    """Run the gateway: the service `gateway`.
+
+    Raises:
+        StartError: names the setting that is wrong.
+    """
+    tuning = Tuning(drain=min(DRAIN, hub_settings.drain))
+    async with serve(settings, plugins, bus, database, metrics, health, tuning) as listening:
+        yield listening
+
+
+@asynccontextmanager
+async def serve(
+    settings: HttpSettings,
+    plugins: PluginHost,
+    bus: Bus,
+    database: Database,
+    metrics: Metrics,
+    health: Health,
+    tuning: Tuning,
+) -> AsyncIterator[Listening]:
+    """Serve what the plugins declared over HTTP.
+
+    Leaving it takes no new connection, ends event streams with a hint when to come back, and
+    lets every request that is at work have its answer.
+
+    Raises:
+        StartError: names the setting that is wrong.
+    """
+    table = _table(plugins)
+    routes = [route for methods in table.values() for route in methods.values()]
+    authentication = Authentication([*plugins.authenticators.values()], bus)
+    idempotency = Idempotency(database)
+    streams = Streams(
+        metrics,
+        heartbeat=tuning.heartbeat,
+        stall=tuning.stall,
+        per_account=tuning.per_account,
+    )
+    pages = Pages(
+        document=describe(table, version=version("isaax"), schemes=authentication.schemes),
+        problems=describe_problems(error for route in routes for error in route.errors),
+        health=health,
+        metrics=metrics,
+        metrics_token=settings.metrics_token,
+    )
+    parts = Parts(bus, authentication, idempotency, streams, tuning.deadline)
+    shell = Shell(metrics, secure=settings.certificate is not None)
+    app = build_app(table, pages, parts, shell, max_body=settings.max_body)
+
+    def on_drain() -> None:
+        shell.drain()
+        streams.drain()
+
+    async with (
+        _running(idempotency.keep_clear()),
+        serving(
+            app,
+            settings,
+            limits=tuning.limits,
+            refused=metrics.counter(
+                "isaax_http_refused_total", "What came and was no HTTP request.", ("reason",)
+            ),
+            budget=tuning.drain,
+            on_drain=on_drain,
+        ) as listening,
+    ):
+        _log.info("gateway listening", url=listening.url, routes=len(routes))
+        yield listening
+
+
+def _table(plugins: PluginHost) -> Table:
+    declared = [Declared(plugins.plugin_of(route), route) for route in plugins.routes]
+    table, refused = build_table(declared, reserved=PATHS)
+    for one in refused:
+        _log.error(
+            "route not served",
+            plugin=one.plugin,
+            method=one.method,
+            path=one.path,
+            reason=one.reason,
+        )
+    return table
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run something beside the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,126 @@
+"""What is around every request: its id and trace, its problem, its headers, its line in the log."""
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from hub.errors import IsaaxError
+from hub.gateway import answers
+from hub.gateway.exchange import Exchange, begin, exchange_of, to_response
+from hub.gateway.headers import SECURITY, STRICT_TRANSPORT
+from hub.gateway.problems import BodyTooLarge, Malformed, NoSuchPath
+from hub.telemetry import Metrics, with_traceparent
+
+UNMATCHED: Final = "unmatched"
+"""Name of the resource that takes every path which no route has."""
+QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked for every few seconds by machines: logged at level debug."""
+_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Shell:
+    """aiohttp's middleware and response signal of the gateway."""
+
+    def __init__(self, metrics: Metrics, *, secure: bool) -> None:
+        """Make them.
+
+        Args:
+            secure: the gateway itself serves HTTPS.
+        """
+        self._headers = {**SECURITY, **(STRICT_TRANSPORT if secure else {})}
+        self._draining = asyncio.Event()
+        self._requests = metrics.counter(
+            "isaax_http_requests_total", "Requests answered.", ("method", "route", "status")
+        )
+        self._seconds = metrics.histogram(
+            "isaax_http_request_seconds", "How long answers took.", ("method", "route")
+        )
+
+    def drain(self) -> None:
+        """Tell every client, with its next answer, that the connection closes."""
+        self._draining.set()
+
+    async def dress(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Give an answer its headers; runs just before they are sent."""
+        for name, value in self._headers.items():
+            response.headers.setdefault(name, value)
+        response.headers["X-Request-Id"] = exchange_of(request).id
+        response.headers.popall("Server", None)
+        if self._draining.is_set():
+            response.headers["Connection"] = "close"
+
+    def middleware(self) -> Middleware:
+        """Give what runs around every handler."""
+
+        @web.middleware
+        async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+            exchange, started = begin(request), time.monotonic()
+            with (
+                with_traceparent(request.headers.get("traceparent")),
+                structlog.contextvars.bound_contextvars(request=exchange.id),
+            ):
+                status = 499  # what nginx calls a client that did not wait for the answer
+                try:
+                    response = await self._run(request, handler, exchange)
+                    status = response.status
+                finally:
+                    self._record(request, exchange, status, time.monotonic() - started)
+                return response
+
+        return around
+
+    async def _run(
+        self, request: web.Request, handler: Handler, exchange: Exchange
+    ) -> web.StreamResponse:
+        problem: IsaaxError
+        try:
+            return await handler(request)
+        except IsaaxError as error:
+            problem = error
+        except web.HTTPException as error:
+            problem = _translate(error)
+        except Exception:
+            _log.exception("request failed")
+            if request.writer.output_size:
+                raise  # a part of the answer is out: all that is left is to cut it off
+            problem = IsaaxError()
+        return to_response(answers.of_error(problem, exchange.id))
+
+    def _record(
+        self, request: web.Request, exchange: Exchange, status: int, seconds: float
+    ) -> None:
+        resource = request.match_info.route.resource
+        template = resource.canonical if resource and resource.name != UNMATCHED else "none"
+        method = request.method if request.method in _METHODS else "other"
+        self._requests.labels(method, template, str(status)).inc()
+        self._seconds.labels(method, template).observe(seconds)
+        log = _log.debug if template in QUIET else _log.info
+        log(
+            "request",
+            method=method,
+            path=request.rel_url.raw_path[:256],  # without the query, which may hold anything
+            route=template,
+            status=status,
+            ms=round(seconds * 1000, 2),
+            account=exchange.caller.account,
+            actor=exchange.caller.actor,
+            remote=request.remote,
+        )
+
+
+def _translate(error: web.HTTPException) -> IsaaxError:
+    """Say what aiohttp itself raises in our words."""
+    match error.status:
+        case 404:
+            return NoSuchPath()
+        case 413:
+            return BodyTooLarge()
+        case status if status < 500:
+            return Malformed(error.reason)
+        case _:
+            return IsaaxError()
