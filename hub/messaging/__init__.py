@@ -1,0 +1,1 @@
+"""What both buses are made of: the wire form, endpoints with limits, streams and events."""

@@ -1,0 +1,235 @@
+"""Events that leave with the transaction that they tell of, and effects that happen once.
+
+`Outbox.add` writes an event beside the business change; the `OutboxRelay` that leads publishes it
+to JetStream and deletes the row once it is on disk there. A crash between the two publishes it
+again under the same id, which JetStream drops within its window and the inbox of each consumer
+(`first_time`) beyond it.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import asyncpg
+import msgspec
+import structlog
+from nats.aio.client import Client
+
+from hub.contracts import Topic
+from hub.database import Connection, Database, Queries
+from hub.errors import IsaaxError, TooLarge, Unavailable
+from hub.messaging.events import Pace, encode_event, event_headers
+from hub.messaging.jetstream import store
+from hub.messaging.nats_transport import NatsTransport
+from hub.messaging.transport import Disconnected, Message
+
+E = TypeVar("E", bound=msgspec.Struct)
+
+_log = structlog.stdlib.get_logger(__name__)
+_SQL: Final = Queries.load("hub.sql", "outbox.sql")
+
+MAX_EVENT_BYTES: Final = 512 * 1024
+"""Refused at `add` beyond it: an event that never fits into a message would block its key."""
+
+WAKE_SUBJECT: Final = "isaax.outbox.wake"
+_LOCK: Final = 0x6F7574626F78  # any number that nobody else locks ("outbox" in ASCII)
+_POLL: Final = 0.5
+_ELECTION: Final = 1.0  # seconds between the attempts to become leader
+_SWEEP: Final = 3600.0
+_KEYS_AT_ONCE: Final = 64
+
+
+class Outbox:
+    """Writes events in business transactions, and wakes the relay when they are committed."""
+
+    def __init__(self, client: Client) -> None:
+        """Make an outbox.
+
+        Args:
+            client: carries the wake-up to a relay in another process.
+        """
+        self.wake = asyncio.Event()
+        self.led_here = False
+        self._transport = NatsTransport(client)
+        self._ringing: asyncio.Task[None] | None = None
+
+    async def add(self, tx: Connection, topic: Topic[E], event: E, *, key: str) -> None:
+        """Write an event; it is published if, and only if, the transaction commits.
+
+        Args:
+            tx: has locked the row of the aggregate before, so that the order of ids is the order
+                of commits for this key.
+            key: what order is kept by, usually the id of the aggregate.
+
+        Raises:
+            TooLarge: it does not fit into a message.
+            ValueError, TypeError: the key or the event is not of its form.
+        """
+        payload = encode_event(topic, event)
+        if len(payload) > MAX_EVENT_BYTES:
+            raise TooLarge(f"an event is at most {MAX_EVENT_BYTES} bytes, this one {len(payload)}")
+        event_id = str(uuid.uuid4())
+        await tx.run(
+            _SQL["add"],
+            event_id=event_id,
+            key=key,
+            subject=topic.wire_subject,
+            headers=event_headers(event_id, key),
+            payload=payload,
+        )
+        tx.after_commit(self._ring)
+
+    def _ring(self) -> None:
+        """Wake the relay; those of other processes too, unless the leader is here."""
+        self.wake.set()
+        if not self.led_here and (self._ringing is None or self._ringing.done()):
+            self._ringing = asyncio.create_task(self._ring_others())
+
+    async def _ring_others(self) -> None:
+        # Only a wake-up: the leader's poll finds what a lost one would have told.
+        with suppress(Disconnected):
+            await self._transport.publish(WAKE_SUBJECT, b"")
+
+
+async def first_time(tx: Connection, consumer: str, event_id: str) -> bool:
+    """Say whether this consumer sees an event for the first time, and remember it.
+
+    Args:
+        tx: the transaction of the effect: both stand, or neither.
+        consumer: the durable name; event_id: from `EventInfo`.
+    """
+    return await tx.run(_SQL["first_time"], consumer=consumer, event_id=event_id) == 1
+
+
+class _Row(msgspec.Struct, frozen=True):
+    id: int
+    event_id: str
+    key: str
+    subject: str
+    headers: dict[str, str]
+    payload: bytes
+
+
+@dataclass(slots=True)
+class _Blocked:
+    """Keys whose oldest event was refused, and until when each waits (the loop's clock)."""
+
+    pace: Pace = field(default_factory=lambda: Pace(first=0.5, limit=60.0))
+    until: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+
+    def add(self, key: str) -> None:
+        self.failures[key] = self.failures.get(key, 0) + 1
+        now = asyncio.get_running_loop().time()
+        self.until[key] = now + self.pace.wait(self.failures[key])
+
+    def release(self, key: str) -> None:
+        self.failures.pop(key, None)
+        self.until.pop(key, None)
+
+    def now(self) -> list[str]:
+        """Give the keys to leave alone now."""
+        now = asyncio.get_running_loop().time()
+        return [key for key, until in self.until.items() if until > now]
+
+
+class OutboxRelay:
+    """Publishes what the outbox holds; of all that run on a database, one leads at a time."""
+
+    def __init__(self, database: Database, client: Client, outbox: Outbox) -> None:
+        self._database = database
+        self._client = client
+        self._js = client.jetstream()
+        self._transport = NatsTransport(client)
+        self._outbox = outbox
+        self._blocked = _Blocked()
+        self._pace = Pace(first=0.25, limit=5.0)
+
+    @property
+    def leading(self) -> bool:
+        """Say whether this one publishes now."""
+        return self._outbox.led_here
+
+    @asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """Stand for election, and publish while elected, for as long as the context is open."""
+        subscription = await self._transport.subscribe(WAKE_SUBJECT, self._woken)
+        task = asyncio.create_task(self._stand())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await subscription.close()
+
+    def _woken(self, _message: Message) -> None:
+        self._outbox.wake.set()
+
+    async def _stand(self) -> None:
+        failures = 0
+        while True:
+            try:
+                async with self._database.session() as raw:
+                    tx = Connection(raw)
+                    while not await tx.one(_SQL["try_lead"], bool, lock=_LOCK):
+                        failures = 0
+                        await asyncio.sleep(_ELECTION)
+                    await self._lead(tx)
+            except Unavailable as error:
+                failures += 1
+                _log.warning("outbox relay interrupted", reason=str(error))
+            except Exception:  # noqa: BLE001 - whatever it was, events must go on flowing
+                failures += 1
+                _log.exception("outbox relay failed; starting again")
+            await asyncio.sleep(self._pace.wait(failures))
+
+    async def _lead(self, tx: Connection) -> None:
+        """Publish until the connection that holds the lock is gone."""
+        _log.info("outbox relay leads")
+        self._outbox.led_here = True
+        loop = asyncio.get_running_loop()
+        sweep_at = loop.time()
+        try:
+            while True:
+                self._outbox.wake.clear()
+                if loop.time() >= sweep_at:
+                    await tx.run(_SQL["sweep_inbox"])
+                    sweep_at = loop.time() + _SWEEP
+                if not await self._pass(tx):
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._outbox.wake.wait(), _POLL)
+        finally:
+            self._outbox.led_here = False
+
+    async def _pass(self, tx: Connection) -> int:
+        """Publish and delete one batch; give the number of events that went."""
+        rows = await tx.all(_SQL["pending"], _Row, blocked=self._blocked.now())
+        by_key: dict[str, list[_Row]] = {}
+        for row in rows:
+            by_key.setdefault(row.key, []).append(row)
+        slots = asyncio.Semaphore(_KEYS_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._publish(of_key, slots)) for of_key in by_key.values()]
+        stored = [id_ for task in tasks for id_ in task.result()]
+        if stored:
+            await tx.run(_SQL["delete"], ids=stored)
+        return len(stored)
+
+    async def _publish(self, rows: Sequence[_Row], slots: asyncio.Semaphore) -> list[int]:
+        """Publish the events of one key in order; give the ids of those that are stored."""
+        stored: list[int] = []
+        async with slots:
+            for row in rows:
+                try:
+                    await store(self._js, row.subject, row.payload, row.event_id, row.headers)
+                except IsaaxError as error:
+                    self._blocked.add(row.key)
+                    _log.warning("event waits", event_id=row.event_id, reason=str(error))
+                    break
+                stored.append(row.id)
+            else:
+                self._blocked.release(rows[0].key)
+        return stored

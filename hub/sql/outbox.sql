@@ -1,0 +1,25 @@
+-- name: add
+INSERT INTO outbox (event_id, key, subject, headers, payload)
+VALUES (:event_id, :key, :subject, :headers, :payload)
+
+-- name: pending
+-- By presence, not by a cursor: a transaction may commit after one that took a higher id.
+SELECT id, event_id, key, subject, headers, payload
+FROM outbox
+WHERE key <> ALL(:blocked::text[])
+ORDER BY id
+LIMIT 500
+
+-- name: delete
+DELETE FROM outbox WHERE id = ANY(:ids::bigint[])
+
+-- name: first_time
+INSERT INTO inbox (consumer, event_id)
+VALUES (:consumer, :event_id)
+ON CONFLICT (consumer, event_id) DO NOTHING
+
+-- name: sweep_inbox
+DELETE FROM inbox WHERE handled_at < now() - interval '30 days'
+
+-- name: try_lead
+SELECT pg_try_advisory_lock(:lock)
