@@ -1,0 +1,179 @@
+"""The agent as a whole: makes its parts, starts them, and ends them in order."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from agent import journal, ownlog, status
+from agent.app import App
+from agent.batcher import Limits
+from agent.config import AgentConfig, server_of
+from agent.connection import tls_context
+from agent.linequeue import LineQueue
+from agent.link import Link
+from agent.sender import Sender
+from agent.spool import Spool
+from agent.spooler import Feed, Spooler
+from agent.state import Identity, SessionFile, StateFolder
+from agent.status import Status, StreamStatus
+from agent.syslog import SyslogSocket
+from agent.system import agent_version
+from agent.tail import Tail
+from hub.protocol import STREAMS
+
+log = logging.getLogger(__name__)
+
+STATUS_SECONDS: Final = 2.0
+STORE_SECONDS: Final = 5.0  # for the last lines to reach the disk
+SEND_SECONDS: Final = 5.0  # for the hub to take what is spooled, at the end
+
+
+class Agent:
+    """All parts of the agent. The sources run on the event loop, disk and network in threads.
+
+    Args:
+        path: the configuration file, which a registration is written to.
+
+    Raises:
+        ConfigError: the configuration does not fit the state directory.
+        StateError: the state directory cannot be used.
+        OSError: the disk failed, or `caFile` cannot be read.
+    """
+
+    def __init__(self, path: Path, config: AgentConfig) -> None:
+        self._config = config
+        self._state = StateFolder(config.state_dir)
+        self._state.lock()
+        self._identity = Identity(path, config, config.state_dir)
+        self._identity.check()
+        server = server_of(config)
+        tls = tls_context(config.ca_file) if server.tls else None
+        limits = Limits(
+            config.spool.max_batch_lines,
+            config.spool.max_batch_bytes,
+            config.spool.flush_ms / 1000,
+        )
+        self._queues = {
+            stream: LineQueue(self._stored_soon, enabled=getattr(config.logs, stream))
+            for stream in STREAMS
+        }
+        spools = {
+            stream: Spool.open(self._state.spool(stream), max_bytes=config.spool.max_bytes)
+            for stream in STREAMS
+        }
+        self._feeds = [Feed(s, self._queues[s], spools[s], limits) for s in STREAMS]
+        senders = [Sender(s, spools[s], self._state.spool(s)) for s in STREAMS]
+        sessions = SessionFile(config.state_dir)
+        self._link = Link(server, tls, self._identity, sessions, senders)
+        self._spooler = Spooler(self._feeds, self._link.wake)
+        self._app = self._make_app()
+        self._syslog = self._make_syslog()
+        self._readers = self._make_readers(spools["sys"].positions)
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; then end the app, and store and send what is left."""
+        ending = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ending.set)
+        ownlog.configure(self._queues["agent"])
+        self._spooler.start()
+        self._link.start()
+        log.info("%s started", agent_version())
+        if self._syslog is not None:
+            self._open_syslog(self._syslog)
+        tasks = [asyncio.create_task(reader) for reader in self._readers]
+        tasks.append(asyncio.create_task(self._report()))
+        app = asyncio.create_task(self._app.run()) if self._app else None
+        await ending.wait()
+        await self._end(tasks, app)
+
+    async def _end(
+        self, tasks: "list[asyncio.Task[None]]", app: "asyncio.Task[None] | None"
+    ) -> None:
+        log.info("the agent ends")
+        if self._app and app:
+            self._app.stop()
+            await app
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._syslog is not None:
+            self._syslog.close()
+        if not await asyncio.to_thread(self._spooler.finish, STORE_SECONDS):
+            log.error("the disk is too slow: the last lines are lost")
+        await asyncio.to_thread(self._link.finish, SEND_SECONDS)
+        self._write_status()
+        for feed in self._feeds:
+            feed.spool.close()
+        self._state.unlock()
+
+    def _stored_soon(self) -> None:
+        self._spooler.wake()
+
+    def _make_app(self) -> App | None:
+        if self._config.app is None:
+            return None
+        return App(self._config.app, self._queues["app"], self._config.state_dir / "app.json")
+
+    def _make_syslog(self) -> SyslogSocket | None:
+        path = self._config.syslog.socket
+        return None if path is None else SyslogSocket(path, self._queues["sys"])
+
+    def _make_readers(self, positions: dict[str, str]) -> list[Coroutine[Any, Any, None]]:
+        settings, queue = self._config.syslog, self._queues["sys"]
+        if not queue.enabled:
+            return []
+        readers = []
+        for path in settings.files:
+            tail = Tail(path, queue, positions.get(f"file:{path}", ""))
+            readers.append(tail.run())
+        if settings.journald is True or (settings.journald == "auto" and journal.is_running()):
+            readers.append(journal.Journal(queue, positions.get(journal.SOURCE, "")).run())
+        return readers
+
+    @staticmethod
+    def _open_syslog(socket: SyslogSocket) -> None:
+        try:
+            socket.open()
+        except OSError as error:
+            log.error("the syslog socket cannot be served: %s", error)  # noqa: TRY400
+
+    async def _report(self) -> None:
+        while True:
+            with contextlib.suppress(OSError):  # a full disk; the log says so elsewhere
+                self._write_status()
+            await asyncio.sleep(STATUS_SECONDS)
+
+    def _write_status(self) -> None:
+        streams = {
+            feed.stream: StreamStatus(
+                lines=feed.spool.last,
+                acknowledged=feed.spool.acked,
+                bytes=feed.spool.size,
+                missing=feed.queue.dropped + feed.spool.evicted,
+                error=feed.error,
+            )
+            for feed in self._feeds
+        }
+        status.write(
+            self._config.state_dir,
+            Status(
+                pid=os.getpid(),
+                time=time.time(),
+                version=agent_version(),
+                device=self._identity.device,
+                server=self._config.server,
+                state=self._link.state,
+                error=self._link.error,
+                app=self._app.pid if self._app else None,
+                restarts=self._app.restarts if self._app else 0,
+                streams=streams,
+            ),
+        )

@@ -1,0 +1,273 @@
+"""`/etc/isaax.conf`: typed, and an error names the file, the line and the key.
+
+docs/agent.md describes every key for the people who write them.
+"""
+
+import ipaddress
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+DEFAULT_PATH: Final = Path("/etc/isaax.conf")
+
+# A file whose first line is this one ends with the other: then no cut of it goes unnoticed.
+BEGIN_MARK: Final = '# isaax.conf: complete down to the line "# end of isaax.conf"'
+END_MARK: Final = "# end of isaax.conf"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used.
+
+    Args:
+        path: the file; line: in it, from 1 on, or None; key: as in `spool.maxBytes`, or "".
+    """
+
+    def __init__(self, path: Path, detail: str, *, line: int | None = None, key: str = "") -> None:
+        place = f"{path}:{line}" if line else str(path)
+        super().__init__(f"{place}: {key}: {detail}" if key else f"{place}: {detail}")
+        self.line = line
+        self.key = key
+
+
+class Hidden(str):
+    """A secret string: it does not show in a repr."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'********'"
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    pass
+
+
+class AppConfig(_Table, frozen=True):
+    """The user's program.
+
+    Args:
+        command: argument list, or one string for `/bin/sh -c`.
+        name: what its lines are marked with as their program.
+        directory: where it runs.
+        user: whom it runs as (the agent must be root for that); by default as the agent.
+        restart: when it is started again.
+        stop_seconds: between SIGTERM and SIGKILL at the end.
+    """
+
+    command: str | list[str]
+    name: str = "app"
+    directory: Path | None = None
+    user: str | None = None
+    restart: Literal["always", "on-failure", "never"] = "always"
+    stop_seconds: Annotated[float, Meta(ge=0, le=600)] = 10.0
+
+    def __post_init__(self) -> None:
+        words = self.command.split() if isinstance(self.command, str) else self.command
+        if not words or not words[0]:
+            raise ValueError("command is empty")
+
+
+class SyslogConfig(_Table, frozen=True):
+    """What the `sys` stream is made of.
+
+    Args:
+        socket: path of a Unix datagram socket to serve, as syslog(3) writes to.
+        journald: read systemd's journal; "auto" where it runs.
+        files: files to follow.
+    """
+
+    socket: Path | None = None
+    journald: bool | Literal["auto"] = False
+    files: list[Path] = []
+
+
+class LogsConfig(_Table, frozen=True):
+    """Which streams are relayed."""
+
+    app: bool = True
+    sys: bool = True
+    agent: bool = True
+
+
+class SpoolConfig(_Table, frozen=True):
+    """The disk spool and the batches in it.
+
+    Args:
+        max_bytes: of each of the three streams.
+        max_batch_lines, max_batch_bytes, flush_ms: a batch ends with what comes first of them.
+    """
+
+    max_bytes: Annotated[int, Meta(ge=256 * 1024)] = 64 * 1024 * 1024
+    max_batch_lines: Annotated[int, Meta(ge=1, le=1000)] = 500
+    max_batch_bytes: Annotated[int, Meta(ge=1024, le=384 * 1024)] = 256 * 1024
+    flush_ms: Annotated[int, Meta(ge=1, le=60_000)] = 250
+
+
+class Server(msgspec.Struct, frozen=True):
+    """Where the broker is."""
+
+    host: str
+    port: int
+    tls: bool
+
+
+class AgentConfig(_Table, frozen=True):
+    """All of the file. The keys of the top level are named as in docs/agent.md."""
+
+    project: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    project_token: Hidden
+    server: str
+    device_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$")] = msgspec.field(
+        name="deviceID", default=""
+    )
+    device_key: Hidden = Hidden("")
+    allow_plaintext: bool = False
+    ca_file: Path | None = None
+    state_dir: Path = Path("/var/lib/isaax-agent")
+    app: AppConfig | None = None
+    syslog: SyslogConfig = SyslogConfig()
+    logs: LogsConfig = LogsConfig()
+    spool: SpoolConfig = SpoolConfig()
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A configuration file as it was read, to find the line of a key in it."""
+
+    path: Path
+    text: str
+
+    def error(self, key: str, detail: str) -> ConfigError:
+        """Make the error about one key, `app.command` for example."""
+        return ConfigError(self.path, detail, line=line_of(self.text, key), key=key)
+
+
+def load(path: Path) -> AgentConfig:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: it cannot be read, is cut off, or is not valid.
+    """
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise ConfigError(path, error.strerror or str(error)) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError(path, "this is not UTF-8", line=line) from None
+    return parse(Source(path, text))
+
+
+def parse(source: Source) -> AgentConfig:
+    """Check the text of a configuration file.
+
+    Raises:
+        ConfigError: it is cut off, or not valid.
+    """
+    _check_complete(source)
+    try:
+        tree = tomllib.loads(source.text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"at line (\d+)", str(error))
+        line = int(found[1]) if found else source.text.count("\n") + 1
+        raise ConfigError(source.path, f"not valid TOML: {error}", line=line) from None
+    try:
+        config = msgspec.convert(tree, AgentConfig, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        detail, _, place = str(error).partition(" - at `$")
+        key = re.sub(r"\[.*", "", place.removeprefix(".").removesuffix("`"))
+        unknown = re.search(r"unknown field `(\w+)`", detail)
+        if unknown:
+            key = f"{key}.{unknown[1]}".removeprefix(".")
+            detail = "there is no such key"
+        raise source.error(key, detail) from None
+    _check_identity(config, source)
+    server_of(config, source)
+    return config
+
+
+def server_of(config: AgentConfig, source: Source | None = None) -> Server:
+    """Take the `server` apart.
+
+    Raises:
+        ConfigError: it is no `mqtts://host[:port]` or `mqtt://host[:port]`, or plaintext would
+            leave this machine.
+    """
+    source = source or Source(Path(), "")
+    try:
+        parts = urlsplit(config.server)
+        port = parts.port
+    except ValueError as error:
+        raise source.error("server", str(error)) from None
+    plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or not plain:
+        raise source.error("server", "expected mqtts://host:port or mqtt://127.0.0.1:port")
+    tls = parts.scheme == "mqtts"
+    if not tls and not config.allow_plaintext and not _is_loopback(parts.hostname):
+        raise source.error(
+            "server",
+            "mqtt:// sends tokens and logs unencrypted; use mqtts://, or set allowPlaintext = true",
+        )
+    return Server(parts.hostname, port or (8883 if tls else 1883), tls)
+
+
+def line_of(text: str, key: str) -> int | None:
+    """Find the line in which a key (`server`, `app.command`) or its table is set; None if nowhere.
+
+    It reads TOML line by line, which is right for what people write and good enough for a hint.
+    """
+    *table, name = key.split(".")
+    sets_key = re.compile(rf"\s*[\"']?{re.escape(name)}[\"']?\s*=")
+    current = ""
+    of_table = None
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[+\s*([^\]]*?)\s*\]+", line)
+        if header:
+            current = header[1]
+            if current in (key, ".".join(table)) and of_table is None:
+                of_table = number
+        elif current == ".".join(table) and sets_key.match(line):
+            return number
+    return of_table if name else None
+
+
+def _check_complete(source: Source) -> None:
+    lines = source.text.splitlines()
+    last = len(lines) or 1
+    cut = "the file is cut off: "
+    if not source.text:
+        raise ConfigError(source.path, "the file is empty", line=1)
+    if not source.text.endswith("\n"):
+        raise ConfigError(source.path, cut + "its last line does not end", line=last)
+    if lines[0] == BEGIN_MARK and lines[-1] != END_MARK:
+        raise ConfigError(source.path, f"{cut}its last line is not {END_MARK!r}", line=last)
+
+
+def _check_identity(config: AgentConfig, source: Source) -> None:
+    if not config.project_token:
+        raise source.error("projectToken", "this is empty")
+    if bool(config.device_id) != bool(config.device_key):
+        given, absent = ("deviceID", "deviceKey") if config.device_id else ("deviceKey", "deviceID")
+        raise source.error(given, f"there is no {absent} with it; was the file cut off?")
+    if config.device_key and not re.fullmatch(r"[0-9a-f]{64}", config.device_key):
+        raise source.error("deviceKey", "expected 64 hexadecimal digits")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _decode(kind: type[Any], value: Any) -> Any:
+    """Make what TOML has no type for."""
+    if not isinstance(value, str):
+        raise ValueError("expected a string")  # noqa: TRY004 - msgspec adds the place to it
+    if issubclass(kind, Path) and not value.startswith("/"):
+        raise ValueError("expected a path that starts with /")
+    return kind(value)

@@ -1,0 +1,276 @@
+"""What device and hub say to each other on one connection: registration, session, batches.
+
+It does no I/O: the link gives it what arrives and the time, and carries out what it asks of its
+port. docs/protocol.md is the specification.
+"""
+
+import logging
+import random
+from collections.abc import Sequence
+from enum import Enum
+from typing import Final, Protocol
+
+import msgspec
+
+from agent.sender import Sender
+from agent.state import Identity, SessionFile
+from agent.system import agent_version, host_name, system_name
+from hub import protocol
+from hub.protocol import Session
+
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS: Final = 10.0
+SLOWEST_SECONDS: Final = 60.0
+LONG_SECONDS: Final = 900.0  # before trying again what the hub refused for good
+RENEW_AT: Final = 0.8  # of a session's time to live
+SKEW_SECONDS: Final = 60  # of the device's clock, from which on it is worth a warning
+
+_down: Final = msgspec.json.Decoder(protocol.Down)
+_acks: Final = msgspec.json.Decoder(protocol.AckMessage)
+
+
+class Port(Protocol):
+    """What a dialogue asks of its connection."""
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send a message with QoS 1."""
+
+    def subscribe(self, topic: str) -> None:
+        """Ask for a topic with QoS 1."""
+
+
+class Leave(Exception):  # noqa: N818 - reads as the outcome it names
+    """This connection has served: make another one in `seconds` (None: when it is due)."""
+
+    def __init__(self, reason: str, seconds: float | None) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
+class _Step(Enum):
+    AUTH_TOPIC = "subscribing"
+    WAITING = "waiting to ask again"
+    NONCE = "waiting for the hub"
+    REGISTERED = "registering"
+    OPENED = "opening a session"
+    ACK_TOPIC = "subscribing to acknowledgements"
+    OPEN = "open"
+
+
+class Dialogue:
+    """The device's side of the protocol on one connection.
+
+    Args:
+        client: the MQTT client id that the connection has.
+        connection: the random value that its will carries.
+        at: the present, in monotonic seconds, as in all methods.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        identity: Identity,
+        sessions: SessionFile,
+        senders: Sequence[Sender],
+        *,
+        client: str,
+        connection: str,
+        at: float,
+    ) -> None:
+        self._port = port
+        self._identity = identity
+        self._sessions = sessions
+        self._senders = {sender.stream: sender for sender in senders}
+        self._client = client
+        self._connection = connection
+        self._session: Session | None = None
+        self._renew_at = float("inf")
+        self._asked = 0
+        self._step = _Step.AUTH_TOPIC
+        self._deadline = at + ANSWER_SECONDS
+        port.subscribe(protocol.auth_down(client))
+
+    @property
+    def state(self) -> str:
+        """Say in words where it stands; "open" when lines can be sent."""
+        return self._step.value
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether lines can be sent."""
+        return self._step is _Step.OPEN
+
+    @property
+    def has_session(self) -> bool:
+        """Say whether the hub opened a session on this connection."""
+        return self._session is not None
+
+    @property
+    def is_drained(self) -> bool:
+        """Say whether the hub has all that is spooled."""
+        return all(sender.is_done for sender in self._senders.values())
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` has something to do."""
+        if not self.is_open:
+            return self._deadline
+        due = [d for sender in self._senders.values() if (d := sender.deadline) is not None]
+        return min([self._renew_at, *due])
+
+    def on_subscribed(self, *, granted: bool, at: float) -> None:
+        """Take the broker's answer to a SUBSCRIBE.
+
+        Raises:
+            Leave: it refused.
+        """
+        if not granted:
+            raise Leave("the broker refused a subscription", None)
+        if self._step is _Step.AUTH_TOPIC:
+            self._begin(at)
+        elif self._step is _Step.ACK_TOPIC:
+            self._step = _Step.OPEN
+            self._asked = 0
+
+    def on_message(self, topic: str, payload: bytes, *, at: float) -> None:
+        """Take a message from the hub.
+
+        Raises:
+            Leave: the connection has served.
+            OSError: the disk failed.
+        """
+        try:
+            if topic == protocol.auth_down(self._client):
+                self._on_auth(_down.decode(payload), at)
+            elif self._session is not None and topic == self._session.ack:
+                self._on_ack(_acks.decode(payload), at)
+        except msgspec.DecodeError as error:
+            log.warning("a message of the hub on %s cannot be read: %s", topic, error)
+
+    def tick(self, *, at: float) -> None:
+        """Do what is due: ask again, renew the session, send batches.
+
+        Raises:
+            Leave: the connection has served.
+            OSError: the disk failed.
+        """
+        if self.is_open:
+            if at >= self._renew_at or any(s.silent > 1 for s in self._senders.values()):
+                self._begin(at)
+            else:
+                self._pump(at)
+        elif at >= self._deadline:
+            if self._step is not _Step.WAITING:
+                log.warning("the hub does not answer (%s)", self.state)
+            self._begin(at)
+
+    def farewell(self) -> None:
+        """Tell the hub that the connection ends in order."""
+        self._say(protocol.Gone(self._connection))
+
+    def close(self) -> None:
+        """Take note that the connection ended."""
+        for sender in self._senders.values():
+            sender.close()
+
+    # ── registration and session ─────────────────────────────────────────────────────────────
+
+    def _begin(self, at: float) -> None:
+        """Ask for a nonce; ask ever more slowly while there is no answer."""
+        self._step = _Step.NONCE
+        limit = min(SLOWEST_SECONDS, ANSWER_SECONDS * 2 ** min(self._asked, 8))
+        self._deadline = at + random.uniform(ANSWER_SECONDS, max(ANSWER_SECONDS, limit))
+        self._asked += 1
+        self._say(protocol.Begin())
+
+    def _on_auth(self, message: protocol.Down, at: float) -> None:
+        match message:
+            case protocol.Nonce() if self._step is _Step.NONCE:
+                self._on_nonce(message, at)
+            case protocol.Registered() if self._step is _Step.REGISTERED:
+                self._identity.register(message.device, message.key)
+                raise Leave(f"registered as {message.device}", 0.0)
+            case protocol.Opened() if self._step is _Step.OPENED:
+                self._on_opened(message, at)
+            case protocol.Refused():
+                self._on_refused(message, at)
+            case _:
+                log.debug("an answer that nobody waits for: %s", type(message).__name__)
+
+    def _on_nonce(self, message: protocol.Nonce, at: float) -> None:
+        if protocol.VERSION not in message.versions:
+            raise Leave(
+                f"the hub speaks protocol versions {message.versions}, this agent "
+                f"{protocol.VERSION}: update the agent",
+                LONG_SECONDS,
+            )
+        self._deadline = at + ANSWER_SECONDS
+        if self._identity.device:
+            self._step = _Step.OPENED
+            self._say(self._hello(message.nonce))
+        else:
+            self._identity.check_writable()
+            self._step = _Step.REGISTERED
+            self._say(self._register(message.nonce))
+
+    def _register(self, nonce: str) -> protocol.Register:
+        identity = self._identity
+        proof = protocol.register_proof(identity.token, identity.project, self._client, nonce)
+        return protocol.Register(
+            identity.project, nonce, proof,
+            label=host_name(), agent=agent_version(), system=system_name(),
+        )  # fmt: skip
+
+    def _hello(self, nonce: str) -> protocol.Hello:
+        identity, previous = self._identity, self._sessions.last
+        proof = protocol.hello_proof(
+            identity.key, identity.project, identity.device, nonce, self._connection, previous
+        )
+        return protocol.Hello(
+            identity.project, nonce, proof, self._connection, previous=previous,
+            agent=agent_version(), system=system_name(),
+        )  # fmt: skip
+
+    def _on_opened(self, message: protocol.Opened, at: float) -> None:
+        self._sessions.begin(message.session)
+        self._session = Session(self._identity.project, self._identity.device, message.session)
+        self._renew_at = at + RENEW_AT * max(1, message.expires_at - message.time)
+        for sender in self._senders.values():
+            sender.open(message.marks, at=at)
+        self._step = _Step.ACK_TOPIC
+        self._deadline = at + ANSWER_SECONDS
+        self._port.subscribe(self._session.ack)
+        log.info("the hub opened a session")
+
+    def _on_refused(self, message: protocol.Refused, at: float) -> None:
+        reason = f"the hub refused this device: {message.code}: {message.detail}"
+        if message.retry <= 0:
+            raise Leave(reason, LONG_SECONDS)
+        log.warning("%s; trying again in %.0f s", reason, message.retry)
+        self._step = _Step.WAITING
+        self._deadline = at + message.retry * random.uniform(1.0, 1.5)
+
+    # ── batches ──────────────────────────────────────────────────────────────────────────────
+
+    def _pump(self, at: float) -> None:
+        session = self._session
+        if session is not None:
+            for sender in self._senders.values():
+                topic = session.log(sender.stream)
+                sender.pump(lambda payload, topic=topic: self._port.publish(topic, payload), at=at)  # type: ignore[misc]
+
+    def _on_ack(self, message: protocol.AckMessage, at: float) -> None:
+        sender = self._senders.get(message.stream)
+        if sender is None:
+            return
+        match message:
+            case protocol.Ack():
+                sender.on_ack(message, at=at)
+            case protocol.Resume():
+                sender.on_resume(message, at=at)
+            case protocol.Reject():
+                sender.on_reject(message, at=at)
+
+    def _say(self, message: protocol.Up) -> None:
+        self._port.publish(protocol.auth_up(self._client), msgspec.json.encode(message))

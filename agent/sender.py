@@ -1,0 +1,184 @@
+"""Sends what one stream has spooled, in order, and frees what the hub acknowledges."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent import life as lives
+from agent.life import Life
+from agent.spool import Spool
+from hub.protocol import Ack, Mark, Reject, Resume, renumber
+
+log = logging.getLogger(__name__)
+
+WINDOW: Final = 8  # batches that may be on their way
+ACK_SECONDS: Final = 30.0  # without progress for so long, all that is unacknowledged goes again
+RESUME_SECONDS: Final = 2.0  # one hole makes a `Resume` for each batch behind it: heed the first
+
+Publish = Callable[[bytes], None]
+
+
+class _Sent(msgspec.Struct, frozen=True):
+    """A batch on its way: its local sequence numbers, and its first one on the wire."""
+
+    first: int
+    last: int
+    wire_first: int
+
+
+class Sender:
+    """One stream's sender; owned by the link's thread.
+
+    Args:
+        stream: its name.
+        spool: where its batches lie, and `folder` where its life is kept.
+    """
+
+    def __init__(self, stream: str, spool: Spool, folder: Path) -> None:
+        self.stream = stream
+        self.spool = spool
+        self._folder = folder
+        self._life: Life | None = lives.load(folder)
+        self._known = spool.last
+        self._sent = 0
+        self._in_flight: deque[_Sent] = deque()
+        self._rejected: dict[int, int] = {}
+        self._progress_at = 0.0
+        self._resume: tuple[Mark, float] | None = None
+        self.silent = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Say whether the hub has all that is spooled."""
+        return self.spool.acked >= self.spool.last
+
+    @property
+    def deadline(self) -> float | None:
+        """When (monotonic seconds) `pump` must be called for want of an answer."""
+        return self._progress_at + ACK_SECONDS if self._in_flight else None
+
+    def open(self, marks: Mapping[str, Mark], *, at: float) -> None:
+        """Begin a session: compare with the hub's marks, and send from there on.
+
+        Raises:
+            OSError: the life cannot be kept on the disk; nothing may be sent.
+        """
+        self.silent = 0
+        self._resume = None
+        self._settle(marks.get(self.stream, Mark()), lives.newest_boot(marks.values()))
+        self._rewind(at)
+
+    def close(self) -> None:
+        """End a session: nothing is on its way any more."""
+        self._in_flight.clear()
+        self.spool.pin(0)
+
+    def pump(self, publish: Publish, *, at: float) -> None:
+        """Send what the window allows, and again what was not acknowledged in time.
+
+        Raises:
+            OSError: the spool cannot be read.
+        """
+        if self._life is None:
+            return
+        if self._in_flight and at >= self._progress_at + ACK_SECONDS:
+            self.silent += 1
+            log.warning(
+                "no acknowledgement of %s for %d s: sending again", self.stream, ACK_SECONDS,
+                extra=self._quiet,
+            )  # fmt: skip
+            self._rewind(at)
+        while len(self._in_flight) < WINDOW:
+            stored = self.spool.next(self._sent)
+            if stored is None:
+                return
+            if not self._in_flight:
+                self._progress_at = at
+            mark = self._life.mark(stored.first)
+            self._in_flight.append(_Sent(stored.first, stored.last, mark.seq))
+            self._sent = stored.last
+            self._known = max(self._known, stored.last)
+            self.spool.pin(stored.last)  # before it is sent: from now on the hub may have it
+            publish(renumber(stored.wire, boot=mark.boot, first=mark.seq))
+
+    def on_ack(self, message: Ack, *, at: float) -> None:
+        """Free what the hub has."""
+        if self._life is None or message.boot != self._life.boot:
+            return  # of a life before this one
+        self._free(min(message.seq + self._life.base, self._known), at)
+
+    def on_resume(self, message: Resume, *, at: float) -> None:
+        """Send again from the hub's mark on.
+
+        Raises:
+            OSError: a new life cannot be kept on the disk.
+        """
+        mark = Mark(message.boot, message.seq)
+        if self._resume is not None and self._resume[0] == mark and at < self._resume[1]:
+            return
+        self._resume = (mark, at + RESUME_SECONDS)
+        log.info("the hub asks for %s again from %d/%d on", self.stream, mark.boot, mark.seq,
+                 extra=self._quiet)  # fmt: skip
+        self._settle(mark, mark.boot)
+        self._rewind(at)
+
+    def on_reject(self, message: Reject, *, at: float) -> None:
+        """Let go of a batch that the hub cannot take, and do not send it again."""
+        if self._life is None or message.boot != self._life.boot:
+            return
+        for sent in self._in_flight:
+            if sent.wire_first == message.first:
+                log.error(
+                    "the hub keeps %d lines of %s as a dead letter: %s: %s",
+                    sent.last - sent.first + 1, self.stream, message.code, message.detail,
+                    extra=self._quiet,
+                )  # fmt: skip
+                self._rejected[sent.first] = sent.last
+        self._free(self.spool.acked, at)
+
+    @property
+    def _quiet(self) -> dict[str, bool]:
+        """Keep out of the agent's own stream what is about sending that very stream."""
+        return {"local": self.stream == "agent"}
+
+    def _settle(self, mark: Mark, newest_boot: int) -> None:
+        acked = self.spool.acked
+        upcoming = self.spool.next(acked)
+        settled = lives.settle(
+            self._life,
+            mark,
+            newest_boot=newest_boot,
+            acked=acked,
+            floor=upcoming.first - 1 if upcoming else acked,
+            known=self._known,
+        )
+        if settled.life != self._life:
+            lives.save(self._folder, settled.life)
+            log.info("%s goes on as boot %d", self.stream, settled.life.boot, extra=self._quiet)
+            self._rejected.clear()
+        self._life = settled.life
+        self.spool.ack(settled.acked)
+
+    def _rewind(self, at: float) -> None:
+        self._in_flight.clear()
+        self._sent = self.spool.acked
+        self._progress_at = at
+        self.spool.pin(0)
+
+    def _free(self, sequence: int, at: float) -> None:
+        before = self.spool.acked
+        sequence = max(sequence, before)
+        while sequence + 1 in self._rejected:
+            sequence = self._rejected.pop(sequence + 1)
+        if sequence == before:
+            return
+        self.spool.ack(sequence)
+        self._progress_at = at
+        self.silent = 0
+        self._sent = max(self._sent, sequence)
+        while self._in_flight and self._in_flight[0].last <= sequence:
+            self._in_flight.popleft()

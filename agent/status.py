@@ -1,0 +1,89 @@
+"""The status file: what `isaax-agent status` shows."""
+
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+from agent.files import write_atomic
+
+
+class StreamStatus(msgspec.Struct, frozen=True):
+    """One stream.
+
+    Args:
+        lines: numbers given out since the spool exists; acknowledged: of these, what the hub has.
+        bytes: of the spool on the disk.
+        missing: lines that were lost on the device since the agent started.
+        error: why the spool cannot be written, or "".
+    """
+
+    lines: int
+    acknowledged: int
+    bytes: int
+    missing: int
+    error: str
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The agent as a whole; `time` is when it wrote this (Unix seconds)."""
+
+    pid: int
+    time: float
+    version: str
+    device: str
+    server: str
+    state: str
+    error: str
+    app: int | None
+    restarts: int
+    streams: dict[str, StreamStatus]
+
+
+def path_in(folder: Path) -> Path:
+    """Give the status file of a state directory."""
+    return folder / "status.json"
+
+
+def write(folder: Path, status: Status) -> None:
+    """Replace the status file.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    write_atomic(path_in(folder), msgspec.json.encode(status), mode=0o644, sync=False)
+
+
+def read(folder: Path) -> Status | None:
+    """Read the status of the agent that runs on a state directory; None when none does."""
+    try:
+        status = msgspec.json.decode(path_in(folder).read_bytes(), type=Status)
+        os.kill(status.pid, 0)
+    except PermissionError:
+        return status
+    except (OSError, msgspec.DecodeError):
+        return None
+    return status
+
+
+def render(status: Status) -> str:
+    """Show a status to people."""
+    rows = [
+        f"agent      {status.version}, process {status.pid}",
+        f"device     {status.device or 'not registered yet'}",
+        f"hub        {status.server}: {status.state}",
+        f"app        {'process ' + str(status.app) if status.app else 'not running'}"
+        f", restarted {status.restarts} times",
+        f"as of      {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(status.time))}",
+    ]
+    if status.error:
+        rows.append(f"problem    {status.error}")
+    rows.append("stream     waiting  acknowledged  missing      bytes")
+    for name, stream in status.streams.items():
+        waiting = stream.lines - stream.acknowledged
+        rows.append(
+            f"{name:<10} {waiting:>7}  {stream.acknowledged:>12}  {stream.missing:>7}"
+            f"  {stream.bytes:>9}" + (f"  {stream.error}" if stream.error else "")
+        )
+    return "\n".join(rows)
