@@ -1,0 +1,70 @@
+"""The relay's metrics."""
+
+from dataclasses import dataclass
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from hub.telemetry import Metrics
+
+_LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeMeters:
+    """What comes in from devices."""
+
+    lines: Counter
+    batches: Counter
+    bytes: Counter
+    duplicates: Counter
+    resumes: Counter
+    rejects: Counter
+    publish: Histogram
+
+    @classmethod
+    def of(cls, metrics: Metrics) -> "IntakeMeters":
+        """Register them."""
+        return cls(
+            metrics.counter("isaax_intake_lines_total", "Lines stored."),
+            metrics.counter("isaax_intake_batches_total", "Batches stored."),
+            metrics.counter("isaax_intake_bytes_total", "Bytes of batches stored."),
+            metrics.counter("isaax_intake_duplicates_total", "Batches that were known already."),
+            metrics.counter("isaax_intake_resumes_total", "Batches that did not follow the last."),
+            metrics.counter(
+                "isaax_intake_rejects_total", "Messages that could not be taken.", ("code",)
+            ),
+            metrics.histogram(
+                "isaax_intake_publish_seconds", "Group commit into JetStream.", buckets=_LATENCY
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryMeters:
+    """What goes out; each has the label `integration`."""
+
+    delivered: Counter
+    rejected: Counter
+    retries: Counter
+    gaps: Counter
+    pending: Gauge
+    lag: Gauge
+    state: Gauge
+
+    @classmethod
+    def of(cls, metrics: Metrics) -> "DeliveryMeters":
+        """Register them."""
+        label = ("integration",)
+        return cls(
+            metrics.counter("isaax_delivery_lines_total", "Lines taken.", label),
+            metrics.counter("isaax_delivery_rejected_total", "Lines that became dead.", label),
+            metrics.counter("isaax_delivery_retries_total", "Attempts that failed.", label),
+            metrics.counter(
+                "isaax_delivery_gap_total", "Stream positions lost to retention.", label
+            ),
+            metrics.gauge("isaax_delivery_pending", "Batches not yet read.", label),
+            metrics.gauge("isaax_delivery_lag_seconds", "Age of the oldest of them.", label),
+            metrics.gauge(
+                "isaax_delivery_state", "1 for the state it is in.", ("integration", "state")
+            ),
+        )

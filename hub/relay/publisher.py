@@ -1,0 +1,217 @@
+"""Group commit into a JetStream stream: what arrives during one commit goes with the next.
+
+One atomic batch (ADR-50: `Nats-Batch-Id`, `-Sequence`, `-Commit`) is in flight at a time, so the
+order of what is submitted is the order in the stream, and one sync serves many messages.
+"""
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+import msgspec
+import nats.errors
+import structlog
+from nats.aio.client import Client
+
+from hub.relay.retry import Backoff
+from hub.relay.stored import MSG_ID
+
+T = TypeVar("T")
+_log = structlog.stdlib.get_logger(__name__)
+
+# nats-server's own bound of an atomic batch (error 10199 above it).
+MAX_MESSAGES: Final = 1_000
+MAX_BYTES: Final = 8 * 1024 * 1024
+_DUPLICATE: Final = 10201  # "atomic publish batch contains duplicate message id"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing(Generic[T]):
+    """One message on its way into the stream.
+
+    Args:
+        id: JetStream stores it once within its dedup window.
+        order: messages of the same `order` are stored in the order of their submission.
+        headers: besides the id.
+        context: the submitter's own.
+        prepare: awaited before the message is stored.
+    """
+
+    subject: str
+    payload: bytes
+    id: str
+    order: object
+    headers: dict[str, str]
+    context: T
+    prepare: Callable[[], Awaitable[None]] | None = None
+
+
+class _ApiError(msgspec.Struct, frozen=True):
+    code: int = 0
+    err_code: int = 0
+    description: str = ""
+
+
+class _PubAck(msgspec.Struct, frozen=True):
+    seq: int = 0
+    duplicate: bool = False
+    error: _ApiError | None = None
+
+
+class PublishRefused(Exception):  # noqa: N818 - an outcome of one attempt
+    """JetStream answered with an error."""
+
+    def __init__(self, error: _ApiError) -> None:
+        super().__init__(f"JetStream error {error.err_code}: {error.description}")
+        self.err_code = error.err_code
+
+
+_ack_decoder: Final = msgspec.json.Decoder(_PubAck)
+
+
+class Publisher(Generic[T]):
+    """Stores messages in one stream, in order, and says when they are synced.
+
+    Args:
+        stored: called with each group once JetStream has acknowledged it.
+        timeout: seconds to wait for an acknowledgement before the same ids are sent again.
+        observe: told the seconds that each group took.
+        sequence: of the stream at the start.
+    """
+
+    def __init__(
+        self,
+        nats: Client,
+        stored: Callable[[Sequence[Outgoing[T]]], None],
+        *,
+        timeout: float = 5.0,
+        observe: Callable[[float], None] = lambda _seconds: None,
+        max_messages: int = MAX_MESSAGES,
+        max_bytes: int = MAX_BYTES,
+        sequence: int = 0,
+    ) -> None:
+        self._nats = nats
+        self._stored = stored
+        self._timeout = timeout
+        self._observe = observe
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._queue: deque[Outgoing[T]] = deque()
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.sequence = sequence
+        """Stream sequence up to which everything that was acknowledged here was reported."""
+
+    def submit(self, message: Outgoing[T]) -> None:
+        """Queue a message; whoever submits bounds how much is under way."""
+        self._queue.append(message)
+        self._idle.clear()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Store what is submitted, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                group = self._take()
+                await self._store(group)
+            self._idle.set()
+
+    async def drain(self) -> None:
+        """Wait until all that was submitted is stored."""
+        await self._idle.wait()
+
+    def _take(self) -> list[Outgoing[T]]:
+        group = [self._queue.popleft()]
+        size = len(group[0].payload)
+        while self._queue and len(group) < self._max_messages:
+            size += len(self._queue[0].payload)
+            if size > self._max_bytes:
+                break
+            group.append(self._queue.popleft())
+        return group
+
+    async def _store(self, group: Sequence[Outgoing[T]]) -> None:
+        for message in group:
+            if message.prepare is not None:
+                await message.prepare()
+        started = time.perf_counter()
+        sequence = await self._until_stored(group)
+        self._observe(time.perf_counter() - started)
+        self.sequence = max(self.sequence, sequence)
+        self._stored(group)
+
+    async def _until_stored(self, group: Sequence[Outgoing[T]]) -> int:
+        backoff = Backoff(base=0.1, cap=5.0)
+        while True:
+            try:
+                return await self._atomic(group)
+            except PublishRefused as refused:
+                if refused.err_code != _DUPLICATE:
+                    _log.warning("group commit refused; storing one by one", error=str(refused))
+                return await self._one_by_one(group)
+            except (nats.errors.Error, OSError) as error:
+                await self._pause(backoff, error)
+
+    async def _atomic(self, group: Sequence[Outgoing[T]]) -> int:
+        if len(group) == 1:
+            return await self._request(group[0], {})
+        batch = secrets.token_hex(8)
+        last = len(group)
+        for number, message in enumerate(group[:-1], 1):
+            headers = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+            await self._nats.publish(
+                message.subject, message.payload, headers=_headers(message, headers)
+            )
+        commit = {
+            "Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(last), "Nats-Batch-Commit": "1",
+        }  # fmt: skip
+        return await self._request(group[-1], commit)
+
+    async def _one_by_one(self, group: Sequence[Outgoing[T]]) -> int:
+        """Store each by itself: here a duplicate is acknowledged like any other."""
+        lanes: dict[object, list[Outgoing[T]]] = {}
+        for message in group:
+            lanes.setdefault(message.order, []).append(message)
+        return max(await asyncio.gather(*(self._lane(lane) for lane in lanes.values())))
+
+    async def _lane(self, messages: Sequence[Outgoing[T]]) -> int:
+        sequence = 0
+        for message in messages:
+            backoff = Backoff(base=0.1, cap=5.0)
+            while True:
+                try:
+                    sequence = await self._request(message, {})
+                    break
+                except (PublishRefused, nats.errors.Error, OSError) as error:
+                    await self._pause(backoff, error)
+        return sequence
+
+    async def _request(self, message: Outgoing[T], extra: dict[str, str]) -> int:
+        answer = await self._nats.request(
+            message.subject,
+            message.payload,
+            timeout=self._timeout,
+            headers=_headers(message, extra),
+        )
+        ack = _ack_decoder.decode(answer.data)
+        if ack.error is not None:
+            raise PublishRefused(ack.error)
+        return ack.seq
+
+    async def _pause(self, backoff: Backoff, error: Exception) -> None:
+        _log.warning("not stored yet", error=str(error) or type(error).__name__)
+        await asyncio.sleep(backoff.next())
+        # What is written while the connection is down would pile up in the client's buffer.
+        while not self._nats.is_connected:  # noqa: ASYNC110 - the client has no event for it
+            await asyncio.sleep(0.05)
+
+
+def _headers(message: Outgoing[T], extra: dict[str, str]) -> dict[str, str]:
+    return {MSG_ID: message.id, **message.headers, **extra}

@@ -1,0 +1,118 @@
+"""One call of a destination, fenced: whatever it does, it becomes an outcome, in time."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from hub.destinations import Batch, Destination, NotConnected, Partial, Rejected, Retry
+
+_log = structlog.stdlib.get_logger(__name__)
+
+_CANCEL_GRACE: Final = 2.0
+"""Seconds that a call may take to end once it is cancelled; then it is left behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """It took the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It did not take the batch now.
+
+    Args:
+        broken: the call was cut short or raised what it must not: nothing is known of the
+            state of this destination any more, so another one has to take its place.
+        lost: the connection is gone, with what it had not confirmed.
+    """
+
+    reason: str
+    after: float | None = None
+    broken: bool = False
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It will never take the batch."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TookSome:
+    """It took the batch but for some lines; see `Partial`."""
+
+    rejected: tuple[tuple[int, str], ...]
+    retry: tuple[int, ...]
+
+
+Outcome = Taken | Failed | Refused | TookSome
+
+
+async def push(  # noqa: PLR0911 - one line for each outcome
+    destination: Destination, batch: Batch, seconds: float
+) -> Outcome:
+    """Send one batch, and say what came of it."""
+    try:
+        await fenced(destination.send(batch), seconds)
+    except Retry as retry:
+        return Failed(retry.reason, after=retry.after)
+    except Rejected as rejected:
+        return Refused(rejected.reason)
+    except Partial as partial:
+        return TookSome(partial.rejected, partial.retry)
+    except NotConnected as gone:
+        return Failed(gone.reason, lost=True)
+    except TimeoutError:
+        return Failed(f"no answer within {seconds:g} s", broken=True)
+    except Exception as error:  # noqa: BLE001 - the boundary to plugins: all is an outcome
+        # Only the class: the text of a plugin's exception may hold a secret.
+        _log.warning("the destination raised what it must not", error=type(error).__name__)
+        return Failed(f"unexpected {type(error).__name__}", broken=True)
+    return Taken()
+
+
+class Escaped(Exception):  # noqa: N818
+    """A plugin raised SystemExit, KeyboardInterrupt or a cancellation of its own."""
+
+
+async def fenced(call: Coroutine[Any, Any, None], seconds: float) -> None:
+    """Await a plugin's coroutine in a task of its own, for so long and no longer.
+
+    It may ignore its cancellation, or raise what would end this process.
+
+    Raises:
+        TimeoutError: it took too long; it is cancelled, and left behind if it does not end.
+        Exception: what it raised.
+    """
+    task = asyncio.ensure_future(_contained(call))
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+        if not done:
+            raise TimeoutError
+        if task.cancelled():
+            raise Escaped("CancelledError")
+        task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            task.add_done_callback(_forget)
+            await asyncio.wait({task}, timeout=_CANCEL_GRACE)
+
+
+async def _contained(call: Coroutine[Any, Any, None]) -> None:
+    try:
+        await call
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise Escaped(type(error).__name__) from None
+
+
+def _forget(task: "asyncio.Future[None]") -> None:
+    """Read the result of a call that was left behind, so that nothing complains of it."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,41 @@
+"""What a stored batch carries besides its payload: its id, and when the hub took it."""
+
+from typing import Final
+
+import msgspec
+
+MSG_ID: Final = "Nats-Msg-Id"
+RECEIVED: Final = "Isaax-Received"
+
+
+class BatchId(msgspec.Struct, frozen=True):
+    """Names a batch by what it covers; JetStream stores each id once within its window.
+
+    Args:
+        stream: as in `MarkKey`.
+        boot, first, span: as in the batch's header.
+    """
+
+    device: str
+    stream: str
+    boot: int
+    first: int
+    span: int
+
+    def __str__(self) -> str:
+        return f"{self.device}:{self.stream}:{self.boot}:{self.first}:{self.span}"
+
+    @classmethod
+    def parse(cls, text: str) -> "BatchId":
+        """Read the text form.
+
+        Raises:
+            ValueError: it is not one.
+        """
+        device, stream, boot, first, span = text.split(":")
+        return cls(device, stream, int(boot), int(first), int(span))
+
+    @property
+    def last(self) -> int:
+        """Sequence number of the last line that the batch covers."""
+        return self.first + self.span - 1

@@ -1,0 +1,105 @@
+"""The relay's JetStream streams: their names, their subjects and their making."""
+
+import zlib
+from typing import Final
+
+from nats.js import JetStreamContext, api
+from nats.js.errors import NotFoundError
+
+from hub.errors import StartError
+from hub.settings import RelaySettings
+
+DEAD: Final = "DEAD"
+_SHARD: Final = "RELAY_"
+
+
+def shard_of(project: str, shards: int) -> int:
+    """Say which shard holds a project's batches."""
+    return zlib.crc32(project.encode()) % shards
+
+
+def shard_stream(shard: int) -> str:
+    """Give the name of a shard's stream."""
+    return f"{_SHARD}{shard}"
+
+
+def batch_subject(shard: int, project: str, stream: str) -> str:
+    """Give the subject of a stream's batches; `stream` is `app`, …, or `metric.cpu`, …."""
+    kind = stream if stream.startswith("metric.") else f"log.{stream}"
+    return f"relay.{shard}.{project}.{kind}"
+
+
+def void_subject(shard: int, project: str, stream: str) -> str:
+    """Give the subject of empty messages that stand for a batch that became a dead letter.
+
+    They keep its place in the sequence: marks are rebuilt from what the stream holds.
+    """
+    return f"relay.{shard}.{project}.void.{stream}"
+
+
+def logs_filter(shard: int, project: str, stream: str = "*") -> str:
+    """Give the filter for a project's log batches."""
+    return f"relay.{shard}.{project}.log.{stream}"
+
+
+def dead_subject(project: str, source: str) -> str:
+    """Give the subject of dead letters; `source` is an integration's id, or `intake`."""
+    return f"dead.{project}.{source}"
+
+
+def project_of(subject: str) -> str:
+    """Read the project out of a `relay.…` subject."""
+    return subject.split(".", 3)[2]
+
+
+def stream_of(subject: str) -> str:
+    """Read the log stream out of a `relay.<n>.<project>.log.<stream>` subject."""
+    return subject.rpartition(".")[2]
+
+
+async def ensure_streams(js: JetStreamContext, settings: RelaySettings) -> None:
+    """Make the streams, or bring those that exist in line with the settings.
+
+    Raises:
+        StartError: the number of shards is not the one that the streams were made with.
+    """
+    shards = [name for name in await _stream_names(js) if name.startswith(_SHARD)]
+    if shards and len(shards) != settings.shards:
+        raise StartError(
+            f"relay.shards is {settings.shards}, but JetStream holds {len(shards)} shards: "
+            "their number is fixed at the first start"
+        )
+    for shard in range(settings.shards):
+        await _ensure(js, _config(shard_stream(shard), f"relay.{shard}.>", settings))
+    await _ensure(js, _config(DEAD, "dead.>", settings))
+
+
+def _config(name: str, subject: str, settings: RelaySettings) -> api.StreamConfig:
+    return api.StreamConfig(
+        name=name,
+        subjects=[subject],
+        retention=api.RetentionPolicy.LIMITS,
+        storage=api.StorageType.FILE,
+        discard=api.DiscardPolicy.OLD,
+        max_age=settings.max_age,
+        max_bytes=settings.max_bytes,
+        duplicate_window=min(settings.dedup_window, settings.max_age),
+        num_replicas=settings.replicas,
+        allow_atomic=True,
+    )
+
+
+async def _ensure(js: JetStreamContext, config: api.StreamConfig) -> None:
+    try:
+        await js.stream_info(config.name or "")
+    except NotFoundError:
+        await js.add_stream(config)
+    else:
+        await js.update_stream(config)
+
+
+async def _stream_names(js: JetStreamContext) -> list[str]:
+    names: list[str] = []
+    while page := await js.streams_info(offset=len(names)):
+        names += [info.config.name or "" for info in page]
+    return names
