@@ -382,6 +382,18 @@ def decode_header(payload: bytes) -> Header:
     return Header(codec, boot, first, span)
 
 
+def read_position(payload: bytes) -> Header | None:
+    """Read what a batch covers that cannot be taken; None when not even that can be read."""
+    if len(payload) < HEADER_BYTES:
+        return None
+    version, codec, span, boot, first = _HEADER.unpack_from(payload)
+    if version != VERSION or not (boot and first and span):
+        return None
+    if first + span >= 1 << 63 or boot >= 1 << 63:
+        return None
+    return Header(codec, boot, first, span)
+
+
 def decode_lines(payload: bytes) -> Lines:
     """Read the lines of a binary batch.
 
