@@ -4,7 +4,7 @@
 #include "control.h"
 #include "policy_parts.h"
 
-static bool begin_stage(struct policy *policy, const void *connection, uint64_t generation)
+static bool begin_stage(struct policy *policy, const char *owner, uint64_t generation)
 {
     policy_drop_stage(policy);
     struct stage *stage = &policy->stage;
@@ -13,7 +13,7 @@ static bool begin_stage(struct policy *policy, const void *connection, uint64_t 
         policy_drop_stage(policy);
         return false;
     }
-    stage->owner = connection;
+    memcpy(stage->owner, owner, strlen(owner) + 1);
     stage->generation = generation;
     return true;
 }
@@ -107,11 +107,11 @@ static void reckon(struct map_node *node, void *context)
     }
 }
 
-static bool commit_stage(struct policy *policy, const void *connection, uint64_t generation,
+static bool commit_stage(struct policy *policy, const char *owner, uint64_t generation,
                          int64_t now)
 {
     struct stage *stage = &policy->stage;
-    if (stage->owner != connection) {
+    if (strcmp(stage->owner, owner) != 0) {
         return false;
     }
     if (stage->generation != generation) {
@@ -129,20 +129,20 @@ static bool commit_stage(struct policy *policy, const void *connection, uint64_t
     return true;
 }
 
-/* Lines of the connection that stages a snapshot go to the stage. Those of another one act at
+/* Lines of the client that stages a snapshot go to the stage. Those of another one act at
  * once, and on the stage as well, so that the commit does not undo them. What takes something away
  * always acts at once. */
-static bool obey(struct policy *policy, const void *connection, const struct control_line *line,
+static bool obey(struct policy *policy, const char *from, const struct control_line *line,
                  int64_t now)
 {
     struct stage *stage = &policy->stage;
-    bool staging = stage->owner != NULL;
-    bool only_stage = staging && stage->owner == connection;
+    bool staging = stage->owner[0] != '\0';
+    bool only_stage = staging && strcmp(stage->owner, from) == 0;
     switch (line->verb) {
     case CONTROL_BEGIN:
-        return begin_stage(policy, connection, line->generation);
+        return begin_stage(policy, from, line->generation);
     case CONTROL_COMMIT:
-        return commit_stage(policy, connection, line->generation, now);
+        return commit_stage(policy, from, line->generation, now);
     case CONTROL_TOKEN:
         return (!staging || add_token(policy, &stage->tokens, line)) &&
                (only_stage || add_token(policy, &policy->tokens, line));
@@ -171,7 +171,8 @@ size_t policy_control(struct policy *policy, const void *connection, const char 
     struct control_line line;
     const char *cursor = payload;
     size_t bad = 0;
-    if (length > CONTROL_MAX || !policy_is_hub(policy, connection)) {
+    const struct client *from = clients_by_connection(&policy->clients, connection);
+    if (length > CONTROL_MAX || from == NULL || !from->is_hub || from->state != CLIENT_OPEN) {
         return 1;
     }
     for (;;) {
@@ -182,7 +183,7 @@ size_t policy_control(struct policy *policy, const void *connection, const char 
             bad++;
             break;
         case CONTROL_LINE:
-            bad += obey(policy, connection, &line, now) ? 0 : 1;
+            bad += obey(policy, from->id, &line, now) ? 0 : 1;
         }
     }
 }

@@ -14,12 +14,12 @@
 #include "broker.h"
 #include "policy.h"
 #include "snapshot.h"
+#include "status.h"
 
 #define CONTROL_TOPIC "$CONTROL/isaax/v1"
 #define STATUS_TOPIC "$isaax/status"
 
 enum {
-    STATUS_MAX = 512,
     LOGGED_MAX = 96,       /* bytes of a client's text in a log line */
     SAVE_SHARE = 100,      /* writing the snapshot file takes at most 1/100 of the time */
     SAVE_PAUSE_MS = 1000,  /* and is done at most once a second */
@@ -32,6 +32,7 @@ struct plugin {
     char *hub_password_file;
     struct policy policy;
     struct audit audit;
+    struct instance instance;
     bool reloading;       /* the broker is asking again about every connection */
     bool status_changed;  /* since it was last published */
     bool save_failed;     /* so that a full disk is logged once */
@@ -148,18 +149,8 @@ static void save_snapshot(struct plugin *plugin)
 
 static void publish_status(struct plugin *plugin)
 {
-    const struct policy *policy = &plugin->policy;
-    const uint64_t *counts = plugin->audit.counts;
     char json[STATUS_MAX];
-    int length = snprintf(
-        json, sizeof json,
-        "{\"generation\":%" PRIu64 ",\"tokens\":%zu,\"connections\":%zu,\"sessions\":%zu,"
-        "\"refused_connects\":%" PRIu64 ",\"refused_publishes\":%" PRIu64
-        ",\"refused_subscribes\":%" PRIu64 ",\"refused_deliveries\":%" PRIu64
-        ",\"bad_control_lines\":%" PRIu64 "}",
-        policy->generation, policy->tokens.map.count, policy->clients.ids.count, policy->sessions,
-        counts[AUDIT_CONNECT], counts[AUDIT_PUBLISH], counts[AUDIT_SUBSCRIBE],
-        counts[AUDIT_DELIVERY], counts[AUDIT_CONTROL]);
+    int length = status_format(json, &plugin->instance, &plugin->policy, &plugin->audit);
     mosquitto_broker_publish_copy(NULL, STATUS_TOPIC, length, json, 0, true, NULL);
     plugin->status_changed = false;
     plugin->status_after = monotonic_ms() + STATUS_PAUSE_MS;
@@ -355,6 +346,17 @@ static bool read_options(struct plugin *plugin, const struct mosquitto_opt *opti
     return true;
 }
 
+static bool draw_instance(struct instance *instance)
+{
+    uint8_t random[INSTANCE_SIZE];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+        return false;
+    }
+    text_to_hex(random, sizeof random, instance->name);
+    instance->started = unix_seconds();
+    return true;
+}
+
 static int start(struct plugin *plugin, const struct mosquitto_opt *options, int count)
 {
     struct hash_key key;
@@ -364,7 +366,7 @@ static int start(struct plugin *plugin, const struct mosquitto_opt *options, int
         return BROKER_INVALID;
     }
     if (getrandom(&key, sizeof key, 0) != (ssize_t)sizeof key ||
-        !policy_init(&plugin->policy, &key, digest)) {
+        !draw_instance(&plugin->instance) || !policy_init(&plugin->policy, &key, digest)) {
         mosquitto_log_printf(BROKER_LOG_ERROR, "broker_auth: no memory or no randomness");
         return BROKER_NO_MEMORY;
     }

@@ -26,7 +26,7 @@ void policy_drop_stage(struct policy *policy)
 {
     tokens_free(&policy->stage.tokens);
     grants_free(&policy->stage.grants);
-    policy->stage.owner = NULL;
+    policy->stage.owner[0] = '\0';
 }
 
 void policy_free(struct policy *policy)
@@ -254,9 +254,6 @@ void policy_disconnect(struct policy *policy, const void *connection)
     if (client == NULL || client->state == CLIENT_GONE) {
         return;
     }
-    if (policy->stage.owner == connection) {
-        policy_drop_stage(policy);
-    }
     unlink_from(&policy->kicks, client);
     policy_void_session(policy, client);
     clients_release_id(&policy->clients, client);
@@ -270,12 +267,6 @@ void policy_forget_gone(struct policy *policy)
     while (policy->gone != NULL) {
         forget(policy, policy->gone);
     }
-}
-
-bool policy_is_hub(const struct policy *policy, const void *connection)
-{
-    const struct client *client = clients_by_connection(&policy->clients, connection);
-    return client != NULL && client->is_hub && client->state == CLIENT_OPEN;
 }
 
 bool policy_allows(struct policy *policy, const void *connection, const char *client_id,

@@ -14,9 +14,10 @@
 #include "tables.h"
 #include "topics.h"
 
-/* A snapshot that the hub is sending, from its `begin` to its `commit`. */
+/* A snapshot that the hub is sending, from its `begin` to its `commit`. It outlives a broken
+ * connection, as MQTT sends the rest again after a reconnect. */
 struct stage {
-    const void *owner; /* the connection that began it; NULL when there is none */
+    char owner[ID_MAX + 1]; /* the client id that began it; "" when there is none */
     uint64_t generation;
     struct tokens tokens;
     struct grants grants;
@@ -67,8 +68,6 @@ void policy_forget_gone(struct policy *policy);
 /* May this connection, which says it is `client`, do this? */
 bool policy_allows(struct policy *policy, const void *connection, const char *client,
                    enum topic_access access, const char *topic, bool retain, int64_t now);
-
-bool policy_is_hub(const struct policy *policy, const void *connection);
 
 /* Obeys the lines of one control message from the hub. Gives how many were malformed or had no
  * meaning. Afterwards `policy_next_kick` names the clients to be disconnected. */
