@@ -11,9 +11,8 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-import asyncpg
 import msgspec
 import structlog
 from nats.aio.client import Client
@@ -45,15 +44,16 @@ _KEYS_AT_ONCE: Final = 64
 class Outbox:
     """Writes events in business transactions, and wakes the relay when they are committed."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client | None) -> None:
         """Make an outbox.
 
         Args:
-            client: carries the wake-up to a relay in another process.
+            client: carries the wake-up to a relay in another process; without it, that one finds
+                new events when it looks, twice a second.
         """
         self.wake = asyncio.Event()
         self.led_here = False
-        self._transport = NatsTransport(client)
+        self._transport = NatsTransport(client) if client else None
         self._ringing: asyncio.Task[None] | None = None
 
     async def add(self, tx: Connection, topic: Topic[E], event: E, *, key: str) -> None:
@@ -85,13 +85,15 @@ class Outbox:
     def _ring(self) -> None:
         """Wake the relay; those of other processes too, unless the leader is here."""
         self.wake.set()
-        if not self.led_here and (self._ringing is None or self._ringing.done()):
-            self._ringing = asyncio.create_task(self._ring_others())
+        if self._transport is None or self.led_here:
+            return
+        if self._ringing is None or self._ringing.done():
+            self._ringing = asyncio.create_task(self._ring_others(self._transport))
 
-    async def _ring_others(self) -> None:
+    async def _ring_others(self, transport: NatsTransport) -> None:
         # Only a wake-up: the leader's poll finds what a lost one would have told.
         with suppress(Disconnected):
-            await self._transport.publish(WAKE_SUBJECT, b"")
+            await transport.publish(WAKE_SUBJECT, b"")
 
 
 async def first_time(tx: Connection, consumer: str, event_id: str) -> bool:
@@ -117,7 +119,7 @@ class _Row(msgspec.Struct, frozen=True):
 class _Blocked:
     """Keys whose oldest event was refused, and until when each waits (the loop's clock)."""
 
-    pace: Pace = field(default_factory=lambda: Pace(first=0.5, limit=60.0))
+    pace: Pace = field(default_factory=lambda: Pace(first=0.5, limit=5.0))
     until: dict[str, float] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
 
@@ -198,7 +200,7 @@ class OutboxRelay:
                 if loop.time() >= sweep_at:
                     await tx.run(_SQL["sweep_inbox"])
                     sweep_at = loop.time() + _SWEEP
-                if not await self._pass(tx):
+                if not self._client.is_connected or not await self._pass(tx):
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._outbox.wake.wait(), _POLL)
         finally:

@@ -1,6 +1,10 @@
 """What every test may use: the shared fixtures, by area."""
 
 pytest_plugins = [
-    "tests.fixtures.plugins",
     "tests.fixtures.parts",
+    "tests.fixtures.bus",
+    "tests.fixtures.certificates",
+    "tests.fixtures.gateway",
+    "tests.fixtures.plugins",
+    "tests.fixtures.receivers",
 ]
