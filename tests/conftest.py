@@ -7,4 +7,6 @@ pytest_plugins = [
     "tests.fixtures.gateway",
     "tests.fixtures.plugins",
     "tests.fixtures.receivers",
+    "tests.fixtures.agents",
+    "tests.fixtures.relay",
 ]

@@ -41,9 +41,9 @@ def build_app(
     for path, routes in table.items():
         serve = paths.setdefault(path, {})
         for method, route in routes.items():
-            serve[method] = Dispatcher(route, parts)
+            serve[method] = Dispatcher(route, parts).serve
     for path, methods in paths.items():
-        _add(app, path, Resource(methods))
+        _add(app, path, Resource(methods).serve)
     _add(app, "/{tail:.*}", _nothing_here, name=UNMATCHED)
     return app
 
@@ -63,7 +63,7 @@ class Resource:
 
     methods: Mapping[str, Serve]
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer by method; HEAD is a GET whose body stays here.
 
         Raises:

@@ -57,7 +57,7 @@ class Dispatcher:
         offers = [media.JSON] if route.response is not None else []
         self._offers = offers + [media.EVENTS] * (route.stream is not None)
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request.
 
         Raises:
