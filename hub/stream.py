@@ -111,6 +111,8 @@ class Stream:
         """
         connection = self._connection or await self._open()
         try:
+            # A fast peer never makes `drain` wait; this lets the loop see that it is gone.
+            await asyncio.sleep(0)
             for piece in pieces:
                 await connection.write(piece)
         except NotConnected:

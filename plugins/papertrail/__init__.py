@@ -20,8 +20,8 @@ def isaax_destinations() -> list[DestinationType[PapertrailConfig]]:
             window=Window(size=12 * 1024 * 1024, age=60.0),
             examples=(
                 {"mode": "classic", "host": "logs1.papertrailapp.com", "port": 12345},
-                {"mode": "token", "region": "eu-01", "token": "your ingestion token"},
-                {"mode": "https", "region": "na-01", "token": "your ingestion token"},
+                {"mode": "token", "region": "eu-01", "token": "your-ingestion-token"},
+                {"mode": "https", "region": "na-01", "token": "your-ingestion-token"},
             ),
         )
     ]

@@ -18,7 +18,10 @@ def isaax_destinations() -> list[DestinationType[WebhookConfig]]:
             max_lines=1_000,
             max_bytes=512 * 1024,
             examples=(
-                {"url": "https://example.com/logs", "secret": "whsec_…"},
+                {
+                    "url": "https://example.com/logs",
+                    "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",  # of the specification
+                },
                 {"url": "https://example.com/logs", "format": "ndjson", "gzip": True},
             ),
         )
