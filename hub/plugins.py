@@ -74,7 +74,8 @@ class _Found:
 class PluginHost:
     """All plugins of this process, and what they declare."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
         self._plugins: dict[str, Plugin] = {}
@@ -84,15 +85,20 @@ class PluginHost:
 
     @classmethod
     def load(
-        cls, allowed: Collection[str] = (), *, points: Iterable[EntryPoint] | None = None
+        cls,
+        allowed: Collection[str] = (),
+        *,
+        points: Iterable[EntryPoint] | None = None,
+        quiet: bool = False,
     ) -> "PluginHost":
         """Load the plugins that are installed and allowed. It never raises for a plugin.
 
         Args:
             allowed: names of entry points of other distributions (`hub.plugins` in the config).
             points: entry points to use instead of the installed ones.
+            quiet: do not log which plugins are disabled.
         """
-        host = cls()
+        host = cls(quiet=quiet)
         found = [
             _found(point) for point in (entry_points(group=GROUP) if points is None else points)
         ]
@@ -246,13 +252,14 @@ class PluginHost:
             self._manager.unregister(name=found.name)
         plugin = found.plugin("disabled", redact(reason))
         self._plugins[found.name] = plugin
-        self._log.error(
-            "plugin disabled",
-            plugin=plugin.name,
-            distribution=plugin.distribution,
-            reason=plugin.reason,
-            exc_info=cause,
-        )
+        if not self._quiet:
+            self._log.error(
+                "plugin disabled",
+                plugin=plugin.name,
+                distribution=plugin.distribution,
+                reason=plugin.reason,
+                exc_info=cause,
+            )
 
     def _not_allowed(self, found: _Found) -> None:
         name = found.name

@@ -1,0 +1,12 @@
+"""The core's own plugin: what it runs besides its parts comes in by the door of all plugins."""
+
+from hub.gateway.service import gateway
+from hub.hookspecs import hookimpl
+from hub.relay.service import relay
+from hub.services import Service
+
+
+@hookimpl
+def isaax_services() -> list[Service]:
+    """Declare the relay and the gateway."""
+    return [Service("relay", relay, drain=15.0), Service("gateway", gateway, drain=30.0)]

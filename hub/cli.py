@@ -1,0 +1,178 @@
+"""`isaax`: the command line of the hub."""
+
+import functools
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from hub.errors import ConfigError, IsaaxError
+
+BAD_USAGE = 2
+"""Exit code when the command line or the config is at fault; nothing was started."""
+
+FAILED = 1
+INTERRUPTED = 130
+
+_DEFAULT_CONFIG = Path("hub.toml")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="ISAAX_CONFIG",
+        help="The config file; ./hub.toml when it is there and nothing else is said.",
+        show_default=False,
+    ),
+]
+
+
+class _Commands(TyperGroup):
+    """The commands of this module, and those that are loaded only when one of them is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), *_loaded()]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return super().get_command(ctx, cmd_name) or _loaded().get(cmd_name)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they would show local variables, secrets among them
+    help="Isaax: a hub for fleets of Linux devices, and a relay for all that they log.",
+)
+config_app = typer.Typer(no_args_is_help=True, help="Look at the configuration.")
+app.add_typer(config_app, name="config")
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one clear message."""
+    try:
+        app(prog_name="isaax")
+    except IsaaxError as error:
+        print(f"isaax: {error}", file=sys.stderr)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def exit_code(error: IsaaxError) -> int:
+    """Tell what the person who started it can mend in the config from all else."""
+    from hub.planning import Unplannable
+
+    mendable = isinstance(error, ConfigError | Unplannable) or isinstance(
+        error.__cause__, ConfigError
+    )
+    return BAD_USAGE if mendable else FAILED
+
+
+@app.command()
+def serve(config: ConfigOption = None) -> None:
+    """Run the hub against a Postgres, a NATS and a broker that somebody else runs."""
+    import uvloop
+
+    from hub import process
+
+    prepared = process.prepare(_found(config), os.environ)
+    clean = uvloop.run(process.serve(prepared))
+    raise typer.Exit(0 if clean else FAILED)
+
+
+@config_app.command()
+def check(config: ConfigOption = None) -> None:
+    """Say whether a hub could start with this config, without starting anything."""
+    from hub.parts import PARTS
+    from hub.process import prepare
+    from hub.registry import steps_of
+
+    path = _found(config)
+    prepared = prepare(path, os.environ, quiet=True)
+    steps = steps_of(prepared.settings, prepared.plugins, parts=PARTS)
+    for plugin in prepared.plugins.disabled:
+        print(f"warning: the plugin {plugin.name} is disabled: {plugin.reason}", file=sys.stderr)
+    print(f"{path or 'the environment'}: valid")
+    print(f"starts: {', '.join(step.service.name for step in steps)}")
+
+
+@config_app.command()
+def show(config: ConfigOption = None) -> None:
+    """Show every setting: its value, default, environment variable, and who set it."""
+    from hub.process import prepare
+
+    prepared = prepare(_found(config), os.environ, quiet=True)
+    for section in prepared.sections:
+        print(f"[{section.name}]")
+        for one in prepared.source.describe(section, prepared.source.section(section)):
+            if one.doc:
+                print(f"# {one.doc}")
+            print(f"# {one.type}, default {one.default}, {one.env}; from: {one.source}")
+            print(f"{one.name} = {one.value}")
+        print()
+
+
+@app.command()
+def plugins(config: ConfigOption = None) -> None:
+    """List the plugins that were found: what each provides, or why it is not active."""
+    from hub.process import prepare
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("plugin", "distribution", "version", "status", "provides"):
+        table.add_column(heading, overflow="fold")
+    for one in prepare(_found(config), os.environ, quiet=True).plugins.plugins:
+        told = f"{one.status}: {one.reason}" if one.reason else one.status
+        table.add_row(
+            one.name, one.distribution, one.version, told, "\n".join(one.provides) or "nothing"
+        )
+    Console(highlight=False, markup=False).print(table)
+
+
+@app.command()
+def version() -> None:
+    """Say which version this is."""
+    from importlib.metadata import version as version_of
+
+    print(f"isaax {version_of('isaax')}")
+
+
+def _found(config: Path | None) -> Path | None:
+    if config is None and _DEFAULT_CONFIG.is_file():
+        return _DEFAULT_CONFIG
+    return config
+
+
+@functools.cache
+def _loaded() -> dict[str, Any]:
+    """Give `up` and the commands of plugins, by name.
+
+    The config decides which plugins may be loaded. What is wrong with it is not said here: the
+    command that is run reads it too, and one that does not need it must not fail for it.
+    """
+    from hub.embedded.up import up
+    from hub.plugins import PluginHost
+    from hub.process import allowed_plugins
+
+    loaded = typer.Typer(add_completion=False)
+    loaded.command()(up)
+    config = os.environ.get("ISAAX_CONFIG")
+    try:
+        allowed = allowed_plugins(_found(Path(config) if config else None), os.environ)
+    except ConfigError:
+        allowed = ()
+    plugins = PluginHost.load(allowed, quiet=True)
+    for name, command in sorted(plugins.commands.items()):
+        loaded.add_typer(command.app, name=name, help=command.help)
+    group = typer.main.get_command(loaded)
+    return dict(group.commands) if isinstance(group, TyperGroup) else {"up": group}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""The parts of the core that services ask for by their types: each starts when one is asked for.
+
+Every part that talks to a server waits for it, however long that takes, and adds a health check
+that does a small piece of its real work: a write that is on disk when the check passes.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final, TypeVar
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+
+from hub.bus import NatsBus
+from hub.contracts import Bus
+from hub.database import Database, Queries
+from hub.errors import Unavailable
+from hub.messaging.jetstream import ensure_stream
+from hub.messaging.nats_transport import connect
+from hub.migrations import migrate
+from hub.outbox import Outbox, OutboxRelay
+from hub.plugins import PluginHost
+from hub.services import Service
+from hub.settings import HubSettings, NatsSettings, PostgresSettings, RelaySettings, VaultSettings
+from hub.telemetry import Health
+from hub.vault import Vault
+
+T = TypeVar("T")
+
+_log = structlog.stdlib.get_logger(__name__)
+
+CANARY_STREAM: Final = "CANARY"
+_CANARY_TIMEOUT: Final = 2.0
+_FIRST_WAIT: Final = 0.1
+_LONGEST_WAIT: Final = 2.0
+
+
+@asynccontextmanager
+async def database(
+    settings: PostgresSettings, hub: HubSettings, plugins: PluginHost, health: Health
+) -> AsyncIterator[Database]:
+    """Bring the tables up to date, and open the pool."""
+    sql = Queries.load("hub.sql", "canary.sql")
+    applied = await _patiently("PostgreSQL", lambda: migrate(settings, plugins.migrations))
+    _log.info("migrations", applied=applied)
+    async with AsyncExitStack() as stack:
+        pool = await _patiently(
+            "PostgreSQL", lambda: stack.enter_async_context(Database.open(settings))
+        )
+
+        async def write() -> None:
+            async with pool.transaction() as tx:
+                await tx.run(sql["touch"], hub=hub.name)
+
+        stack.enter_context(health.add("postgres", write))
+        yield pool
+
+
+@asynccontextmanager
+async def nats_client(
+    settings: NatsSettings, hub: HubSettings, relay: RelaySettings, health: Health
+) -> AsyncIterator[Client]:
+    """Connect to NATS, and see that JetStream stores."""
+    canary = StreamConfig(
+        name=CANARY_STREAM,
+        subjects=["canary.>"],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.OLD,
+        max_msgs_per_subject=1,
+        num_replicas=relay.replicas,
+    )
+    async with AsyncExitStack() as stack:
+        client = await _patiently(
+            "NATS", lambda: stack.enter_async_context(connect(settings, name=hub.name))
+        )
+        stream = client.jetstream(timeout=_CANARY_TIMEOUT)
+        await _patiently("JetStream", lambda: ensure_stream(stream, canary))
+
+        async def store() -> None:
+            try:
+                await stream.publish("canary.write", b"")
+            except nats.errors.Error as error:
+                raise Unavailable(f"JetStream does not store: {type(error).__name__}") from None
+
+        stack.enter_context(health.add("jetstream", store))
+        yield client
+
+
+@asynccontextmanager
+async def bus(client: Client, relay: RelaySettings) -> AsyncIterator[NatsBus]:
+    """Open the bus, and make the streams that its events live in."""
+    yield await _patiently("JetStream", lambda: NatsBus.start(client, replicas=relay.replicas))
+
+
+@asynccontextmanager
+async def outbox(client: Client, pool: Database) -> AsyncIterator[Outbox]:
+    """Open the outbox; one hub at a time leads and publishes what is in it."""
+    box = Outbox(client)
+    async with OutboxRelay(pool, client, box).run():
+        yield box
+
+
+@asynccontextmanager
+async def vault(settings: VaultSettings) -> AsyncIterator[Vault]:
+    """Read the keys that protect secrets."""
+    yield Vault.open_keys(settings)
+
+
+PARTS: Final = (
+    Service("database", database, provides=Database),
+    Service("nats", nats_client, provides=Client),
+    Service("bus", bus, provides=Bus),
+    Service("outbox", outbox, provides=Outbox),
+    Service("vault", vault, provides=Vault),
+)
+"""What `hub.registry.run` starts when it is asked for."""
+
+
+async def _patiently(server: str, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Try until the server answers: whoever starts all of them need not mind the order."""
+    wait = _FIRST_WAIT
+    while True:
+        try:
+            return await attempt()
+        except Unavailable as error:
+            _log.warning("waiting", server=server, reason=error.detail)
+        await asyncio.sleep(wait)
+        wait = min(2 * wait, _LONGEST_WAIT)
