@@ -1,6 +1,6 @@
 """The half of a bus that asks and answers, over any transport."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -67,7 +67,7 @@ class Requests:
         self,
         service: str,
         version: str,
-        endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]],
+        endpoints: Sequence[Endpoint[Any, Any] | StreamEndpoint[Any, Any]],
     ) -> AsyncIterator[None]:
         """Answer these contracts while the context is open.
 

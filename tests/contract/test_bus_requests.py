@@ -21,8 +21,8 @@ from hub.errors import (
 from hub.messaging import wire
 from hub.secret import Secret
 from hub.telemetry import current_trace, with_traceparent
-from tests.fixtures.bus import AnyBus, as_bus
 from tests.deadline import until
+from tests.fixtures.bus import AnyBus, as_bus
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -93,7 +93,7 @@ async def test_a_mistake_does_not_leak(any_bus: AnyBus, unique: str) -> None:
         raise RuntimeError(f"password is {ask.text}")
 
     async with any_bus.serve(unique, "1.0.0", [Endpoint(contract(unique), handler)]):
-        with pytest.raises(IsaaxError, match="reference [0-9a-f]{12}") as caught:
+        with pytest.raises(IsaaxError, match=r"reference [0-9a-f]{12}") as caught:
             await any_bus.request(contract(unique), Ask("hunter2"))
     assert caught.value.code == "internal"
     assert "hunter2" not in str(caught.value)
