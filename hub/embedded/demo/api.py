@@ -1,0 +1,58 @@
+"""The REST calls with which the demo sets itself up: what a user would do by hand."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+
+from hub.errors import StartError
+from hub.secret import Secret
+
+
+class Api:
+    """The hub's REST API with an API token."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, url: str, token: Secret) -> AsyncIterator["Api"]:
+        """Open a session.
+
+        Args:
+            url: such as http://127.0.0.1:7800
+        """
+        headers = {"Authorization": f"Bearer {token.reveal()}"}
+        timeout = aiohttp.ClientTimeout(total=30)
+        async with aiohttp.ClientSession(url, headers=headers, timeout=timeout) as session:
+            yield cls(session)
+
+    async def create_project(self, name: str) -> str:
+        """Make a project and give its id."""
+        return str((await self._post("/api/v1/projects", {"name": name}))["id"])
+
+    async def create_token(self, project: str) -> Secret:
+        """Make a project token."""
+        answer = await self._post(f"/api/v1/projects/{project}/tokens", {"name": "demo device"})
+        return Secret(answer["token"])
+
+    async def create_papertrail(self, project: str, host: str, port: int, ca: str) -> str:
+        """Configure an integration of type `papertrail` and give its id."""
+        config = {"mode": "classic", "host": host, "port": port, "ca": ca}
+        body = {"type": "papertrail", "name": "Demo receiver", "config": config}
+        answer = await self._post(f"/api/v1/projects/{project}/integrations", body)
+        return str(answer["id"])
+
+    async def _post(self, path: str, body: dict[str, Any]) -> Any:
+        async with self._session.post(path, json=body) as answer:
+            return await _content(answer)
+
+
+async def _content(answer: aiohttp.ClientResponse) -> Any:
+    if answer.status >= 400:
+        raise StartError(
+            f"{answer.method} {answer.url.path} was answered {answer.status}: {await answer.text()}"
+        )
+    return await answer.json()

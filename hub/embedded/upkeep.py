@@ -1,0 +1,269 @@
+"""One run of `isaax up`: the parts, the hub on them, and, if asked for, the demo on the hub."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+from rich.console import Console
+
+from hub import telemetry
+from hub.bus import NatsBus, connect
+from hub.contracts import Bus, Contract, Nothing
+from hub.embedded.account import make_folder
+from hub.embedded.demo.show import Stage, show
+from hub.embedded.mosquitto import HOST, SOURCE
+from hub.embedded.parts import Embedded
+from hub.embedded.ports import Ports, check_free
+from hub.errors import StartError
+from hub.parts import PARTS
+from hub.plugins import PluginHost
+from hub.process import Prepared, prepare
+from hub.registry import Drained, run
+from hub.secret import Secret
+from hub.settings import Settings
+
+T = TypeVar("T")
+
+TOKEN: Final = "api-token"  # noqa: S105 - the name of a file
+LOG: Final = "hub.log"
+INTERRUPTED: Final = 130
+
+
+class Bootstrapped(msgspec.Struct, frozen=True):
+    """The first account; `token` is its API token when this very call made it."""
+
+    account: str
+    token: str | None = None
+
+
+BOOTSTRAP: Final = Contract("accounts.bootstrap", Nothing, Bootstrapped)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `isaax up` was asked for; see `up`."""
+
+    data: Path
+    host: str
+    names: tuple[str, ...]
+    ports: Ports
+    demo: bool
+    seconds: float | None
+
+
+class Upkeep:
+    """Keeps a hub up until a signal.
+
+    Args:
+        console: for what people read; the log goes to standard error, or, for the demo, into
+            its folder.
+    """
+
+    def __init__(self, options: Options, console: Console) -> None:
+        self._options = options
+        self._console = console
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        """Start everything, wait for the end, take it all down, and give the exit code.
+
+        Raises:
+            StartError, ConfigError: it cannot start.
+            ServiceDied: a service of the hub died later on.
+            CancelledError: told to end while it was starting.
+        """
+        options = self._options
+        make_folder(options.data, None, 0o711)
+        with _signals(self._stop) as started:
+            prepared = self._prepared()
+            base = self._adapted(prepared.settings)
+            with _logging(base, options):
+                self._say("Starting Postgres, NATS and mosquitto")
+                async with self._parts() as parts:
+                    started.set()
+                    self._say("Starting the hub")
+                    settings = parts.settings(base)
+                    async with _hub(settings, prepared.plugins, self._stop) as hub:
+                        code = await _unless_ended(self._serve(parts, settings), hub)
+                        self._say("Ending")
+        return code
+
+    async def _serve(self, parts: Embedded, settings: Settings) -> int:
+        """Be there for others, or show the demo, until told to stop."""
+        if self._stop.is_set():
+            return INTERRUPTED
+        async with _bus(settings) as bus:
+            token = await _first_token(parts, bus)
+            self._announce(parts)
+            if self._options.demo:
+                return await self._demo(parts, token)
+            await self._stop.wait()
+            return 0
+
+    def _prepared(self) -> Prepared:
+        """Read `hub.toml` in the data folder, if there is one, and the environment."""
+        file = self._options.data / "hub.toml"
+        return prepare(file if file.exists() else None, os.environ, quiet=True)
+
+    def _adapted(self, settings: Settings) -> Settings:
+        """Put in what the options say."""
+        options = self._options
+        check_free(options.host, options.ports.http, "HTTP", "--http-port")
+        http = msgspec.structs.replace(settings.http, host=options.host, port=options.ports.http)
+        relay = settings.relay
+        if options.demo:  # its receiver is on this machine
+            relay = msgspec.structs.replace(relay, private_hosts=True)
+        return msgspec.structs.replace(settings, http=http, relay=relay)
+
+    def _parts(self) -> contextlib.AbstractAsyncContextManager[Embedded]:
+        options = self._options
+        shared = SOURCE.parent / "build"  # so that the plugin is compiled once, not at each demo
+        build = shared / "broker_auth" if os.access(SOURCE.parent, os.W_OK) else None
+        return Embedded.start(
+            options.data, ports=options.ports, host=options.host, names=options.names, build=build
+        )
+
+    async def _demo(self, parts: Embedded, token: Secret | None) -> int:
+        if token is None:
+            raise StartError("the demo's hub has an account already")
+        stage = Stage(
+            folder=make_folder(parts.data / "demo", None),
+            url=self._url,
+            token=token,
+            server=f"mqtts://{HOST}:{self._options.ports.mqtts}",
+            ca=parts.mosquitto.ca,
+        )
+        result = await show(stage, self._console, seconds=self._options.seconds, stop=self._stop)
+        self._say(str(result))
+        if self._options.seconds is None or result.complete:
+            return 0
+        return 1
+
+    @property
+    def _url(self) -> str:
+        host = "127.0.0.1" if self._options.host == "0.0.0.0" else self._options.host
+        return f"http://{host}:{self._options.ports.http}"
+
+    def _announce(self, parts: Embedded) -> None:
+        token_file = parts.secrets.path(TOKEN)
+        known = token_file.exists()
+        rows = {
+            "REST API": f"{self._url}/api/v1   (described at {self._url}/openapi.json)",
+            "API token": token_file.read_text().strip() if known else "made earlier, not kept here",
+            "kept in": str(token_file) if known else "nothing (isaax accounts token makes one)",
+            "Devices": f"mqtts://{self._options.host}:{self._options.ports.mqtts}",
+            "CA for devices": str(parts.mosquitto.ca),
+            "Data": str(parts.data),
+        }
+        for label, value in rows.items():
+            self._say(f"  {label:<15} {value}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[asyncio.Event]:
+    """Turn SIGINT and SIGTERM into `stop`; while starting, and at the second, cancel everything.
+
+    Gives an event to set when the start is over and an orderly end is possible.
+    """
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task(loop)
+    started = asyncio.Event()
+
+    def end() -> None:
+        if main is not None and (stop.is_set() or not started.is_set()):
+            main.cancel()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+    try:
+        yield started
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _logging(settings: Settings, options: Options) -> Iterator[None]:
+    """Send the log to standard error, for people where people read; the demo's goes to a file."""
+    level = settings.hub.log_level
+    if options.demo:
+        with (options.data / LOG).open("w") as file:
+            telemetry.configure(level=level, format="json", stream=file)
+            yield
+            telemetry.configure(level=level)  # nobody writes to a closed file
+        return
+    readable = sys.stderr.isatty()
+    telemetry.configure(level=level, format="console" if readable else settings.hub.log_format)
+    yield
+
+
+@contextlib.asynccontextmanager
+async def _bus(settings: Settings) -> AsyncIterator[Bus]:
+    """Give a bus of our own: the hub's belongs to its services."""
+    async with connect(settings.nats, name="isaax-up") as client:
+        yield NatsBus(client)
+
+
+async def _first_token(parts: Embedded, bus: Bus) -> Secret | None:
+    """Make the first account if there is none, and keep its API token; None when there was one."""
+    made = await bus.request(BOOTSTRAP, Nothing())
+    if made.token is None:
+        return None
+    token = Secret(made.token)
+    parts.secrets.keep(TOKEN, token)
+    return token
+
+
+@contextlib.asynccontextmanager
+async def _hub(
+    settings: Settings, host: PluginHost, stop: asyncio.Event
+) -> AsyncIterator[asyncio.Task[Drained]]:
+    """Run the hub in this process while the context is open, and drain it in the end."""
+    ready, leave = asyncio.Event(), asyncio.Event()
+    hub = asyncio.create_task(run(settings, host, parts=PARTS, ready=ready, stop=leave), name="hub")
+    try:
+        await _unless_ended(_either(ready, stop), hub)
+        yield hub
+    finally:
+        leave.set()
+        await asyncio.wait({hub})
+    if hub.result().stuck:
+        raise StartError("a service did not end; see the log")
+
+
+async def _either(*events: asyncio.Event) -> None:
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+
+
+async def _unless_ended(work: Coroutine[Any, Any, T], hub: asyncio.Task[Drained]) -> T:
+    """Do some work, unless the hub ends meanwhile.
+
+    Raises:
+        StartError: how the hub ended.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task, hub}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            hub.result()
+            raise StartError("the hub ended by itself")
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
