@@ -22,7 +22,7 @@ CREATE INDEX accounts_api_token_account ON accounts_api_token (account);
 
 -- One row at most: two hubs that start at once make one first account.
 CREATE TABLE accounts_first (
-    only        boolean PRIMARY KEY DEFAULT true CHECK (only),
+    first       boolean PRIMARY KEY DEFAULT true CHECK (first),
     account     text NOT NULL REFERENCES accounts_account (id) ON DELETE CASCADE
                 DEFERRABLE INITIALLY DEFERRED  -- claimed before the account is written
 );

@@ -1,0 +1,47 @@
+"""Every named query of the core and of the services fits the schema that the migrations make."""
+
+from pathlib import Path
+
+import pytest
+
+from hub.database import Database, Queries
+from hub.migrations import CORE, migrate
+from hub.services import Migrations
+from hub.settings import PostgresSettings
+
+ROOT = Path(__file__).parents[2]
+SERVICES = sorted(path.parent for path in ROOT.glob("services/*/migrations"))
+FILES = sorted(
+    path for folder in ("hub", "services") for path in (ROOT / folder).rglob("*.sql")
+    if path.parent.name != "migrations"
+)  # fmt: skip
+
+
+async def test_every_query_prepares(database_settings: PostgresSettings) -> None:
+    """Postgres parses and plans each of them; names and types fit."""
+    owners = [Migrations(path.name, f"services.{path.name}") for path in SERVICES]
+    await migrate(database_settings, [CORE, *owners])
+    prepared = 0
+    async with Database.open(database_settings) as database:
+        for file in FILES:
+            package = ".".join(file.parent.relative_to(ROOT).parts)
+            queries = Queries.load(package, file.name)
+            for name in queries:
+                async with database.transaction() as tx:
+                    try:
+                        await tx.raw.prepare(queries[name].sql)
+                    except Exception as error:  # noqa: BLE001 - said with the query's name
+                        pytest.fail(f"{file.relative_to(ROOT)}: {name}: {error}")
+                    prepared += 1
+    assert prepared > 40
+
+
+@pytest.mark.parametrize("folder", SERVICES, ids=lambda path: path.name)
+def test_every_table_of_a_service_has_its_account(folder: Path) -> None:
+    """Multi-tenant from the first migration: what has rows says whose they are."""
+    for file in sorted(folder.glob("migrations/*.sql")):
+        for table in file.read_text().split("CREATE TABLE ")[1:]:
+            name, _, body = table.partition("(")
+            assert name.strip().startswith(f"{folder.name}_")
+            columns = body.partition(");")[0]
+            assert "account " in columns or name.strip() == "accounts_account", name

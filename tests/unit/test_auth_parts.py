@@ -1,0 +1,82 @@
+"""The small parts of the service `auth`: nonces, the token table, a device's past."""
+
+import pytest
+
+from services.auth.nonces import Nonces
+from services.auth.peers import TokenChanged, TokenDigest
+from services.auth.rules import DeviceRow
+from services.auth.tokens import TokenTable
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_nonce_is_good_once() -> None:
+    """A recorded message cannot be played again."""
+    nonces = Nonces(60)
+    nonce = nonces.give("dev_1")
+    assert nonces.spend("dev_1", nonce)
+    assert not nonces.spend("dev_1", nonce)
+
+
+def test_a_nonce_is_bound_to_its_client_and_spent_by_a_wrong_try() -> None:
+    """Another client's nonce does not serve, and guessing costs the nonce."""
+    nonces = Nonces(60)
+    nonce, other = nonces.give("dev_1"), nonces.give("dev_2")
+    assert nonce != other
+    assert not nonces.spend("dev_1", other)
+    assert not nonces.spend("dev_1", nonce)
+    assert nonces.spend("dev_2", other)
+
+
+def test_a_nonce_expires() -> None:
+    """After its time it is void, by a clock that nobody can set."""
+    clock = Clock()
+    nonces = Nonces(60, clock=clock)
+    nonce = nonces.give("dev_1")
+    clock.now += 61
+    assert not nonces.spend("dev_1", nonce)
+
+
+def test_only_so_many_nonces_are_out() -> None:
+    """The oldest goes when somebody asks for more than fit; nothing grows without bound."""
+    nonces = Nonces(60, bound=2)
+    first, second, third = (nonces.give(f"dev_{n}") for n in range(3))
+    assert not nonces.spend("dev_0", first)
+    assert nonces.spend("dev_1", second)
+    assert nonces.spend("dev_2", third)
+
+
+A, B = "aa" * 32, "bb" * 32
+
+
+def test_the_token_table_follows_its_events() -> None:
+    """Two tokens of a project may be live, and a revoked one is gone at once."""
+    table = TokenTable()
+    table.replace([TokenDigest(1, "acc_1", "prj_1", A)])
+    table.apply(TokenChanged("acc_1", "prj_1", B, live=True))
+    assert table.digests("prj_1") == {bytes.fromhex(A), bytes.fromhex(B)}
+    table.apply(TokenChanged("acc_1", "prj_1", A, live=False))
+    assert [*table.pairs()] == [("prj_1", bytes.fromhex(B))]
+    assert table.account("prj_1") == "acc_1"
+    assert table.drop("prj_1") == {bytes.fromhex(B)}
+    assert table.digests("prj_1") == set()
+
+
+@pytest.mark.parametrize(
+    ("previous", "known"),
+    [("s3", True), ("s2", True), ("", True), ("s1", False), ("forged", False)],
+)
+def test_a_device_is_known_by_its_last_session_or_the_one_before(
+    previous: str, known: bool
+) -> None:
+    """The answer that gave out the last session may have been lost; anything older is a clone."""
+    row = DeviceRow("dev_1", "acc_1", "prj_1", b"", "active", "s3", "s2")
+    assert row.knows(previous) is known
