@@ -9,4 +9,5 @@ pytest_plugins = [
     "tests.fixtures.receivers",
     "tests.fixtures.agents",
     "tests.fixtures.relay",
+    "tests.fixtures.spine",
 ]
