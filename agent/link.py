@@ -24,6 +24,7 @@ FIRST_SECONDS: Final = 1.0
 SLOWEST_SECONDS: Final = 60.0
 SETTLED_SECONDS: Final = 30.0  # a session this long was no accident: the delays begin anew
 FAREWELL_SECONDS: Final = 2.0
+SILENT_SECONDS: Final = 1.0  # at the end, for a hub that has not opened a session yet
 
 
 class Link:
@@ -50,6 +51,7 @@ class Link:
         self._senders = senders
         self._waker = Waker()
         self._stop_at: float | None = None
+        self._stop_asked = 0.0
         self._failures = 0
         self._refused_with: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
@@ -64,7 +66,8 @@ class Link:
 
     def finish(self, seconds: float) -> None:
         """Send what is spooled if the hub takes it within so many seconds, say goodbye, end."""
-        self._stop_at = time.monotonic() + seconds
+        self._stop_asked = time.monotonic()
+        self._stop_at = self._stop_asked + seconds
         self._waker.wake()
         self._thread.join(seconds + FAREWELL_SECONDS + 1.0)
 
@@ -132,15 +135,22 @@ class Link:
             self.state = dialogue.state
             if dialogue.is_open:
                 self.error = ""
-            if self._stop_at is not None and (now >= self._stop_at or dialogue.is_drained):
+            last_call = self._last_call(dialogue)
+            if now >= last_call or (self._stop_at is not None and dialogue.is_drained):
                 raise Leave("the agent ends", 0.0)
-            until = min(dialogue.deadline, self._stop_at or float("inf"))
+            until = min(dialogue.deadline, last_call)
             for event in connection.poll(until - time.monotonic()):
                 now = time.monotonic()
                 if isinstance(event, Received):
                     dialogue.on_message(event.topic, event.payload, at=now)
                 else:
                     dialogue.on_subscribed(granted=event.granted, at=now)
+
+    def _last_call(self, dialogue: Dialogue) -> float:
+        """Give until when the hub may take what is spooled: less when it does not even answer."""
+        if self._stop_at is None:
+            return float("inf")
+        return self._stop_at if dialogue.is_open else self._stop_asked + SILENT_SECONDS
 
     def _part(self, connection: Connection, dialogue: Dialogue) -> None:
         """End a connection in order."""
