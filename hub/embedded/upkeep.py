@@ -101,7 +101,7 @@ class Upkeep:
             return INTERRUPTED
         async with _bus(settings) as bus:
             token = await _first_token(parts, bus)
-            self._announce(parts)
+            self._announce(parts, token)
             if self._options.demo:
                 return await self._demo(parts, token)
             await self._stop.wait()
@@ -142,28 +142,28 @@ class Upkeep:
         )
         result = await show(stage, self._console, seconds=self._options.seconds, stop=self._stop)
         self._say(str(result))
-        if self._options.seconds is None or result.complete:
-            return 0
-        return 1
+        return 0 if result.complete else 1
 
     @property
     def _url(self) -> str:
         host = "127.0.0.1" if self._options.host == "0.0.0.0" else self._options.host
         return f"http://{host}:{self._options.ports.http}"
 
-    def _announce(self, parts: Embedded) -> None:
-        token_file = parts.secrets.path(TOKEN)
-        known = token_file.exists()
+    def _announce(self, parts: Embedded, token: Secret | None) -> None:
+        kept = parts.secrets.path(TOKEN)
         rows = {
-            "REST API": f"{self._url}/api/v1   (described at {self._url}/openapi.json)",
-            "API token": token_file.read_text().strip() if known else "made earlier, not kept here",
-            "kept in": str(token_file) if known else "nothing (isaax accounts token makes one)",
+            "REST API": f"{self._url}/api/v1",
+            "Reference": f"{self._url}/openapi.json",
             "Devices": f"mqtts://{self._options.host}:{self._options.ports.mqtts}",
-            "CA for devices": str(parts.mosquitto.ca),
+            "their CA": str(parts.mosquitto.ca),
             "Data": str(parts.data),
         }
+        if token is not None:
+            rows["API token"] = f"{token.reveal()}   (kept in {kept})"
+        elif kept.exists():
+            rows["API token"] = f"as kept in {kept}"
         for label, value in rows.items():
-            self._say(f"  {label:<15} {value}")
+            self._say(f"  {label:<10} {value}")
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -78,10 +78,9 @@ async def show(
             async with follower.shown_on(screen):
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), seconds)
-                if not stop.is_set():
-                    screen.say("The app falls silent; waiting for what is under way.")
-                    await device.fall_silent(SILENCE_BUDGET)
-                    await follower.drained(DRAIN_BUDGET)
+                screen.say("The app falls silent; waiting for what is under way.")
+                await device.fall_silent(SILENCE_BUDGET)
+                await follower.drained(DRAIN_BUDGET)
             return follower.result()
 
 

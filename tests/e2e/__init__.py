@@ -1,0 +1,1 @@
+"""End to end: the commands that a user types."""
