@@ -2,12 +2,11 @@
 
 import asyncio
 import uuid
-from typing import Any
 
 import msgspec
 import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import InvalidURLError, LineTooLong
 from prometheus_client import Counter
 
 from hub.errors import IsaaxError
@@ -25,6 +24,7 @@ class Limits(msgspec.Struct, frozen=True):
         line, field: bytes of the request line, and of one header field.
         fields: number of header fields.
         idle: seconds that a connection may wait for a request, or a request's head may take.
+        body: seconds that a body may take to arrive.
         linger: seconds for which the rest of a refused body is read, so that the client can
             read why.
     """
@@ -33,6 +33,7 @@ class Limits(msgspec.Struct, frozen=True):
     field: int = 8190
     fields: int = 64
     idle: float = 60.0
+    body: float = 30.0
     linger: float = 5.0
 
 
@@ -60,6 +61,7 @@ class Connection(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type]  # None switches it off; ours is in shell.py
         )
         self._refused = refused
+        self.limits = limits
         self.gone: asyncio.Future[None] = loop.create_future()
         """Is done when the client has closed the connection."""
 
@@ -108,15 +110,17 @@ def _error_of(status: int, exc: BaseException | None, message: str | None) -> Is
     text = (message or "").partition("\n")[0].rstrip(": ")
     if isinstance(exc, LineTooLong) or text.startswith("Too many"):
         return HeadersTooLarge("a request has a shorter head, with fewer header fields")
+    if isinstance(exc, InvalidURLError):
+        return BadHttp("the request target is not well formed")
     if status < 500:
         # The first line says what is wrong; the others repeat what was sent.
         return BadHttp(text if text.isascii() and len(text) < 100 else "")
     return IsaaxError()
 
 
-def client_gone(request: web.Request) -> "asyncio.Future[Any]":
-    """Give what is done when the client of this request has gone."""
+def connection_of(request: web.Request) -> Connection:
+    """Give the connection that a request came over."""
     protocol = request.protocol
     if not isinstance(protocol, Connection):
         raise TypeError("the gateway's requests come over its own connections")
-    return protocol.gone
+    return protocol

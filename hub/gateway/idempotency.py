@@ -39,7 +39,7 @@ LEASE: Final = 60.0
 
 It is longer than a handler may take (`dispatch.DEADLINE`), so two never work at once.
 """
-CLEAR_EVERY: Final = 600.0
+CLEAR_EVERY: Final = 300.0
 """Seconds between two clearings of what is older than `KEPT`."""
 
 # The draft (draft-ietf-httpapi-idempotency-key-header-07) sends a quoted string, Stripe a bare
@@ -163,11 +163,11 @@ class Idempotency:
     async def keep_clear(self) -> None:
         """Clear every now and then, until cancelled."""
         while True:
+            await asyncio.sleep(CLEAR_EVERY)
             try:
                 await self.clear()
             except Unavailable as error:
                 _log.warning("old idempotency keys not cleared", error=str(error))
-            await asyncio.sleep(CLEAR_EVERY)
 
     async def _claim(self, request: Keyed, claim: str) -> Answer | None:
         """Take the key for this request (None), or give the answer that is there."""

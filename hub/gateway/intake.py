@@ -1,10 +1,10 @@
 """Reads the body of a request: bounded in size and time, and only when it is wanted."""
 
 import asyncio
-from typing import Final
 
 from aiohttp import hdrs, web
 
+from hub.gateway.connection import connection_of
 from hub.gateway.problems import (
     BadHttp,
     BodyTooLarge,
@@ -13,12 +13,11 @@ from hub.gateway.problems import (
     RequestTimeout,
 )
 
-BODY_TIME: Final = 30.0
-"""Seconds that a body may take to arrive."""
 
+async def read_body(request: web.Request) -> bytes:
+    """Read the whole body.
 
-async def read_body(request: web.Request, *, seconds: float = BODY_TIME) -> bytes:
-    """Read the whole body; how large it may be is the application's `client_max_size`.
+    How large it may be is the application's `client_max_size`, how slow the connection's limit.
 
     Raises:
         BodyTooLarge: it is larger; told before it is read where its length is stated.
@@ -30,6 +29,7 @@ async def read_body(request: web.Request, *, seconds: float = BODY_TIME) -> byte
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     await _continue(request)
+    seconds = connection_of(request).limits.body
     try:
         async with asyncio.timeout(seconds):
             return await request.read()

@@ -133,7 +133,6 @@ def _tls(settings: HttpSettings) -> ssl.SSLContext | None:
     except ssl.SSLError as error:
         raise StartError(f"http.certificate, http.key: not a PEM pair: {error.reason}") from None
     except OSError as error:
-        raise StartError(
-            f"http.certificate, http.key: {error.filename}: {error.strerror}"
-        ) from None
+        files = f"{settings.certificate}, {settings.key}"  # the ssl module does not say which
+        raise StartError(f"http.certificate, http.key: {files}: {error.strerror}") from None
     return context

@@ -29,8 +29,11 @@ from hub.telemetry import Health, Metrics
 
 _log = structlog.stdlib.get_logger(__name__)
 
-DRAIN: Final = 25.0
-"""Seconds that requests may take after the hub was told to stop; the rest is for closing."""
+DRAIN: Final = 14.0
+"""Seconds that requests may take after the hub was told to stop.
+
+aiohttp waits this long for the handlers, and as long again for those that it then cancels.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ async def gateway(
     Raises:
         StartError: names the setting that is wrong.
     """
-    tuning = Tuning(drain=min(DRAIN, hub_settings.drain))
+    # The services that the requests wait for have to drain within the same budget.
+    tuning = Tuning(drain=min(DRAIN, hub_settings.drain / 2))
     async with serve(settings, plugins, bus, database, metrics, health, tuning) as listening:
         yield listening
 

@@ -4,14 +4,14 @@ import asyncio
 import random
 from collections import Counter as Tally
 from collections.abc import AsyncIterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
 
 from hub.errors import IsaaxError, LimitReached
 from hub.gateway import answers
-from hub.gateway.connection import client_gone
+from hub.gateway.connection import connection_of
 from hub.gateway.media import EVENTS
 from hub.gateway.problems import Malformed, problem_of
 from hub.routes import EventStream, ServerEvent
@@ -83,14 +83,15 @@ class Streams:
         if request.method == "HEAD":
             return response
         writer = _Writer(response, self._stall)
-        gone = client_gone(request)
-        tasks = {
+        gone = connection_of(request).gone
+        tasks: set[asyncio.Task[Any]] = {
             asyncio.create_task(self._events(writer, stream.events, request_id)),
             asyncio.create_task(writer.beat(self._heartbeat)),
             asyncio.create_task(self._draining.wait()),
         }
         try:
-            await asyncio.wait({*tasks, gone}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {*tasks, gone}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
                 task.cancel()
