@@ -2,8 +2,10 @@
 
 pytest_plugins = [
     "tests.fixtures.parts",
+    "tests.fixtures.broker",
     "tests.fixtures.bus",
     "tests.fixtures.certificates",
+    "tests.fixtures.core",
     "tests.fixtures.gateway",
     "tests.fixtures.plugins",
     "tests.fixtures.receivers",

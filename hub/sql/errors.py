@@ -39,14 +39,16 @@ def translate(error: Exception, query: Query | None = None) -> IsaaxError | Quer
     match error:
         case asyncpg.IntegrityConstraintViolationError() if refusal := _refusal(error):
             return refusal
+        case asyncpg.DataError() if (argument := _ARGUMENT.search(str(error))) and query:
+            # asyncpg's own, from before the server saw it; the text that follows is the value.
+            name = query.parameters[int(argument[1]) - 1]
+            return QueryError(f"{what}parameter {name} has the wrong type")
         case asyncpg.PostgresError():
             state = error.sqlstate or "XX000"
             reason = _UNAVAILABLE.get(state) or _UNAVAILABLE.get(state[:2])
             if reason is not None:
                 return Unavailable(f"Postgres: {reason} ({state})")
             return QueryError(f"{what}{type(error).__name__} ({state}){_place(error)}")
-        case asyncpg.DataError():
-            return QueryError(f"{what}{_argument(error, query)} has the wrong type")
         case _:
             return Unavailable(f"Postgres: {_trouble(error)}")
 
@@ -88,10 +90,3 @@ def _place(error: asyncpg.PostgresError) -> str:
         "at character": error.position,
     }
     return "".join(f", {what} {name}" for what, name in named.items() if name)
-
-
-def _argument(error: Exception, query: Query | None) -> str:
-    found = _ARGUMENT.search(str(error))
-    if found is None or query is None:
-        return "a parameter"
-    return f"parameter {query.parameters[int(found[1]) - 1]}"
