@@ -341,7 +341,7 @@ def explain(error: BaseException, peer: str) -> str:
         case ssl.SSLCertVerificationError():
             words = f"the certificate of {peer} is not trusted: {error.verify_message}"
         case ssl.SSLError():
-            detail = (error.reason or str(error)).lower().replace("_", " ")
+            detail = (getattr(error, "reason", "") or str(error)).lower().replace("_", " ")
             words = f"no TLS connection with {peer}: {detail}"
         case socket.gaierror() | UnicodeError():
             words = f"the name {peer} cannot be resolved"

@@ -257,13 +257,14 @@ class DestinationConformance:
             await self._send_between(destination, receiver, "é" * 500_000)
 
     async def _send_between(self, destination: Destination, receiver: Receiver, odd: str) -> None:
+        refused: set[int] = set()
         try:
             await destination.send(make_batch("before", odd, "after"))
         except Partial as partial:
-            assert {index for index, _ in partial.rejected} == {1}
-        except Rejected as rejected:
-            assert rejected.reason
+            refused = {index for index, _ in partial.rejected}
+        except Rejected:
             await deliver(destination, make_batch("before", "after"))
+        assert refused <= {1}
         await deliver(destination, make_batch("last"))
         await destination.close()
         await eventually(lambda: "last" in receiver.taken(), "the line after it arrived")
@@ -286,14 +287,17 @@ class DestinationConformance:
             await eventually(lambda: receiver.taken() == ["before"], "the first line arrived")
             receiver.stall()
             with pytest.raises(TimeoutError):
-                for _ in range(MOST_IN_FLIGHT // 400_000):
-                    async with asyncio.timeout(0.3):
-                        await destination.send(make_batch(*lines))
+                await self._fill(destination, make_batch(*lines))
             receiver.go_on()
             await deliver(destination, make_batch("after"))
             await eventually(lambda: "after" in receiver.taken(), "a later line arrived")
             known = {*lines, "before", "after"}
             assert [line for line in receiver.taken() if line not in known] == []
+
+    async def _fill(self, destination: Destination, batch: Batch) -> None:
+        for _ in range(MOST_IN_FLIGHT // 400_000):
+            async with asyncio.timeout(0.3):
+                await destination.send(batch)
 
     async def test_a_receiver_that_is_gone_is_reported(self) -> None:
         """It says so as Retry or NotConnected, in words, and without a secret."""
@@ -315,7 +319,10 @@ class DestinationConformance:
             await eventually(lambda: receiver.taken() == ["one"], "the line arrived")
             await receiver.end()
             with pytest.raises((Retry, NotConnected)):
-                async with asyncio.timeout(PATIENCE):
-                    while True:
-                        await destination.send(make_batch("two"))
-                        await asyncio.sleep(0.01)
+                await self._send_for_ever(destination)
+
+    async def _send_for_ever(self, destination: Destination) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                await destination.send(make_batch("two"))
+                await asyncio.sleep(0.01)

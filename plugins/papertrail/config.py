@@ -36,7 +36,9 @@ class PapertrailConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
     region: Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2}-[0-9]{2}$")] = "na-01"
     token: Secret = Secret("")
-    url: Annotated[str, msgspec.Meta(max_length=2048, pattern=r"^(https?://[^\s/@]+\S*)?$")] = ""
+    url: Annotated[
+        str, msgspec.Meta(max_length=2048, pattern=r"^(https?://[^\s/?#@]+([/?#]\S*)?)?$")
+    ] = ""
     ca: str = ""
     format: Literal["rfc5424", "rfc3164"] = "rfc5424"
     framing: Literal["lf", "octet-counting"] = "lf"

@@ -21,7 +21,7 @@ class WebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An HTTP endpoint.
 
     Args:
-        url: where each batch is posted; https in production.
+        url: where each batch is posted; https in production. Put no password into it: it is shown.
         secret: `whsec_` and 24 to 64 bytes in base64; with it, each request is signed.
         format: one JSON array, or a JSON object a line (NDJSON).
         gzip: compress the body; the signature is over the compressed one.
@@ -29,7 +29,7 @@ class WebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ca: PEM text of the authority to trust instead of the public ones.
     """
 
-    url: Annotated[str, msgspec.Meta(max_length=2048, pattern=r"^https?://[^\s/@]+\S*$")]
+    url: Annotated[str, msgspec.Meta(max_length=2048, pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")]
     secret: Secret = Secret("")
     format: Literal["json", "ndjson"] = "json"
     gzip: bool = False
