@@ -59,10 +59,17 @@ def main() -> None:
     try:
         app(prog_name="isaax")
     except IsaaxError as error:
-        print(f"isaax: {error}", file=sys.stderr)
+        print(f"isaax: {_in_words(error)}", file=sys.stderr)
         sys.exit(exit_code(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _in_words(error: IsaaxError) -> str:
+    """One line; or, where there is more to say, a title and indented lines."""
+    if "\n" not in error.detail:
+        return str(error)
+    return "\n  ".join([f"{error.title}:", *error.detail.splitlines()])
 
 
 def exit_code(error: IsaaxError) -> int:

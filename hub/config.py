@@ -38,7 +38,7 @@ class Setting(msgspec.Struct, frozen=True):
     """One setting, to be shown; secrets are masked.
 
     Args:
-        env: the environment variable that sets it.
+        env: the environment variables that set it.
         source: "default", "environment" or `<file>:<line>`.
     """
 
@@ -165,7 +165,7 @@ class Source:
                 name=field.encode_name,
                 type=_type_name(field.type),
                 default=json.dumps(default),
-                env=_variables(section, field)[0],
+                env=" or ".join(_variables(section, field)),
                 value=json.dumps(shown[field.encode_name]),
                 source="environment" if variable else in_file,
                 doc=docs.get(field.name, ""),
