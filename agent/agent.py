@@ -10,6 +10,8 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from agent import journal, ownlog, status
 from agent.app import App
 from agent.batcher import Limits
@@ -29,7 +31,7 @@ from hub.protocol import STREAMS
 
 log = logging.getLogger(__name__)
 
-STATUS_SECONDS: Final = 2.0
+STATUS_SECONDS: Final = 1.0
 STORE_SECONDS: Final = 5.0  # for the last lines to reach the disk
 SEND_SECONDS: Final = 5.0  # for the hub to take what is spooled, at the end
 
@@ -75,6 +77,7 @@ class Agent:
         self._app = self._make_app()
         self._syslog = self._make_syslog()
         self._readers = self._make_readers(spools["sys"].positions)
+        self._reported: Status | None = None
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; then end the app, and store and send what is left."""
@@ -147,11 +150,20 @@ class Agent:
 
     async def _report(self) -> None:
         while True:
-            with contextlib.suppress(OSError):  # a full disk; the log says so elsewhere
-                self._write_status()
+            self._write_status()
             await asyncio.sleep(STATUS_SECONDS)
 
     def _write_status(self) -> None:
+        """Write the status file, when anything has changed: a device's disk wears out."""
+        present = self._status()
+        if self._reported is None or present != msgspec.structs.replace(
+            self._reported, time=present.time
+        ):
+            with contextlib.suppress(OSError):  # a full disk; the log says so elsewhere
+                status.write(self._config.state_dir, present)
+                self._reported = present
+
+    def _status(self) -> Status:
         streams = {
             feed.stream: StreamStatus(
                 lines=feed.spool.last,
@@ -162,18 +174,15 @@ class Agent:
             )
             for feed in self._feeds
         }
-        status.write(
-            self._config.state_dir,
-            Status(
-                pid=os.getpid(),
-                time=time.time(),
-                version=agent_version(),
-                device=self._identity.device,
-                server=self._config.server,
-                state=self._link.state,
-                error=self._link.error,
-                app=self._app.pid if self._app else None,
-                restarts=self._app.restarts if self._app else 0,
-                streams=streams,
-            ),
+        return Status(
+            pid=os.getpid(),
+            time=time.time(),
+            version=agent_version(),
+            device=self._identity.device,
+            server=self._config.server,
+            state=self._link.state,
+            error=self._link.error,
+            app=self._app.pid if self._app else None,
+            restarts=self._app.restarts if self._app else 0,
+            streams=streams,
         )

@@ -27,7 +27,7 @@ class StreamStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The agent as a whole; `time` is when it wrote this (Unix seconds)."""
+    """The agent as a whole; `time` (Unix seconds) is when anything of it changed last."""
 
     pid: int
     time: float
