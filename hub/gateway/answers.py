@@ -8,7 +8,7 @@ import msgspec
 
 from hub.errors import IsaaxError
 from hub.gateway import problems
-from hub.gateway.conditional import check_read, etag, not_modified
+from hub.gateway.conditional import Conditions, etag
 from hub.gateway.decoding import parse_query
 from hub.gateway.media import JSON
 from hub.routes import Reply
@@ -26,33 +26,22 @@ class Answer(msgspec.Struct, frozen=True):
     close: bool = False
 
 
-class Conditions(msgspec.Struct, frozen=True):
-    """What a read asks of the version (RFC 9110, section 13)."""
-
-    if_match: tuple[str, ...] | None = None
-    if_none_match: str | None = None
-
-
-def of_reply(
-    reply: Reply, status: int, *, path: str, query: str, conditions: Conditions | None
-) -> Answer:
+def of_reply(reply: Reply, status: int, *, path: str, query: str, conditions: Conditions) -> Answer:
     """Turn a handler's reply into an answer.
 
     Args:
         status: of success, as the route says.
         path, query: of the request, percent-encoded, for the link to the next page.
-        conditions: of a read; None for a change, whose handler applies `If-Match` itself.
+        conditions: of a read; empty for a change, whose handler applies `If-Match` itself.
 
     Raises:
-        PreconditionFailed, Malformed: by the conditions.
+        PreconditionFailed: by the conditions.
     """
     headers: dict[str, str] = {}
     if reply.version is not None:
         headers["ETag"] = etag(reply.version)
-        if conditions:
-            check_read(reply.version, conditions.if_match)
-            if not_modified(reply.version, conditions.if_none_match):
-                return Answer(304, headers)
+        if conditions.not_modified(reply.version):
+            return Answer(304, headers)
     if reply.location is not None:
         headers["Location"] = quote(reply.location, safe=_SAFE_IN_LOCATION)
     if reply.next is not None:

@@ -1,8 +1,12 @@
 """Conditional requests: strong entity tags made of a thing's version (RFC 9110, section 13)."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, unquote
+
+import msgspec
+from aiohttp import hdrs
 
 from hub.errors import PreconditionFailed
 from hub.gateway.problems import Malformed, PreconditionRequired
@@ -36,25 +40,38 @@ def parse_if_match(header: str | None, *, required: bool) -> tuple[str, ...] | N
     return tuple(opaque for weak, opaque in _parse("If-Match", header) if not weak)
 
 
-def check_read(version: str, if_match: tuple[str, ...] | None) -> None:
-    """Apply `If-Match` to a read.
+class Conditions(msgspec.Struct, frozen=True):
+    """What a read asks of the version of the thing.
 
-    Raises:
-        PreconditionFailed: it names other versions.
+    Args:
+        if_match, if_none_match: the versions that the headers name; None when absent.
     """
-    if if_match is not None and not {version, "*"} & set(if_match):
-        raise PreconditionFailed("it has another version now")
 
+    if_match: tuple[str, ...] | None = None
+    if_none_match: tuple[str, ...] | None = None
 
-def not_modified(version: str, if_none_match: str | None) -> bool:
-    """Say whether the client has this version already (weak comparison, section 13.1.2).
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> "Conditions":
+        """Read them.
 
-    Raises:
-        Malformed: the header is no list of entity tags.
-    """
-    if if_none_match is None:
-        return False
-    return bool({version, "*"} & {opaque for _, opaque in _parse("If-None-Match", if_none_match)})
+        Raises:
+            Malformed: one is no list of entity tags.
+        """
+        if_none_match = headers.get(hdrs.IF_NONE_MATCH)
+        known = None
+        if if_none_match is not None:  # weak comparison here, section 13.1.2
+            known = tuple(opaque for _, opaque in _parse(hdrs.IF_NONE_MATCH, if_none_match))
+        return cls(parse_if_match(headers.get(hdrs.IF_MATCH), required=False), known)
+
+    def not_modified(self, version: str) -> bool:
+        """Say whether the client has this version already.
+
+        Raises:
+            PreconditionFailed: `If-Match` names other versions.
+        """
+        if self.if_match is not None and not {version, "*"} & set(self.if_match):
+            raise PreconditionFailed("it has another version now")
+        return self.if_none_match is not None and bool({version, "*"} & set(self.if_none_match))
 
 
 def _parse(name: str, header: str) -> list[tuple[bool, str]]:

@@ -1,5 +1,6 @@
 """Query strings and bodies become the Structs that a route asks for, or a clear refusal."""
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
@@ -34,10 +35,10 @@ def parse_json(body: bytes) -> Any:
             for) or an integer beyond 64 bits.
     """
     try:
-        value = msgspec.json.decode(body)
+        value = _json.decode(body)
     except RecursionError:
         raise Invalid("the body is nested too deeply", errors=[_too_deep("")]) from None
-    except msgspec.ValidationError:  # a number that no double can hold
+    except msgspec.ValidationError:  # of `_number`, or an exponent beyond all bounds
         raise Invalid("the body holds a number that is out of range") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"the body is not JSON in UTF-8: {error}") from None
@@ -67,6 +68,20 @@ def decode_patch(body: bytes) -> dict[str, Any]:
         problem = FieldError("", "a merge patch for this is an object")
         raise Invalid(problem.detail, errors=[problem])
     return patch
+
+
+def _number(text: str) -> int | float:
+    """Read a number that is written with a point or an exponent; 5.0 is the integer 5.
+
+    To JSON Schema too it is one (Validation, section 6.1.1), as long as a double holds it exactly.
+    """
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("no double holds this number")
+    return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
+
+
+_json: Final = msgspec.json.Decoder(float_hook=_number)
 
 
 def _unusable(value: Any, path: tuple[str | int, ...], depth: int) -> Iterator[FieldError]:

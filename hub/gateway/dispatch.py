@@ -11,8 +11,9 @@ from aiohttp import hdrs, web
 from hub.contracts import Bus
 from hub.errors import DeadlineExceeded, IsaaxError
 from hub.gateway import answers, conditional, decoding, media
-from hub.gateway.answers import Answer, Conditions
+from hub.gateway.answers import Answer
 from hub.gateway.authentication import Authentication, Identity
+from hub.gateway.conditional import Conditions
 from hub.gateway.exchange import exchange_of, to_response
 from hub.gateway.idempotency import HEADER as IDEMPOTENCY_KEY
 from hub.gateway.idempotency import Idempotency, Keyed
@@ -66,23 +67,24 @@ class Dispatcher:
         authorization = request.headers.getall(hdrs.AUTHORIZATION, [])
         identity = await self._parts.authentication.identify(authorization, self._route.scope)
         exchange_of(request).caller = identity.caller
+        read = self._route.method == "GET"
+        conditions = Conditions.of(request.headers) if read else Conditions()
         call, body = await self._read(request, identity)
         key = request.headers.get(IDEMPOTENCY_KEY)
         if self._route.method == "POST" and key is not None and identity.credential:
-            # The parts have lengths of their own, so no two requests give the same bytes.
-            target = f"{request.path}?{request.rel_url.raw_query_string}".encode()
+            # The target has its length before it, so no two requests give the same bytes.
+            target = request.raw_path.encode(errors="surrogateescape")
             content = b"%d:%b%b" % (len(target), target, body)
             keyed = Keyed.of(identity, self._name, key, content)
-            return to_response(
-                await self._parts.idempotency.once(keyed, self._worker(request, call))
-            )
+            answer = await self._parts.idempotency.once(keyed, self._worker(request, call))
+            return to_response(answer)
         result = await self._handle(call)
         if isinstance(result, EventStream):
             account, request_id = identity.caller.account, exchange_of(request).id
             return await self._parts.streams.send(
                 request, result, account=account, request_id=request_id
             )
-        return to_response(self._answer(request, result))
+        return to_response(self._answer(request, conditions, result))
 
     async def _read(self, request: web.Request, identity: Identity) -> tuple[Call[Any, Any], bytes]:
         """Decode everything that came; nothing is done yet."""
@@ -125,16 +127,13 @@ class Dispatcher:
                 raise
             raise DeadlineExceeded("it may or may not have been done") from None
 
-    def _answer(self, request: web.Request, reply: Reply) -> Answer:
-        read = self._route.method == "GET"
-        if_match = conditional.parse_if_match(request.headers.get(hdrs.IF_MATCH), required=False)
-        conditions = Conditions(if_match, request.headers.get(hdrs.IF_NONE_MATCH))
+    def _answer(self, request: web.Request, conditions: Conditions, reply: Reply) -> Answer:
         answer = answers.of_reply(
             reply,
             self._route.status,
             path=request.rel_url.raw_path,
             query=raw_query(request),
-            conditions=conditions if read else None,
+            conditions=conditions,
         )
         if len(self._offers) > 1:
             answer.headers["Vary"] = "Accept"
@@ -151,7 +150,7 @@ class Dispatcher:
                 result = await self._handle(call)
                 if isinstance(result, EventStream):
                     raise TypeError("only a GET can be answered by a stream")
-                return self._answer(request, result)
+                return self._answer(request, Conditions(), result)
             except IsaaxError as error:
                 return answers.of_error(error, request_id)
             except Exception:  # noqa: BLE001 - its effect is unknown, so its answer is kept too

@@ -9,8 +9,9 @@ from typing import Any, Final
 import msgspec
 from aiohttp import hdrs, web
 
-from hub.gateway import answers, conditional
+from hub.gateway import answers
 from hub.gateway.answers import Answer
+from hub.gateway.conditional import Conditions, etag
 from hub.gateway.exchange import to_response
 from hub.gateway.intake import refuse_body
 from hub.gateway.problems import MetricsForbidden, NoSuchPath, ProblemPage
@@ -79,8 +80,8 @@ class Pages:
     async def openapi(self, request: web.Request) -> web.StreamResponse:
         """Describe the API (OpenAPI 3.1)."""
         await refuse_body(request)
-        headers = {"ETag": conditional.etag(self._version)}
-        if conditional.not_modified(self._version, request.headers.get(hdrs.IF_NONE_MATCH)):
+        headers = {"ETag": etag(self._version)}
+        if Conditions.of(request.headers).not_modified(self._version):
             return to_response(Answer(304, headers))
         media = "application/vnd.oai.openapi+json;version=3.1"
         if "vnd.oai.openapi" not in request.headers.get(hdrs.ACCEPT, ""):

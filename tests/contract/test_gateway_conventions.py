@@ -47,7 +47,7 @@ async def test_create_answers_201_with_location_body_and_etag(site: Site) -> Non
         assert response.headers["ETag"] == '"v1"'
         assert response.content_type == "application/json"
         assert await response.json() == {
-            "id": "n001", "text": "milk", "stars": 2, "labels": {}, "password": "********",
+            "id": "n001", "text": "milk", "stars": 2, "labels": {},
         }  # fmt: skip
 
 
@@ -443,6 +443,22 @@ async def test_a_change_without_if_match_is_428_where_it_is_required(site: Site)
     await make_note(site)
     async with site.request("PUT", NOTE, json={"text": "new"}) as response:
         await problem_in(response, 428, "precondition-required")
+
+
+@pytest.mark.parametrize("header", ["If-Match", "If-None-Match"])
+async def test_a_malformed_condition_is_400_even_where_there_is_no_version(
+    site: Site, header: str
+) -> None:
+    async with site.request("GET", "/api/v1/me", headers={header: "v1"}) as response:
+        await problem_in(response, 400, "malformed")
+
+
+@pytest.mark.parametrize("stars", [b"3.0", b"3", b"30e-1", b"0.3e1"])
+async def test_an_integer_may_be_written_with_a_point(site: Site, stars: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    body = b'{"text": "x", "stars": ' + stars + b"}"
+    async with site.request("POST", NOTES, data=body, headers=headers) as response:
+        assert (await response.json())["stars"] == 3
 
 
 @pytest.mark.parametrize("tag", ["v1", '"v1', "", '"a" "b"', 'w/"v1"', '"\u2603"'])
