@@ -111,9 +111,13 @@ def _words(error: Exception) -> str:
 
 
 class _Timing(msgspec.Struct, frozen=True):
-    """Seconds. Small, so that a restart of NATS costs a consumer no more than `silence`."""
+    """Seconds. Small, because a crash of NATS costs a consumer as much as the longest of them.
 
-    ack_wait: float = 30.0
+    nats-server writes a consumer's acknowledgements to disk a little after it has confirmed them;
+    one that a crash takes comes again after `ack_wait`, and until then holds up what follows.
+    """
+
+    ack_wait: float = 6.0
     pull: float = 10.0
     beat: float = 1.0
     silence: float = 2.5
@@ -239,13 +243,29 @@ class DurableConsumer:
     async def _settle(self, message: Msg, number: int, outcome: Outcome) -> None:
         match outcome.verdict:
             case Verdict.DONE:
-                await message.ack()
+                await self._tell(message, Msg.Ack.Ack)
             case Verdict.RETRY:
-                await message.nak(delay=self._pace.wait(number))
+                delay = json.dumps({"delay": round(self._pace.wait(number) * 1e9)})
+                await self._tell(message, Msg.Ack.Nak + b" " + delay.encode())
             case Verdict.DEAD:
                 # Kept first, ended after: a crash between the two keeps it once more, deduplicated.
                 await self._keep(message, number, outcome.reason)
-                await message.term()
+                await self._tell(message, Msg.Ack.Term)
+
+    async def _tell(self, message: Msg, answer: bytes) -> None:
+        """Settle a message and have it confirmed: an answer that gets lost would bring it again.
+
+        Raises:
+            TimeoutError: not confirmed, for as long as it may stay unsettled.
+        """
+        async with asyncio.timeout(self._timing.ack_wait):
+            while True:
+                try:
+                    await self._client.request(message.reply, answer, timeout=self._timing.silence)
+                except (nats.errors.TimeoutError, nats.errors.NoRespondersError):
+                    await asyncio.sleep(self._timing.pause)
+                else:
+                    return
 
     async def _keep(self, message: Msg, number: int, reason: str) -> None:
         headers = dict(message.headers or {})

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import nats.errors
 import structlog
@@ -34,9 +34,13 @@ async def connect(settings: NatsSettings, *, name: str = "isaax") -> AsyncIterat
         Unavailable: no server there, or it does not let us in.
     """
     client = Client()
+    first_error: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
     async def on_error(error: Exception) -> None:
-        _log.warning("NATS", error=type(error).__name__, detail=str(error))
+        if not first_error.done():
+            first_error.set_result(error)
+        elif first_error.cancelled():  # connected, once
+            _log.warning("NATS", error=type(error).__name__, detail=str(error))
 
     async def on_disconnect() -> None:
         if not client.is_closed:
@@ -45,33 +49,45 @@ async def connect(settings: NatsSettings, *, name: str = "isaax") -> AsyncIterat
     async def on_reconnect() -> None:
         _log.info("NATS is back")
 
-    try:
-        # The first attempt is one attempt: whoever starts the hub wants to hear of it.
-        await asyncio.wait_for(
-            client.connect(
-                settings.url,
-                name=name,
-                user=settings.user or None,
-                password=settings.password.reveal() or None,
-                allow_reconnect=True,
-                max_reconnect_attempts=-1,
-                connect_timeout=_CONNECT_TIMEOUT,
-                reconnect_time_wait=_RECONNECT_WAIT,  # type: ignore[arg-type]  # it takes fractions
-                ping_interval=_PING_INTERVAL,
-                pending_size=_PENDING_BYTES,
-                error_cb=on_error,
-                disconnected_cb=on_disconnect,
-                reconnected_cb=on_reconnect,
-            ),
-            _CONNECT_TIMEOUT,
+    connecting = asyncio.create_task(
+        client.connect(
+            settings.url,
+            name=name,
+            user=settings.user or None,
+            password=settings.password.reveal() or None,
+            max_reconnect_attempts=-1,
+            connect_timeout=_CONNECT_TIMEOUT,
+            reconnect_time_wait=_RECONNECT_WAIT,  # type: ignore[arg-type]  # it takes fractions
+            ping_interval=_PING_INTERVAL,
+            pending_size=_PENDING_BYTES,
+            error_cb=on_error,
+            disconnected_cb=on_disconnect,
+            reconnected_cb=on_reconnect,
         )
-    except (TimeoutError, OSError, nats.errors.Error) as error:
-        await client.close()
-        raise Unavailable(f"NATS at {settings.url}: {type(error).__name__}") from None
+    )
     try:
+        await _first_connection(connecting, first_error, settings.url)
         yield client
     finally:
+        connecting.cancel()
+        await asyncio.gather(connecting, return_exceptions=True)
         await client.close()
+
+
+async def _first_connection(
+    connecting: asyncio.Task[None], first_error: asyncio.Future[Exception], url: str
+) -> None:
+    """Return once connected. The client would try for ever; whoever starts wants to hear of it."""
+    either: set[asyncio.Future[Any]] = {connecting, first_error}
+    await asyncio.wait(either, timeout=_CONNECT_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+    if not connecting.done():
+        error = first_error.result() if first_error.done() else TimeoutError("no answer")
+        raise Unavailable(f"NATS at {url}: {error}")
+    try:
+        connecting.result()
+    except (OSError, nats.errors.Error) as error:
+        raise Unavailable(f"NATS at {url}: {error}") from None
+    first_error.cancel()
 
 
 class NatsTransport:
