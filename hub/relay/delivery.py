@@ -165,14 +165,14 @@ class Delivery:
             await self._woken(seconds)
             return
         lost = asyncio.ensure_future(_lost(cast("StreamDestination", self._destination)))
-        lost.add_done_callback(lambda _: self._wake.set())
+        lost.add_done_callback(lambda task: None if task.cancelled() else self._wake.set())
         try:
             await self._woken(seconds)
-            if lost.done():
-                raise Rewind(Failed("the connection was lost", lost=True))
         finally:
             lost.cancel()
             await asyncio.wait({lost}, timeout=1.0)
+        if lost.done() and not lost.cancelled():
+            raise Rewind(Failed("the connection was lost", lost=True))
 
     async def _woken(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -37,7 +37,8 @@ from hub.protocol import (
 from hub.relay.dead_letters import DeadLetters
 from hub.relay.marks import Hole, Known, MarkKey, MarkTable
 from hub.relay.meters import IntakeMeters
-from hub.relay.publisher import Outgoing, Publisher
+from hub.relay.publisher import Outgoing, Publisher, patience
+from hub.relay.retry import Backoff
 from hub.relay.stored import RECEIVED, BatchId
 from hub.relay.streams import batch_subject, shard_of, void_subject
 from hub.relay.tasks import Tasks
@@ -110,10 +111,17 @@ class Intake:
         answer: Callable[[str, bytes], None],
         meters: IntakeMeters,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000,
+        backoff: Callable[[], Backoff] = patience,
     ) -> None:
         self._marks = marks
         self.publishers = [
-            Publisher(nats, self._stored, observe=meters.publish.observe, sequence=place)
+            Publisher(
+                nats,
+                self._stored,
+                observe=meters.publish.observe,
+                sequence=place,
+                backoff=backoff,
+            )
             for place in places
         ]
         self._dead = dead

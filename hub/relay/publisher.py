@@ -73,6 +73,11 @@ class PublishRefused(Exception):  # noqa: N818 - an outcome of one attempt
 _ack_decoder: Final = msgspec.json.Decoder(_PubAck)
 
 
+def patience() -> Backoff:
+    """Give the waits between attempts to store the same message."""
+    return Backoff(base=0.1, cap=5.0)
+
+
 class Publisher(Generic[T]):
     """Stores messages in one stream, in order, and says when they are synced.
 
@@ -81,6 +86,7 @@ class Publisher(Generic[T]):
         timeout: seconds to wait for an acknowledgement before the same ids are sent again.
         observe: told the seconds that each group took.
         sequence: of the stream at the start.
+        backoff: makes the waits between attempts.
     """
 
     def __init__(
@@ -93,6 +99,7 @@ class Publisher(Generic[T]):
         max_messages: int = MAX_MESSAGES,
         max_bytes: int = MAX_BYTES,
         sequence: int = 0,
+        backoff: Callable[[], Backoff] = patience,
     ) -> None:
         self._nats = nats
         self._stored = stored
@@ -104,6 +111,7 @@ class Publisher(Generic[T]):
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._backoff = backoff
         self.sequence = sequence
         """Stream sequence up to which everything that was acknowledged here was reported."""
 
@@ -148,7 +156,7 @@ class Publisher(Generic[T]):
         self._stored(group)
 
     async def _until_stored(self, group: Sequence[Outgoing[T]]) -> int:
-        backoff = Backoff(base=0.1, cap=5.0)
+        backoff = self._backoff()
         while True:
             try:
                 return await self._atomic(group)
@@ -184,7 +192,7 @@ class Publisher(Generic[T]):
     async def _lane(self, messages: Sequence[Outgoing[T]]) -> int:
         sequence = 0
         for message in messages:
-            backoff = Backoff(base=0.1, cap=5.0)
+            backoff = self._backoff()
             while True:
                 try:
                     sequence = await self._request(message, {})

@@ -11,7 +11,7 @@ from hub.destinations import Batch, Destination, NotConnected, Partial, Rejected
 
 _log = structlog.stdlib.get_logger(__name__)
 
-_CANCEL_GRACE: Final = 2.0
+_CANCEL_GRACE: Final = 1.0
 """Seconds that a call may take to end once it is cancelled; then it is left behind."""
 
 
