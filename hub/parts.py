@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 import nats.errors
 import structlog
@@ -34,6 +35,8 @@ _log = structlog.stdlib.get_logger(__name__)
 
 CANARY_STREAM: Final = "CANARY"
 _CANARY_TIMEOUT: Final = 2.0
+_LISTEN_TIMEOUT: Final = 2.0
+_NATS_PORT: Final = 4222
 _FIRST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 2.0
 
@@ -74,6 +77,7 @@ async def nats_client(
         num_replicas=relay.replicas,
     )
     async with AsyncExitStack() as stack:
+        await _patiently("NATS", lambda: _listens(settings.url))
         client = await _patiently(
             "NATS", lambda: stack.enter_async_context(connect(settings, name=hub.name))
         )
@@ -118,6 +122,22 @@ PARTS: Final = (
     Service("vault", vault, provides=Vault),
 )
 """What `hub.registry.run` starts when it is asked for."""
+
+
+async def _listens(url: str) -> None:
+    """See whether somebody listens there; nats-py itself takes seconds to say that nobody does.
+
+    Raises:
+        Unavailable: nobody does.
+    """
+    address = urlsplit(url)
+    try:
+        async with asyncio.timeout(_LISTEN_TIMEOUT):
+            _, writer = await asyncio.open_connection(address.hostname, address.port or _NATS_PORT)
+    except (OSError, TimeoutError) as error:
+        reason = "no answer" if isinstance(error, TimeoutError) else error.strerror or "refused"
+        raise Unavailable(f"{address.hostname}:{address.port or _NATS_PORT}: {reason}") from None
+    writer.close()
 
 
 async def _patiently(server: str, attempt: Callable[[], Awaitable[T]]) -> T:

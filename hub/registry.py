@@ -25,6 +25,9 @@ from hub.telemetry import CheckResult, Health, Metrics, redact
 _GRACE: Final = 1.0
 """Seconds that a cancelled service gets to let go before it is left behind."""
 
+_REUSE: Final = 0.5
+"""Seconds for which the result of a health check is given again: some write to disk."""
+
 _CANARY_PAUSE: Final = 0.25
 """Seconds between two looks at whether all that has started really works."""
 
@@ -117,7 +120,7 @@ def values_of(settings: Settings, host: PluginHost) -> dict[Any, Any]:
         Settings: settings,
         PluginHost: host,
         Metrics: Metrics(),
-        Health: Health(),
+        Health: Health(reuse=_REUSE),
     }
 
 

@@ -318,11 +318,14 @@ class Health:
 
     Args:
         timeout: seconds after which a check that has not answered counts as failed.
+        reuse: seconds for which a result is given again, so that asking often costs little. A
+            check never runs twice at once.
     """
 
-    def __init__(self, *, timeout: float = 3.0) -> None:
+    def __init__(self, *, timeout: float = 3.0, reuse: float = 0.0) -> None:
         self._timeout = timeout
-        self._checks: dict[str, Callable[[], Awaitable[None]]] = {}
+        self._reuse = reuse
+        self._checks: dict[str, _Check] = {}
 
     @contextmanager
     def add(self, name: str, check: Callable[[], Awaitable[None]]) -> Iterator[None]:
@@ -337,7 +340,7 @@ class Health:
         """
         if name in self._checks:
             raise ValueError(f"there is a check named {name}")
-        self._checks[name] = check
+        self._checks[name] = _Check(name, check, self._timeout, self._reuse)
         try:
             yield
         finally:
@@ -345,15 +348,38 @@ class Health:
 
     async def check(self) -> list[CheckResult]:
         """Run all checks at once, and give what each came to, by name."""
-        results = await asyncio.gather(*(self._run(name) for name in sorted(self._checks)))
-        return list(results)
+        checks = [self._checks[name] for name in sorted(self._checks)]
+        return list(await asyncio.gather(*(check.result() for check in checks)))
 
-    async def _run(self, name: str) -> CheckResult:
+
+class _Check:
+    def __init__(
+        self, name: str, check: Callable[[], Awaitable[None]], timeout: float, reuse: float
+    ) -> None:
+        self._name = name
+        self._check = check
+        self._timeout = timeout
+        self._reuse = reuse
+        self._last: asyncio.Task[CheckResult] | None = None
+        self._stale_at = 0.0
+
+    async def result(self) -> CheckResult:
+        """Give what the check comes to now, or came to just before."""
+        now = asyncio.get_running_loop().time()
+        if self._last is None or (self._last.done() and now >= self._stale_at):
+            self._last = asyncio.create_task(self._run(), name=f"health check {self._name}")
+        # Others may wait for the same run: one who goes away must not cancel it.
+        return await asyncio.shield(self._last)
+
+    async def _run(self) -> CheckResult:
         try:
             async with asyncio.timeout(self._timeout):
-                await self._checks[name]()
+                await self._check()
         except TimeoutError:
-            return CheckResult(name, False, f"no answer within {self._timeout:g} s")
+            return CheckResult(self._name, False, f"no answer within {self._timeout:g} s")
         except Exception as error:  # noqa: BLE001 - whatever is wrong there is the result
-            return CheckResult(name, False, redact(str(error)) or type(error).__name__)
-        return CheckResult(name, True)
+            return CheckResult(self._name, False, redact(str(error)) or type(error).__name__)
+        else:
+            return CheckResult(self._name, True)
+        finally:
+            self._stale_at = asyncio.get_running_loop().time() + self._reuse

@@ -40,6 +40,14 @@ def test_a_strangers_plugin_is_active_when_the_config_allows_it(install: Install
     assert host.plugin_of(service) == "weather"
 
 
+def test_an_installed_plugin_is_found_beside_our_own(install: Install) -> None:
+    install("isaax-weather", weather=good("weather"))
+    host = PluginHost.load(["weather"])
+    assert by_name(host)["weather"].status == "active"
+    assert by_name(host)["core"].distribution == "isaax"
+    assert {"weather", "relay", "gateway"} <= host.services.keys()
+
+
 def test_a_strangers_plugin_is_not_even_imported_without_permission(install: Install) -> None:
     points = install("isaax-weather", weather="raise SystemError('imported')")
     (plugin,) = PluginHost.load(points=points).plugins

@@ -237,3 +237,28 @@ async def test_a_check_has_a_name_of_its_own() -> None:
     ):
         pass
     assert await health.check() == []
+
+
+async def test_a_check_is_shared_while_it_runs_and_reused_for_a_while() -> None:
+    runs: list[int] = []
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def check() -> None:
+        runs.append(1)
+        begun.set()
+        await go.wait()
+
+    health = Health(reuse=3600.0)
+    with health.add("x", check):
+        first, second = (asyncio.create_task(health.check()) for _ in range(2))
+        await begun.wait()
+        first.cancel()
+        go.set()
+        assert await second == [CheckResult("x", True)]
+        assert await health.check() == [CheckResult("x", True)]
+    assert len(runs) == 1
+    fresh = Health()
+    with fresh.add("x", check):
+        await fresh.check()
+        await fresh.check()
+    assert len(runs) == 3
