@@ -71,7 +71,10 @@ async def connect(settings: NatsSettings, *, name: str = "isaax") -> AsyncIterat
     finally:
         connecting.cancel()
         await asyncio.gather(connecting, return_exceptions=True)
-        await client.close()
+        try:
+            await client.close()
+        except OSError as error:
+            _log.warning("NATS went away before the last messages were sent", detail=str(error))
 
 
 async def _first_connection(
