@@ -1,0 +1,123 @@
+"""schemathesis holds the whole REST API to its own description, on a real hub."""
+
+import json
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fixtures.spine import Spine
+
+CHECKS = """
+[output.sanitization]
+enabled = false
+
+[checks]
+# Beyond the schemas: NUL in a string, a cursor that nobody gave out (422), and an ETag that the
+# thing does not have (412).
+positive_data_acceptance.expected-statuses = [
+    "2xx", "304", "401", "403", "404", "409", "412", "422", "429",
+]
+negative_data_rejection.expected-statuses = [
+    "400", "401", "403", "404", "405", "406", "409", "412", "415", "422", "428", "429",
+]
+missing_required_header.expected-statuses = ["400", "401", "403", "406", "415", "422", "428"]
+"""
+
+
+@pytest.fixture
+def described(spine: Spine, tmp_path: Path) -> Path:
+    """The API's description, without the problem that may always come: each must be named."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{spine.http}/openapi.json") as response:
+        document: dict[str, Any] = json.load(response)
+    for path in document["paths"].values():
+        for operation in path.values():
+            assert operation["responses"].pop("default")
+    file = tmp_path / "openapi.json"
+    file.write_text(json.dumps(document))
+    return file
+
+
+def run(
+    spine: Spine, described: Path, *options: str, parameters: Mapping[str, str] | None = None
+) -> str:
+    """Run schemathesis as its users do, with a seed, and check that it found nothing.
+
+    Args:
+        parameters: of paths, in place of generated ones.
+    """
+    folder = described.parent
+    fixed = "".join(f'"path.{name}" = "{value}"\n' for name, value in (parameters or {}).items())
+    (folder / "schemathesis.toml").write_text(f"[parameters]\n{fixed}\n{CHECKS}")
+    command = [
+        str(Path(sys.executable).with_name("st")), "--config-file", "schemathesis.toml",
+        "run", str(described), "--url", f"http://127.0.0.1:{spine.http}",
+        "--seed", "7", "--no-color", "--warnings", "off", "--request-timeout", "20", *options,
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=150
+    )
+    assert done.returncode == 0, done.stdout[-15_000:] + done.stderr[-2_000:]
+    found = re.search(r"(\d+) generated", done.stdout)
+    assert found, done.stdout
+    assert int(found[1]) > 50
+    return done.stdout
+
+
+def owner(spine: Spine) -> tuple[str, str]:
+    """Give the header that shows the owner's token."""
+    return "--header", f"Authorization: Bearer {spine.token}"
+
+
+def test_of_things_that_exist(spine: Spine, described: Path) -> None:
+    """Everything but the deletion of what the paths name."""
+    project = spine.project("fuzzed")
+    config = {"host": "127.0.0.1", "port": 9, "transport": "udp"}
+    made = spine.api.ask(
+        "POST",
+        f"/projects/{project.id}/integrations",
+        {"type": "syslog", "name": "nowhere", "config": config},
+    )
+    assert made.status == 201, made.body
+    run(
+        spine, described, *owner(spine), "--max-examples", "5", "--phases",
+        "examples,coverage,fuzzing", "--exclude-operation-id-regex", "^delete_",
+        parameters={
+            "project": project.id, "integration": made.body["id"], "type": "syslog",
+        },
+    )  # fmt: skip
+
+
+def test_of_whatever_the_description_allows(spine: Spine, described: Path) -> None:
+    """Ids that nobody gave out, and sequences of requests that make, change and delete."""
+    run(spine, described, *owner(spine), "--max-examples", "4", "--phases", "fuzzing,stateful")
+
+
+def test_without_a_credential_there_is_nothing_to_see(spine: Spine, described: Path) -> None:
+    """Every operation is 401, whatever else is wrong with the request."""
+    output = run(
+        spine, described, "--max-examples", "3", "--phases", "fuzzing",
+        "--checks", "not_a_server_error,status_code_conformance,response_schema_conformance",
+        "--header", "Authorization: Bearer isx_nobody",
+    )  # fmt: skip
+    assert "❌" not in output
+    project = spine.project("mine")
+    for path in ("/projects", f"/projects/{project.id}/tokens"):
+        stranger = spine.api.ask("GET", path, headers={"Authorization": "Bearer isx_nobody"})
+        assert stranger.status == 401
+
+
+def test_the_hub_is_as_ready_as_before(spine: Spine) -> None:
+    """After all of that nothing has failed, and nothing was logged as a failure."""
+    assert spine.is_ready()
+    failures = [
+        line
+        for line in spine.log.splitlines()
+        if '"request failed"' in line or '"stream failed"' in line
+    ]
+    assert failures == []
