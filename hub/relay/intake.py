@@ -190,15 +190,16 @@ class Intake:
                 self._tell_mark(channel.key, verdict.durable)
             message.ack()
             return
-        if verdict.skip and error is None:
+        rest = beyond(header, verdict.skip)
+        if error is None:
             try:
-                payload, header = trim(payload, header, verdict.skip)
+                stored = trim(payload, rest, verdict.skip) if verdict.skip else payload
             except ProtocolError as bad:
                 error = bad
-        if error is None:
-            self._store(message, channel, payload, header)
-        else:
-            self._void(message, channel, payload, header, error)
+            else:
+                self._store(message, channel, stored, rest)
+                return
+        self._void(message, channel, payload, rest, error)
 
     def _resume(self, key: MarkKey, mark: Mark) -> None:
         """Ask for what is missing: once, not for each batch that was under way behind it."""
@@ -368,19 +369,25 @@ class Intake:
         )
 
 
-def trim(payload: bytes, header: Header, skip: int) -> tuple[bytes, Header]:
-    """Leave out the first `skip` sequence numbers of a batch.
+def beyond(header: Header, skip: int) -> Header:
+    """Give the head of what is left of a batch without its first `skip` sequence numbers."""
+    if not skip:
+        return header
+    return Header(header.codec, header.boot, header.first + skip, header.span - skip)
+
+
+def trim(payload: bytes, rest: Header, skip: int) -> bytes:
+    """Leave out the first `skip` sequence numbers of a batch; `rest` is its head then.
 
     Raises:
         ProtocolError: its lines cannot be read.
     """
     lines = decode_lines(payload)
     # A batch that covers more numbers than it has lines keeps at least the line that says so.
-    rest = lines.slice(min(skip, len(lines) - 1))
-    cut = Header(header.codec, header.boot, header.first + skip, header.span - skip)
+    kept = lines.slice(min(skip, len(lines) - 1))
     trimmed = encode_batch(
-        rest, boot=cut.boot, first=cut.first, span=cut.span, codec=Codec(header.codec)
+        kept, boot=rest.boot, first=rest.first, span=rest.span, codec=Codec(rest.codec)
     )
     if len(trimmed) > MAX_PAYLOAD_BYTES:
         raise ProtocolError("too-large", "without its known lines the batch is larger than before")
-    return trimmed, cut
+    return trimmed
