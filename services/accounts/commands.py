@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hub import Database, Nothing
-from hub.config import load
+from hub.process import prepare
 from services.accounts.service import Accounts
 
 app = typer.Typer(no_args_is_help=True, help="The accounts of this hub.")
@@ -29,7 +29,7 @@ def token(
 
 
 async def _make_token(config: Path | None, name: str) -> str:
-    settings = load(config, os.environ, [])
+    settings = prepare(config, os.environ, quiet=True).settings
     async with Database.open(settings.postgres) as database:
         rules = Accounts(database)
         made = await rules.bootstrap(Nothing())

@@ -54,7 +54,9 @@ class DeviceRow(msgspec.Struct, frozen=True):
 
         The prior one counts too: the answer that gave out the last may not have arrived.
         """
-        return not previous or previous in {self.last_session, self.prior_session}
+        if not (previous and self.last_session):
+            return True
+        return previous in {self.last_session, self.prior_session}
 
 
 class SessionRow(msgspec.Struct, frozen=True):

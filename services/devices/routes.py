@@ -5,8 +5,17 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from hub import Call, NotFound, PageQuery, Reply, Route, cursor_of, merge_patch, position_of
-from hub.routes import NoQuery
+from hub import (
+    Call,
+    NoQuery,
+    NotFound,
+    PageQuery,
+    Reply,
+    Route,
+    cursor_of,
+    merge_patch,
+    position_of,
+)
 from hub.structs import decode
 from services.devices import contracts as c
 

@@ -60,7 +60,10 @@ class Integrations(msgspec.Struct, frozen=True):
 
 
 class ChangeIntegration(msgspec.Struct, frozen=True):
-    """Replace what can be changed; a masked or absent secret in `config` stays as it is."""
+    """Replace what can be changed.
+
+    A masked or absent secret in `config` stays as it is, if nothing else in `config` changes.
+    """
 
     account: str
     integration: str

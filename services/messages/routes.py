@@ -10,6 +10,7 @@ from hub import (
     Call,
     EventStream,
     Invalid,
+    NoQuery,
     NotFound,
     Nothing,
     PageQuery,
@@ -22,7 +23,6 @@ from hub import (
 )
 from hub.protocol import STREAMS
 from hub.relay import contracts as relay
-from hub.routes import NoQuery
 from hub.structs import decode
 from services.messages import contracts as c
 from services.messages import peers
@@ -44,7 +44,7 @@ class IntegrationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class IntegrationChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What can be changed; a secret that is left out, or still masked, stays as it is."""
+    """What can be changed; where `config` itself changes, its secrets are to be given again."""
 
     name: Name
     config: Config

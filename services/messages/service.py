@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 import structlog
-from hub.plugins import PluginHost
 
 from hub import (
     Bus,
@@ -28,6 +27,7 @@ from hub import (
     Vault,
 )
 from hub.ids import new
+from hub.plugins import PluginHost
 from hub.relay import contracts as relay
 from hub.structs import decode, merge_secrets, public, reveal, schema
 from services.messages import contracts as c
@@ -137,11 +137,18 @@ class Messages:
         return c.Integrations(items, len(rows) > request.limit)
 
     async def change(self, request: c.ChangeIntegration) -> c.Integration:
-        """Replace an integration's name, config and whether it is on; its cursor stays."""
+        """Replace an integration's name, config and whether it is on; its cursor stays.
+
+        Raises:
+            Invalid: the config is not good, or it leaves out a secret and changes the rest.
+        """
         async with self._database.transaction(account=request.account) as tx:
             old = await self._lock(tx, request.account, request.integration, request.versions)
             kept = decode(self._type(old.type).config, await self._open(tx, old))
-            config = self._decode(old.type, merge_secrets(kept, request.config))
+            config = self._decode(old.type, merged := merge_secrets(kept, request.config))
+            if merged != request.config and public(config) != public(kept):
+                # Else whoever may change the address could have a secret sent to their own.
+                raise Invalid("give the secrets again: the config around them has changed")
             row = await tx.one(
                 self._sql["change"],
                 Row,

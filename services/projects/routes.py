@@ -5,8 +5,18 @@ from typing import Annotated, Any
 
 import msgspec
 
-from hub import Call, Conflict, NotFound, PageQuery, Reply, Route, cursor_of, position_of
-from hub.routes import NoQuery, merge_patch
+from hub import (
+    Call,
+    Conflict,
+    NoQuery,
+    NotFound,
+    PageQuery,
+    Reply,
+    Route,
+    cursor_of,
+    merge_patch,
+    position_of,
+)
 from hub.structs import decode
 from services.projects import contracts as c
 

@@ -27,7 +27,7 @@ SHARED_WITH_SERVICES = {
 SHARED_WITH_ONE = {
     "services/auth": {"hub.mqtt", "hub.broker"},  # it speaks with devices, and tells the broker
     "services/messages": {"hub.plugins"},  # it checks integrations against their types
-    "services/accounts": {"hub.config", "hub.process"},  # its command reads the config
+    "services/accounts": {"hub.process"},  # its command reads the config
 }
 
 
