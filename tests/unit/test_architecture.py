@@ -19,7 +19,6 @@ SHARED_WITH_SERVICES = {
     "hub.ids",
     "hub.structs",
     "hub.settings",
-    "hub.routes",
 }
 """See "Who may import whom" in ARCHITECTURE.md."""
 
