@@ -65,6 +65,14 @@ def write_private(path: Path, content: str | bytes, account: Account | None = No
     draft.replace(path)
 
 
+def closed_folder(path: Path) -> Path | None:
+    """Give the first folder on the way to `path` that not every user can pass; None if all can."""
+    for folder in reversed(path.resolve().parents):
+        if not folder.stat().st_mode & 0o001:
+            return folder
+    return None
+
+
 def open_to_all(path: Path) -> bool:
     """Say whether every user can pass through all folders on the way to `path`."""
-    return all(folder.stat().st_mode & 0o001 for folder in path.resolve().parents)
+    return closed_folder(path) is None

@@ -13,6 +13,7 @@ from typing import Final
 
 from hub.embedded.account import hand_over, make_folder, unprivileged, write_private
 from hub.embedded.part import Part
+from hub.embedded.ports import reachable
 from hub.embedded.process import Child, Command
 from hub.embedded.tls import Authority, ServerFiles
 from hub.errors import StartError
@@ -22,6 +23,7 @@ from hub.settings import MqttSettings
 HOST: Final = "127.0.0.1"
 SOURCE: Final = Path(__file__).resolve().parents[2] / "broker_auth"
 PLUGIN: Final = "broker_auth.so"
+BUILD_NEEDS: Final = "it needs Debian's packages mosquitto-dev, gcc, make and libc6-dev"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +142,9 @@ tls_version tlsv1.2
 
     async def ready(self) -> bool:
         """Say whether both listeners take connections."""
-        tls_host = HOST if self.listeners.tls_host == "0.0.0.0" else self.listeners.tls_host
-        return await _accepts(HOST, self.listeners.port) and await _accepts(
-            tls_host, self.listeners.tls_port
-        )
+        listeners = self.listeners
+        devices = reachable(listeners.tls_host)
+        return await _accepts(HOST, listeners.port) and await _accepts(devices, listeners.tls_port)
 
 
 async def _accepts(host: str, port: int) -> bool:
@@ -164,14 +165,21 @@ async def build_plugin(folder: Path) -> Path:
     make_folder(folder, None)
     try:
         make = await asyncio.create_subprocess_exec(
+            "flock", "--no-fork", str(folder / ".lock"),
             "make", "-C", str(SOURCE), f"BUILD={folder}",
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
     except FileNotFoundError:
-        raise StartError("make is not installed: apt-get install make gcc libc6-dev") from None
-    output, _ = await make.communicate()
+        raise StartError("flock is not installed: apt-get install util-linux") from None
+    try:
+        output, _ = await make.communicate()
+    finally:
+        if make.returncode is None:  # we were cancelled
+            make.kill()
     if make.returncode != 0:
-        raise StartError(f"broker_auth cannot be built:\n{output.decode(errors='replace')}")
+        raise StartError(
+            f"broker_auth cannot be built ({BUILD_NEEDS}):\n{output.decode(errors='replace')}"
+        )
     return folder / PLUGIN
 
 

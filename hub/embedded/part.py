@@ -1,11 +1,12 @@
 """What Postgres, NATS and mosquitto have in common as children."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from hub.embedded.process import Child
 
 
-class Part:
+class Part(ABC):
     """An embedded server: prepared once, then started, stopped and started again on its data."""
 
     name: ClassVar[str]
@@ -13,12 +14,13 @@ class Part:
     stop_budget: ClassVar[float] = 20.0
     child: Child
 
+    @abstractmethod
     async def prepare(self) -> None:
         """Bring its folder, its configuration and what it needs into being."""
 
+    @abstractmethod
     async def ready(self) -> bool:
         """Say whether it answers."""
-        raise TypeError(f"{type(self).__name__} does not say when it is ready")
 
     async def start(self) -> None:
         """Prepare, spawn, and wait until it answers.
@@ -31,7 +33,7 @@ class Part:
         await self.child.until(self.ready, timeout=self.start_budget)
         await self.settle()
 
-    async def settle(self) -> None:
+    async def settle(self) -> None:  # noqa: B027 - most have nothing to do
         """Do what needs the running server, before anybody else uses it."""
 
     async def stop(self) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from hub.embedded.account import make_folder
+from hub.embedded.account import closed_folder, make_folder, unprivileged
 from hub.embedded.mosquitto import HOST, Listeners, Mosquitto
 from hub.embedded.nats import Nats
 from hub.embedded.part import Part
@@ -48,7 +48,7 @@ class Embedded:
         names: tuple[str, ...] = (),
         build: Path | None = None,
     ) -> None:
-        self.data: Final = make_folder(data, None, 0o711).resolve()
+        self.data: Final = _data_folder(data)
         self.ports: Final = ports or Ports()
         self.secrets: Final = SecretFiles(self.data / "secrets")
         self._host = host
@@ -140,6 +140,17 @@ class Embedded:
         check_free(self._host, self.ports.mqtts, "MQTT for devices", "--mqtts-port")
 
 
+def _data_folder(path: Path) -> Path:
+    folder = make_folder(path, None, 0o711).resolve()
+    account = unprivileged()
+    if account is not None and (closed := closed_folder(folder)) is not None:
+        raise StartError(
+            f"the parts run as the user {account.name}, who cannot pass {closed} to {folder}:"
+            f" choose other data with --data DIR, or allow it by chmod o+x {closed}"
+        )
+    return folder
+
+
 def certificate_names(host: str, names: tuple[str, ...]) -> tuple[str, ...]:
     """Give the names to put into the certificate: those given, ours, and the local ones."""
     own = () if host in ("0.0.0.0", "::") else (host,)
@@ -163,8 +174,8 @@ async def _watch(part: Part) -> None:
         pause = min(pause * 2, LONGEST_PAUSE)
         try:
             await part.start()
-        except StartError as error:
-            log.error("a part does not start", part=part.name, error=error.detail)  # noqa: TRY400
+        except (StartError, OSError) as error:  # no disk left, for example
+            log.error("a part does not start", part=part.name, error=str(error))  # noqa: TRY400
 
 
 @contextlib.contextmanager

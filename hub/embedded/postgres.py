@@ -134,9 +134,9 @@ class Postgres(Part):
             await initdb.spawn()
             code = await asyncio.wait_for(initdb.wait(), self.start_budget)
         except TimeoutError:
-            initdb.kill()
             raise StartError(f"initdb did not end; see {initdb.log_file}") from None
         finally:
+            initdb.kill()
             password_file.unlink()
         if code != 0:
             raise StartError(f"initdb failed ({code}){initdb.last_words()}")
@@ -152,11 +152,12 @@ class Postgres(Part):
 
     async def settle(self) -> None:
         """Make the role and the database of the hub, when they are not there yet."""
-        async with self.administer() as connection:
-            if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER):
-                await connection.execute(f"CREATE ROLE {OWNER} LOGIN")
-            await _set_password(connection, self._password)
-        await self.create_database("isaax")
+        try:
+            async with self.administer() as connection:
+                await _make_role(connection, self._password)
+            await self.create_database("isaax")
+        except asyncpg.PostgresError as error:
+            raise StartError(f"Postgres cannot be set up: {error}") from error
 
     async def create_database(self, name: str, *, template: str = "template1") -> None:
         """Make a database that belongs to the hub's role, when there is none of this name."""
@@ -174,7 +175,9 @@ class Postgres(Part):
             await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
-async def _set_password(connection: asyncpg.Connection, password: Secret) -> None:
+async def _make_role(connection: asyncpg.Connection, password: Secret) -> None:
+    if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER):
+        await connection.execute(f"CREATE ROLE {OWNER} LOGIN")
     # utility statements take no parameters: the server quotes it for us
     statement = await connection.fetchval(
         f"SELECT format('ALTER ROLE {OWNER} PASSWORD %L', $1::text)", password.reveal()

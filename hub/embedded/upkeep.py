@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,9 @@ from hub.bus import NatsBus, connect
 from hub.contracts import Bus, Contract, Nothing
 from hub.embedded.account import make_folder
 from hub.embedded.demo.show import Stage, show
-from hub.embedded.mosquitto import HOST, SOURCE
+from hub.embedded.mosquitto import SOURCE
 from hub.embedded.parts import Embedded
-from hub.embedded.ports import Ports, check_free
+from hub.embedded.ports import Ports, check_free, reachable
 from hub.errors import StartError
 from hub.parts import PARTS
 from hub.plugins import PluginHost
@@ -44,6 +45,10 @@ class Bootstrapped(msgspec.Struct, frozen=True):
 
 
 BOOTSTRAP: Final = Contract("accounts.bootstrap", Nothing, Bootstrapped)
+
+
+class _Entry(msgspec.Struct):
+    level: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +129,12 @@ class Upkeep:
 
     def _parts(self) -> contextlib.AbstractAsyncContextManager[Embedded]:
         options = self._options
-        shared = SOURCE.parent / "build"  # so that the plugin is compiled once, not at each demo
-        build = shared / "broker_auth" if os.access(SOURCE.parent, os.W_OK) else None
         return Embedded.start(
-            options.data, ports=options.ports, host=options.host, names=options.names, build=build
+            options.data,
+            ports=options.ports,
+            host=options.host,
+            names=options.names,
+            build=_build_folder(),
         )
 
     async def _demo(self, parts: Embedded, token: Secret | None) -> int:
@@ -137,24 +144,32 @@ class Upkeep:
             folder=make_folder(parts.data / "demo", None),
             url=self._url,
             token=token,
-            server=f"mqtts://{HOST}:{self._options.ports.mqtts}",
+            server=f"mqtts://{self._host}:{self._options.ports.mqtts}",
             ca=parts.mosquitto.ca,
         )
         result = await show(stage, self._console, seconds=self._options.seconds, stop=self._stop)
         self._say(str(result))
+        if not result.complete:
+            for line in _trouble(self._options.data / LOG):
+                self._say(line)
         return 0 if result.complete else 1
 
     @property
+    def _host(self) -> str:
+        """The address that we reach ourselves at, as it stands in a URL."""
+        host = reachable(self._options.host)
+        return f"[{host}]" if ":" in host else host
+
+    @property
     def _url(self) -> str:
-        host = "127.0.0.1" if self._options.host == "0.0.0.0" else self._options.host
-        return f"http://{host}:{self._options.ports.http}"
+        return f"http://{self._host}:{self._options.ports.http}"
 
     def _announce(self, parts: Embedded, token: Secret | None) -> None:
         kept = parts.secrets.path(TOKEN)
         rows = {
             "REST API": f"{self._url}/api/v1",
             "Reference": f"{self._url}/openapi.json",
-            "Devices": f"mqtts://{self._options.host}:{self._options.ports.mqtts}",
+            "Devices": f"mqtts://{self._host}:{self._options.ports.mqtts}",
             "their CA": str(parts.mosquitto.ca),
             "Data": str(parts.data),
         }
@@ -206,6 +221,21 @@ def _logging(settings: Settings, options: Options) -> Iterator[None]:
     readable = sys.stderr.isatty()
     telemetry.configure(level=level, format="console" if readable else settings.hub.log_format)
     yield
+
+
+def _trouble(log: Path, lines: int = 10) -> list[str]:
+    """Give the last warnings and errors of a log in JSON, before its folder is removed."""
+    with log.open() as file:
+        entries = ((line.rstrip(), msgspec.json.decode(line, type=_Entry)) for line in file)
+        found = (line for line, entry in entries if entry.level not in ("debug", "info"))
+        return list(deque(found, lines))
+
+
+def _build_folder() -> Path | None:
+    """Give a lasting folder to compile the plugin in, for it to be done once; None if we cannot."""
+    folder = SOURCE.parent / "build" / "broker_auth"
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return folder if os.access(existing, os.W_OK) else None
 
 
 @contextlib.asynccontextmanager
