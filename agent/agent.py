@@ -62,7 +62,7 @@ class Agent:
             config.spool.flush_ms / 1000,
         )
         self._queues = {
-            stream: LineQueue(self._stored_soon, enabled=getattr(config.logs, stream))
+            stream: LineQueue(self._wake_spooler, enabled=config.logs.relays(stream))
             for stream in STREAMS
         }
         spools = {
@@ -117,7 +117,7 @@ class Agent:
             feed.spool.close()
         self._state.unlock()
 
-    def _stored_soon(self) -> None:
+    def _wake_spooler(self) -> None:
         self._spooler.wake()
 
     def _make_app(self) -> App | None:

@@ -110,7 +110,7 @@ class Batcher:
 
 def _size(line: Line) -> int:
     message = line.message
-    length = len(message) if message.isascii() else len(message.encode())
+    length = len(message) if message.isascii() else len(message.encode("utf-8", "replace"))
     return length + len(line.program) + _LINE_OVERHEAD
 
 

@@ -93,6 +93,10 @@ class LogsConfig(_Table, frozen=True):
     sys: bool = True
     agent: bool = True
 
+    def relays(self, stream: str) -> bool:
+        """Say whether a stream is relayed."""
+        return {"app": self.app, "sys": self.sys, "agent": self.agent}[stream]
+
 
 class SpoolConfig(_Table, frozen=True):
     """The disk spool and the batches in it.

@@ -6,6 +6,7 @@ port. docs/protocol.md is the specification.
 
 import logging
 import random
+import time
 from collections.abc import Sequence
 from enum import Enum
 from typing import Final, Protocol
@@ -236,6 +237,7 @@ class Dialogue:
         self._sessions.begin(message.session)
         self._session = Session(self._identity.project, self._identity.device, message.session)
         self._renew_at = at + RENEW_AT * max(1, message.expires_at - message.time)
+        _compare_clocks(message.time)
         for sender in self._senders.values():
             sender.open(message.marks, at=at)
         self._step = _Step.ACK_TOPIC
@@ -274,3 +276,10 @@ class Dialogue:
 
     def _say(self, message: protocol.Up) -> None:
         self._port.publish(protocol.auth_up(self._client), msgspec.json.encode(message))
+
+
+def _compare_clocks(hub_time: int) -> None:
+    skew = time.time() - hub_time
+    if abs(skew) > SKEW_SECONDS:
+        word = "ahead of" if skew > 0 else "behind"
+        log.warning("this device's clock is %d s %s the hub's", abs(skew), word)

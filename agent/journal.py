@@ -47,16 +47,13 @@ def is_running() -> bool:
 
 
 def parse(data: bytes, *, own_pid: int) -> Line | None:
-    """Make a line of an entry; None for one that the agent wrote itself, or that has no text."""
+    """Make a line of an entry; None for one that the agent wrote itself."""
     try:
         entry = _decoder.decode(data)
     except msgspec.DecodeError:
         return Line(now(), USER_INFO, "journald", text_of(data))
     if entry.pid == str(own_pid):  # it has them in its own stream
         return None
-    message = _bytes(entry.message)
-    if message is None:
-        message = b"(a message too long for journalctl)" if entry.cursor else b""
     severity = _number(entry.priority, 6, most=7)
     facility = _number(entry.facility, 1, most=23)
     program = _bytes(entry.identifier) or _bytes(entry.command) or b"-"
@@ -64,7 +61,7 @@ def parse(data: bytes, *, own_pid: int) -> Line | None:
         _number(entry.realtime, now(), most=1 << 62),
         facility * 8 + severity,
         program_of(program.decode("utf-8", "replace")),
-        text_of(message),
+        text_of(_bytes(entry.message) or b""),
         SOURCE if entry.cursor else "",
         entry.cursor,
     )
@@ -118,7 +115,7 @@ class Journal:
             "--boot", f"--lines={FIRST_LINES}",
         ]  # fmt: skip
         process = await asyncio.create_subprocess_exec(
-            self._command, "--follow", "--output=json", "--quiet", *start,
+            self._command, "--follow", "--all", "--output=json", "--quiet", *start,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -155,5 +152,5 @@ class Journal:
     async def _line(stream: asyncio.StreamReader) -> bytes:
         try:
             return await stream.readline()
-        except ValueError:  # an entry beyond _LONGEST: what is left of it shows as it is
-            return b"{}\n"
+        except ValueError:  # what is left of the entry follows, and shows as it is
+            return b"an entry of the journal was too long\n"

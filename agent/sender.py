@@ -44,7 +44,8 @@ class Sender:
         self._folder = folder
         self._life: Life | None = lives.load(folder)
         self._known = spool.last
-        self._sent = 0
+        self._sent = 0  # in the present round, and `_reached` in the present session
+        self._reached = 0
         self._in_flight: deque[_Sent] = deque()
         self._rejected: dict[int, int] = {}
         self._progress_at = 0.0
@@ -71,6 +72,7 @@ class Sender:
         self._resume = None
         self._settle(marks.get(self.stream, Mark()), lives.newest_boot(marks.values()))
         self._rewind(at)
+        self._reached = self._sent
 
     def close(self) -> None:
         """End a session: nothing is on its way any more."""
@@ -101,6 +103,7 @@ class Sender:
             mark = self._life.mark(stored.first)
             self._in_flight.append(_Sent(stored.first, stored.last, mark.seq))
             self._sent = stored.last
+            self._reached = max(self._reached, stored.last)
             self._known = max(self._known, stored.last)
             self.spool.pin(stored.last)  # before it is sent: from now on the hub may have it
             publish(renumber(stored.wire, boot=mark.boot, first=mark.seq))
@@ -109,7 +112,7 @@ class Sender:
         """Free what the hub has."""
         if self._life is None or message.boot != self._life.boot:
             return  # of a life before this one
-        self._free(min(message.seq + self._life.base, self._known), at)
+        self._free(min(message.seq + self._life.base, self._reached), at)
 
     def on_resume(self, message: Resume, *, at: float) -> None:
         """Send again from the hub's mark on.

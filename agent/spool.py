@@ -6,6 +6,7 @@ the folder lives. `life` says how they show on the wire.
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ from hub.protocol import Codec, Lines, encode_batch
 log = logging.getLogger(__name__)
 
 MAX_SPAN: Final = 0xFFFF_FFFF  # a batch's span is a u32 on the wire
+SAY_SECONDS: Final = 60.0  # between two words about a full spool
 PROGRAM: Final = "isaax-agent"
 
 
@@ -62,6 +64,8 @@ class Spool:
         self._last = 0
         self._pinned = 0
         self._evicted = 0
+        self._unsaid = 0
+        self._say_at = 0.0
         self._place: _Place | None = None
 
     @classmethod
@@ -226,7 +230,16 @@ class Spool:
             self._evicted += lost
             self._place = None
             self._merge_empty()
-            log.warning("the spool %s is full: %d lines gave way", self._folder.name, lost)
+            self._say_evicted(lost)
+
+    def _say_evicted(self, lost: int) -> None:
+        """Log it, but not for each segment of a flood."""
+        self._unsaid += lost
+        at = time.monotonic()
+        if at >= self._say_at:
+            log.warning("the spool %s is full: %d lines gave way", self._folder.name, self._unsaid)
+            self._unsaid = 0
+            self._say_at = at + SAY_SECONDS
 
     def _may_go(self, segment: Segment) -> bool:
         return not segment.is_empty and segment.first > self._pinned

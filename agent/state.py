@@ -138,24 +138,19 @@ class SessionFile:
         return "" if self._state.ended else self._state.last
 
     def begin(self, session: str) -> None:
-        """Remember a session; it is on the disk when this returns.
-
-        Raises:
-            OSError: the disk failed.
-        """
+        """Remember a session; it is on the disk when this returns, unless the disk failed."""
         self._save(_SessionState(session, ended=False))
 
     def end(self) -> None:
-        """Remember that it ended in order.
-
-        Raises:
-            OSError: the disk failed.
-        """
+        """Remember that it ended in order."""
         self._save(_SessionState(self._state.last, ended=True))
 
     def _save(self, state: _SessionState) -> None:
-        write_atomic(self._path, msgspec.json.encode(state))
         self._state = state
+        try:
+            write_atomic(self._path, msgspec.json.encode(state))
+        except OSError as error:  # go on: a full disk is emptied by sending what is on it
+            log.warning("the session cannot be kept: %s", error)
 
 
 def new_client() -> str:

@@ -10,6 +10,7 @@ from typing import Final
 
 from agent.linequeue import LineQueue
 from agent.lines import USER_NOTICE, Line, now, program_of, text_of
+from agent.system import host_name
 from hub.protocol import MAX_MESSAGE_BYTES
 
 MAX_DATAGRAM: Final = 2 * MAX_MESSAGE_BYTES
@@ -23,15 +24,16 @@ _NEW: Final = re.compile(
 )
 # RFC 3164, 4.1.2: Mmm dd hh:mm:ss; syslog(3) leaves the host name out
 _OLD_TIME: Final = re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d ")
-_TAG: Final = re.compile(r"(?:[\w.-]{1,255} )??([\w./@-]{1,64})(?:\[[^\]\s]{0,32}\])?: ?")
+_TAG: Final = re.compile(r"([\w./@-]{1,64})(?:\[[^\]\s]{0,32}\])?: ?")
 
 
-def parse(data: bytes, *, at: int) -> Line:
+def parse(data: bytes, *, at: int, host: str = "") -> Line:
     """Take a message apart; what cannot be recognised stays in the text.
 
     Args:
         data: one datagram: RFC 5424, RFC 3164, or what syslog(3) makes of it.
         at: microseconds since the Unix epoch, when it arrived.
+        host: name of this device, which some programs put before their own.
     """
     text = text_of(data[:MAX_MESSAGE_BYTES], beyond=max(0, len(data) - MAX_MESSAGE_BYTES))
     text = text.rstrip("\0\r\n")
@@ -45,7 +47,7 @@ def parse(data: bytes, *, at: int) -> Line:
         program = "-" if new[2] == "-" else program_of(new[2])
         return Line(_time(new[1], at), priority, program, text[new.end() :])
     old = _OLD_TIME.match(text)
-    rest = text[old.end() :] if old else text
+    rest = text[old.end() :].removeprefix(f"{host} ") if old else text
     tag = _TAG.match(rest) if old or head else None
     if tag:
         return Line(at, priority, program_of(tag[1]), rest[tag.end() :])
@@ -68,6 +70,7 @@ class SyslogSocket:
     def __init__(self, path: Path, queue: LineQueue) -> None:
         self._path = path
         self._queue = queue
+        self._host = host_name()
         self._socket: socket.socket | None = None
 
     def open(self) -> None:
@@ -87,8 +90,8 @@ class SyslogSocket:
         self._socket = sock
         asyncio.get_running_loop().add_reader(sock, self.read)
 
-    def read(self) -> None:
-        """Take what has arrived."""
+    def read(self) -> int:
+        """Take what has arrived; give how many messages that were."""
         assert self._socket is not None
         at = now()
         lines = []
@@ -97,13 +100,15 @@ class SyslogSocket:
                 data = self._socket.recv(MAX_DATAGRAM)
             except BlockingIOError:
                 break
-            lines.append(parse(data, at=at))
+            lines.append(parse(data, at=at, host=self._host))
         self._queue.put(lines)
+        return len(lines)
 
     def close(self) -> None:
         """Take the last messages and remove the socket."""
         if self._socket is not None:
-            self.read()
+            while self.read():
+                pass
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
             self._path.unlink(missing_ok=True)

@@ -48,6 +48,7 @@ class Tail:
         self._descriptor: int | None = None
         self._inode = 0
         self._offset = 0
+        self._head = (0, 0)  # how many bytes it begins with, and their checksum
         self._error = ""
         self._resume = msgspec.json.decode(position, type=_Position) if position else None
         self._from_start = False
@@ -86,9 +87,9 @@ class Tail:
             self._from_start = True  # it appears later: all of it is new
             return False
         assert self._descriptor is not None
-        if os.fstat(self._descriptor).st_size < self._offset:
+        if self._is_rewritten():
             log.info("%s was truncated", self._path)
-            self._offset = 0
+            self._use(self._descriptor, 0)
         if self._read(final=False):
             return True
         if self._is_rotated():
@@ -132,6 +133,16 @@ class Tail:
         self._descriptor = descriptor
         self._inode = os.fstat(descriptor).st_ino
         self._offset = offset
+        head_bytes = min(_HEAD, offset)
+        self._head = (head_bytes, _head(descriptor, head_bytes))
+
+    def _is_rewritten(self) -> bool:
+        """Say whether it was truncated, though it may have grown beyond our place since."""
+        assert self._descriptor is not None
+        size = os.fstat(self._descriptor).st_size
+        if size == self._offset:
+            return False
+        return size < self._offset or _head(self._descriptor, self._head[0]) != self._head[1]
 
     def _is_rotated(self) -> bool:
         """Say whether another file has taken over.
@@ -176,6 +187,7 @@ class Tail:
         if not self._queue.offer(lines):
             return False
         self._offset = offset
+        self._head = (head_bytes, head)
         return True
 
 

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from agent.batcher import Batch, Entry, Gap
 from agent.lines import missing_text
 from agent.segment import Writer
-from agent.spool import Spool
+from agent.spool import PROGRAM, Spool
 from hub.protocol import Lines, decode_header, decode_lines
 
 SMALL = 256 * 1024
@@ -43,7 +43,7 @@ class Seen:
             assert (header.first, header.last) == (stored.first, stored.last)
             assert stored.first <= after + 1 <= stored.last, "contiguous"
             lines = decode_lines(stored.wire)
-            if header.span > len(lines) or "missing" in lines.messages[0]:
+            if lines.programs == PROGRAM:
                 assert lines.messages == [missing_text(header.span)]
                 self.missing |= set(range(header.first, header.last + 1))
             else:
