@@ -26,6 +26,7 @@ from hub.settings import Settings, VaultSettings
 
 log: Final = structlog.get_logger()
 
+LOCK: Final = ".lock"
 LONGEST_PAUSE: Final = 10.0
 LOG_CHECK: Final = 60.0
 
@@ -178,9 +179,22 @@ async def _watch(part: Part) -> None:
             log.error("a part does not start", part=part.name, error=str(error))  # noqa: TRY400
 
 
+def is_abandoned(data: Path) -> bool:
+    """Say whether a hub once ran on this data, and none does now."""
+    path = data / LOCK
+    if not path.exists():
+        return False
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
 @contextlib.contextmanager
 def _sole_user(data: Path) -> Iterator[None]:
-    path = data / ".lock"
+    path = data / LOCK
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

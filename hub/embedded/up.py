@@ -13,12 +13,14 @@ import typer
 import uvloop
 from rich.console import Console
 
+from hub.embedded.parts import is_abandoned
 from hub.embedded.ports import Ports, fill
 from hub.embedded.upkeep import INTERRUPTED, Options, Upkeep
 from hub.errors import IsaaxError, StartError
 from hub.registry import ServiceDied
 
 PORTS: Final = Ports()
+DEMO: Final = "isaax-demo-"
 CANNOT_START: Final = 2
 
 
@@ -102,7 +104,11 @@ def _default_data() -> Path:
 
 @contextlib.contextmanager
 def _demo_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="isaax-demo-"))
+    """Give a folder that is removed in the end; those of demos that were killed go as well."""
+    for old in Path(tempfile.gettempdir()).glob(f"{DEMO}*"):
+        if old.lstat().st_uid == os.geteuid() and is_abandoned(old):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=DEMO))
     try:
         yield folder
     finally:

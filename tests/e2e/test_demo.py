@@ -99,13 +99,18 @@ async def test_ctrl_c_takes_all_of_the_demo_down(scratch: Path) -> None:
     assert left_in(scratch) == ["home"]
 
 
-async def test_kill_9_of_the_demo_leaves_no_process(scratch: Path) -> None:
+async def test_kill_9_of_the_demo_leaves_no_process_and_the_next_tidies_up(scratch: Path) -> None:
     async with isaax(scratch, "up", "--demo", *FREE_PORTS) as process:
         await read_until(process, "demo app line 3: ")
         assert len(working_in(scratch)) > 4
         process.kill()
         await process.wait()
         await until(lambda: working_in(scratch) == [])
+    async with isaax(scratch, "up", "--demo", *FREE_PORTS) as process:
+        await read_until(process, "Starting Postgres")
+        process.terminate()
+        await process.communicate()
+    assert left_in(scratch) == ["home"]
 
 
 async def test_a_hub_keeps_its_data_between_starts(scratch: Path) -> None:
