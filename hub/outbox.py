@@ -36,7 +36,6 @@ MAX_EVENT_BYTES: Final = 512 * 1024
 WAKE_SUBJECT: Final = "isaax.outbox.wake"
 _LOCK: Final = 0x6F7574626F78  # any number that nobody else locks ("outbox" in ASCII)
 _POLL: Final = 0.5
-_ELECTION: Final = 1.0  # seconds between the attempts to become leader
 _SWEEP: Final = 3600.0
 _KEYS_AT_ONCE: Final = 64
 
@@ -141,7 +140,15 @@ class _Blocked:
 class OutboxRelay:
     """Publishes what the outbox holds; of all that run on a database, one leads at a time."""
 
-    def __init__(self, database: Database, client: Client, outbox: Outbox) -> None:
+    def __init__(
+        self, database: Database, client: Client, outbox: Outbox, *, election: float = 1.0
+    ) -> None:
+        """Make a relay.
+
+        Args:
+            election: seconds between the attempts to become leader.
+        """
+        self._election = election
         self._database = database
         self._client = client
         self._js = client.jetstream()
@@ -178,7 +185,7 @@ class OutboxRelay:
                     tx = Connection(raw)
                     while not await tx.one(_SQL["try_lead"], bool, lock=_LOCK):
                         failures = 0
-                        await asyncio.sleep(_ELECTION)
+                        await asyncio.sleep(self._election)
                     await self._lead(tx)
             except Unavailable as error:
                 failures += 1
