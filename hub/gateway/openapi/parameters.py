@@ -7,7 +7,11 @@ import msgspec
 from hub.gateway.openapi.schemas import JsonObject, properties_of
 from hub.gateway.routing import AnyRoute, path_parameters
 
-_TAGS: Final = r'^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*)$'
+_ENTITY_TAGS: Final[JsonObject] = {
+    "type": "string",
+    "pattern": r'^(\*|(W/)?"[!#-~]*"([ \t]*,[ \t]*(W/)?"[!#-~]*")*)$',
+    "examples": ['"3"'],
+}
 
 
 def parameters_of(route: AnyRoute) -> list[JsonObject]:
@@ -63,12 +67,12 @@ def _in_headers(route: AnyRoute) -> list[JsonObject]:
     if takes_if_match(route):
         headers.append(_header(
             "If-Match", "Go on only if the thing still has this ETag (412 otherwise).",
-            {"type": "string", "pattern": _TAGS}, required=route.if_match,
+            _ENTITY_TAGS, required=route.if_match,
         ))  # fmt: skip
     if route.method == "GET" and is_single(route):
         headers.append(_header(
             "If-None-Match", "Answer 304 if the thing still has this ETag.",
-            {"type": "string", "pattern": _TAGS},
+            _ENTITY_TAGS,
         ))  # fmt: skip
     if takes_key(route):
         headers.append(_header(
