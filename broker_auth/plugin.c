@@ -1,19 +1,16 @@
 /* The broker's events, turned into questions to policy.c and its answers into what the broker
  * understands. */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "audit.h"
 #include "broker.h"
+#include "files.h"
 #include "policy.h"
-#include "snapshot.h"
 #include "status.h"
 
 #define CONTROL_TOPIC "$CONTROL/isaax/v1"
@@ -21,23 +18,18 @@
 
 enum {
     LOGGED_MAX = 96,       /* bytes of a client's text in a log line */
-    SAVE_SHARE = 100,      /* writing the snapshot file takes at most 1/100 of the time */
-    SAVE_PAUSE_MS = 1000,  /* and is done at most once a second */
     STATUS_PAUSE_MS = 500, /* as long as nothing was asked by a control message */
 };
 
 struct plugin {
     mosquitto_plugin_id_t *identifier;
-    char *snapshot_file;
-    char *hub_password_file;
+    struct files files;
     struct policy policy;
     struct audit audit;
     struct instance instance;
     bool reloading;       /* the broker is asking again about every connection */
     bool status_changed;  /* since it was last published */
-    bool save_failed;     /* so that a full disk is logged once */
-    int64_t status_after; /* milliseconds of the monotonic clock */
-    int64_t save_after;
+    int64_t status_after; /* by files_now() */
 };
 
 /* ── time and logging ───────────────────────────────────────────────────────────────────────── */
@@ -45,13 +37,6 @@ struct plugin {
 static int64_t unix_seconds(void)
 {
     return (int64_t)time(NULL);
-}
-
-static int64_t monotonic_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 static const char *printable(const char *text)
@@ -75,76 +60,6 @@ static void log_refusal(struct plugin *plugin, enum audit_kind kind, const char 
                          shown_client, shown_detail, silent);
 }
 
-/* ── files ──────────────────────────────────────────────────────────────────────────────────── */
-
-static bool read_hub_digest(const char *path, uint8_t digest[SHA256_SIZE])
-{
-    char text[2 * SHA256_SIZE + 2];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        mosquitto_log_printf(BROKER_LOG_ERROR, "broker_auth: cannot read %s: %s", path,
-                             strerror(errno));
-        return false;
-    }
-    ssize_t got = read(fd, text, sizeof text);
-    close(fd);
-    if (got == 2 * SHA256_SIZE + 1 && text[got - 1] == '\n') {
-        got--;
-    }
-    if (got < 0 || !text_from_hex(text, (size_t)got, digest, SHA256_SIZE)) {
-        mosquitto_log_printf(BROKER_LOG_ERROR,
-                             "broker_auth: %s does not hold a SHA-256 in lower-case hex", path);
-        return false;
-    }
-    return true;
-}
-
-/* Puts the file's tokens in the place of the present ones, which stay when it cannot be read. */
-static void load_snapshot(struct plugin *plugin)
-{
-    struct tokens tokens;
-    uint64_t generation = 0;
-    int error = 0;
-    if (!tokens_init(&tokens, &plugin->policy.key)) {
-        mosquitto_log_printf(BROKER_LOG_ERROR, "broker_auth: no memory for the snapshot");
-        return;
-    }
-    const char *problem = snapshot_load(plugin->snapshot_file, &tokens, &generation, &error);
-    if (problem == NULL) {
-        mosquitto_log_printf(BROKER_LOG_INFO,
-                             "broker_auth: %s: generation %" PRIu64 ", %zu tokens",
-                             plugin->snapshot_file, generation, tokens.map.count);
-        policy_replace_tokens(&plugin->policy, &tokens, generation);
-    } else if (error == ENOENT) {
-        mosquitto_log_printf(BROKER_LOG_INFO, "broker_auth: no snapshot %s yet: waiting for the hub",
-                             plugin->snapshot_file);
-    } else {
-        mosquitto_log_printf(BROKER_LOG_ERROR,
-                             "broker_auth: snapshot %s refused: %s%s%s; %zu tokens stay in force",
-                             plugin->snapshot_file, problem, error != 0 ? ": " : "",
-                             error != 0 ? strerror(error) : "", plugin->policy.tokens.map.count);
-    }
-    tokens_free(&tokens);
-    plugin->status_changed = true;
-}
-
-static void save_snapshot(struct plugin *plugin)
-{
-    struct policy *policy = &plugin->policy;
-    int64_t start = monotonic_ms();
-    int error = snapshot_save(plugin->snapshot_file, &policy->tokens, policy->generation);
-    int64_t end = monotonic_ms();
-    plugin->save_after = end + SAVE_PAUSE_MS + (end - start) * SAVE_SHARE;
-    if (error == 0) {
-        policy->tokens_changed = false;
-        plugin->save_failed = false;
-    } else if (!plugin->save_failed) {
-        plugin->save_failed = true;
-        mosquitto_log_printf(BROKER_LOG_ERROR, "broker_auth: cannot write snapshot %s: %s",
-                             plugin->snapshot_file, strerror(error));
-    }
-}
-
 /* ── status ─────────────────────────────────────────────────────────────────────────────────── */
 
 static void publish_status(struct plugin *plugin)
@@ -153,7 +68,7 @@ static void publish_status(struct plugin *plugin)
     int length = status_format(json, &plugin->instance, &plugin->policy, &plugin->audit);
     mosquitto_broker_publish_copy(NULL, STATUS_TOPIC, length, json, 0, true, NULL);
     plugin->status_changed = false;
-    plugin->status_after = monotonic_ms() + STATUS_PAUSE_MS;
+    plugin->status_after = files_now() + STATUS_PAUSE_MS;
 }
 
 /* ── events ─────────────────────────────────────────────────────────────────────────────────── */
@@ -259,13 +174,13 @@ static int on_reload(int event, void *data, void *context)
     struct plugin *plugin = context;
     uint8_t digest[SHA256_SIZE];
     plugin->reloading = true;
-    if (read_hub_digest(plugin->hub_password_file, digest)) {
+    if (files_read_hub_digest(&plugin->files, digest)) {
         memcpy(plugin->policy.hub_digest, digest, SHA256_SIZE);
     }
     if (plugin->policy.tokens_changed) {
-        save_snapshot(plugin); /* the file is behind: reading it would bring revoked tokens back */
+        files_save_snapshot(&plugin->files, &plugin->policy); /* the file is behind: reading it would bring revoked tokens back */
     } else {
-        load_snapshot(plugin);
+        files_load_snapshot(&plugin->files, &plugin->policy);
     }
     return BROKER_OK;
 }
@@ -283,9 +198,9 @@ static int on_tick(int event, void *data, void *context)
     if (!plugin->status_changed && !plugin->policy.tokens_changed) {
         return BROKER_OK;
     }
-    int64_t now = monotonic_ms();
-    if (plugin->policy.tokens_changed && now >= plugin->save_after) {
-        save_snapshot(plugin);
+    int64_t now = files_now();
+    if (plugin->policy.tokens_changed && now >= plugin->files.save_after) {
+        files_save_snapshot(&plugin->files, &plugin->policy);
     }
     if (plugin->status_changed && now >= plugin->status_after) {
         publish_status(plugin);
@@ -320,32 +235,6 @@ static int register_events(struct plugin *plugin)
     return BROKER_OK;
 }
 
-/* The broker frees its options when it reloads, hence the copies. */
-static bool read_options(struct plugin *plugin, const struct mosquitto_opt *options, int count)
-{
-    for (int i = 0; i < count; i++) {
-        char **option;
-        if (strcmp(options[i].key, "snapshot_file") == 0) {
-            option = &plugin->snapshot_file;
-        } else if (strcmp(options[i].key, "hub_password_sha256_file") == 0) {
-            option = &plugin->hub_password_file;
-        } else {
-            mosquitto_log_printf(BROKER_LOG_ERROR, "broker_auth: unknown option %s",
-                                 options[i].key);
-            return false;
-        }
-        free(*option);
-        *option = strdup(options[i].value);
-    }
-    if (plugin->snapshot_file == NULL || plugin->hub_password_file == NULL) {
-        mosquitto_log_printf(
-            BROKER_LOG_ERROR,
-            "broker_auth: plugin_opt_snapshot_file and plugin_opt_hub_password_sha256_file are needed");
-        return false;
-    }
-    return true;
-}
-
 static bool draw_instance(struct instance *instance)
 {
     uint8_t random[INSTANCE_SIZE];
@@ -361,8 +250,8 @@ static int start(struct plugin *plugin, const struct mosquitto_opt *options, int
 {
     struct hash_key key;
     uint8_t digest[SHA256_SIZE];
-    if (!read_options(plugin, options, count) ||
-        !read_hub_digest(plugin->hub_password_file, digest)) {
+    if (!files_read_options(&plugin->files, options, count) ||
+        !files_read_hub_digest(&plugin->files, digest)) {
         return BROKER_INVALID;
     }
     if (getrandom(&key, sizeof key, 0) != (ssize_t)sizeof key ||
@@ -370,15 +259,15 @@ static int start(struct plugin *plugin, const struct mosquitto_opt *options, int
         mosquitto_log_printf(BROKER_LOG_ERROR, "broker_auth: no memory or no randomness");
         return BROKER_NO_MEMORY;
     }
-    load_snapshot(plugin);
+    files_load_snapshot(&plugin->files, &plugin->policy);
+    plugin->status_changed = true;
     return register_events(plugin);
 }
 
 static void plugin_free(struct plugin *plugin)
 {
     policy_free(&plugin->policy);
-    free(plugin->snapshot_file);
-    free(plugin->hub_password_file);
+    files_free(&plugin->files);
     free(plugin);
 }
 
@@ -422,7 +311,7 @@ int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *options, int 
                                       EVENTS[i].topic);
     }
     if (plugin->policy.tokens_changed) {
-        save_snapshot(plugin);
+        files_save_snapshot(&plugin->files, &plugin->policy);
     }
     plugin_free(plugin);
     return BROKER_OK;

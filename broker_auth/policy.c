@@ -1,5 +1,6 @@
 #include "policy.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -197,6 +198,8 @@ static const char *admit(struct policy *policy, const struct connect_request *re
     memcpy(client->id, request->client, strlen(request->client));
     if (!client->is_hub) {
         memcpy(client->project, request->username, strlen(request->username));
+        client->base_length = (size_t)snprintf(client->base, sizeof client->base, "%s/%s/",
+                                               client->project, client->id);
         memcpy(client->digest, password->digest, SHA256_SIZE);
     }
     clients_add(&policy->clients, client);
@@ -288,7 +291,8 @@ bool policy_allows(struct policy *policy, const void *connection, const char *cl
     }
     const struct topic_scope scope = {
         .client = client->id,
-        .project = client->project,
+        .base = client->base,
+        .base_length = client->base_length,
         .session = live_session(policy, client, now),
     };
     return topics_allow(&scope, access, topic, retain);

@@ -74,6 +74,8 @@ struct client {
     bool is_hub;
     char id[ID_MAX + 1];
     char project[ID_MAX + 1];    /* devices */
+    char base[2 * ID_MAX + 3];   /* devices: `<project>/<id>/` */
+    size_t base_length;
     uint8_t digest[SHA256_SIZE]; /* devices: of the token that let it in */
     char session[SESSION_SIZE + 1]; /* "" for none */
     int64_t expires;             /* of the session, Unix seconds */

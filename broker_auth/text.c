@@ -68,11 +68,18 @@ void text_to_hex(const uint8_t *bytes, size_t size, char *text)
 
 bool text_equal_secret(const void *a, const void *b, size_t size)
 {
-    const volatile uint8_t *x = a;
-    const volatile uint8_t *y = b;
-    uint8_t difference = 0;
-    for (size_t i = 0; i < size; i++) {
-        difference |= (uint8_t)(x[i] ^ y[i]);
+    const char *x = a, *y = b;
+    uint64_t difference = 0;
+    while (size > 0) {
+        uint64_t left = 0, right = 0;
+        size_t step = size < sizeof left ? size : sizeof left;
+        memcpy(&left, x, step);
+        memcpy(&right, y, step);
+        difference |= left ^ right;
+        __asm__ volatile("" : "+r"(difference)); /* the compiler may not leave the loop early */
+        x += step;
+        y += step;
+        size -= step;
     }
     return difference == 0;
 }

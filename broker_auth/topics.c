@@ -28,8 +28,13 @@ static const char *after_session(const char *topic, const char *session)
 
 static bool is_level_byte(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == '-' || c == '.';
+    static const bool good[256] = {
+        ['-'] = 1, ['.'] = 1, ['_'] = 1,
+        ['0'] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+        ['A'] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+        ['a'] = 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    };
+    return good[(unsigned char)c];
 }
 
 /* One or more levels of A-Z a-z 0-9 _ - . that are not empty and do not begin with a dot. */
@@ -57,16 +62,14 @@ static bool is_filter(const char *rest)
 }
 
 /* What follows `<direction>/<project>/<client>/<session>/`; NULL for any other topic. */
-static const char *within_session(const struct topic_scope *scope, const char *direction,
+static const char *within_session(const struct topic_scope *scope, char direction,
                                   const char *topic)
 {
-    if (scope->session == NULL) {
+    if (scope->session == NULL || topic[0] != direction || topic[1] != '/' ||
+        strncmp(topic + 2, scope->base, scope->base_length) != 0) {
         return NULL;
     }
-    const char *rest = after_level(topic, direction);
-    rest = rest != NULL ? after_level(rest, scope->project) : NULL;
-    rest = rest != NULL ? after_level(rest, scope->client) : NULL;
-    return rest != NULL ? after_session(rest, scope->session) : NULL;
+    return after_session(topic + 2 + scope->base_length, scope->session);
 }
 
 static bool is_auth(const struct topic_scope *scope, const char *direction, const char *topic)
@@ -88,13 +91,13 @@ bool topics_allow(const struct topic_scope *scope, enum topic_access access, con
         if (retain) {
             return false;
         }
-        rest = within_session(scope, "d", topic);
+        rest = within_session(scope, 'd', topic);
         return rest != NULL ? is_literal(rest) : is_auth(scope, "up", topic);
     case TOPIC_SUBSCRIBE:
-        rest = within_session(scope, "c", topic);
+        rest = within_session(scope, 'c', topic);
         return rest != NULL ? is_filter(rest) : is_auth(scope, "down", topic);
     case TOPIC_RECEIVE:
-        rest = within_session(scope, "c", topic);
+        rest = within_session(scope, 'c', topic);
         return rest != NULL ? is_literal(rest) : is_auth(scope, "down", topic);
     }
     return false;

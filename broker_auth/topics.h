@@ -3,13 +3,15 @@
 #define ISAAX_TOPICS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 enum { TOPIC_MAX = 512 }; /* bytes; ours are shorter */
 
 /* A device's connection. */
 struct topic_scope {
     const char *client;
-    const char *project;
+    const char *base; /* `<project>/<client>/`, made once for each connection */
+    size_t base_length;
     const char *session; /* NULL: none is open */
 };
 

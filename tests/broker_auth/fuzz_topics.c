@@ -7,7 +7,7 @@
 
 #define SID "0123456789abcdef0123456789abcdef"
 
-static const struct topic_scope SCOPE = {"dev_1", "prj_1", SID};
+static const struct topic_scope SCOPE = {"dev_1", "prj_1/dev_1/", 12, SID};
 
 const char *const fuzz_seeds[] = {
     "auth/dev_1/up",

@@ -162,8 +162,8 @@ static void test_text(void)
 
 /* ── topics ─────────────────────────────────────────────────────────────────────────────────── */
 
-static const struct topic_scope OPEN = {"dev_1", "prj_1", SID_A};
-static const struct topic_scope FRESH = {"dev_1", "prj_1", NULL};
+static const struct topic_scope OPEN = {"dev_1", "prj_1/dev_1/", 12, SID_A};
+static const struct topic_scope FRESH = {"dev_1", "prj_1/dev_1/", 12, NULL};
 
 static void test_topics_within_a_session(void)
 {
