@@ -47,10 +47,12 @@ class Unconfirmed:
         JetStream gives it once more after it was interrupted; it is acknowledged by the reply
         that it has now.
         """
-        entry = self._by_sequence.get(message.sequence)
-        if entry is None:
+        if not self._entries or message.sequence > self._entries[-1].message.sequence:
             return False
-        entry.message = message
+        # One entry stands for all messages that were written with its own.
+        entry = self._by_sequence.get(message.sequence)
+        if entry is not None:
+            entry.message = message
         return True
 
     def confirmed(self, now: float) -> StoredMessage | None:

@@ -1,0 +1,169 @@
+"""The relay's small rules: cutting batches, retry, the unconfirmed window, host names."""
+
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.contracts import Bus
+from hub.destinations import Batch, Window
+from hub.protocol import Lines
+from hub.relay.batching import fitting, subset, text_bytes
+from hub.relay.dead_letters import header_text
+from hub.relay.hosts import HostNames
+from hub.relay.reader import StoredMessage
+from hub.relay.retry import Backoff, Breaker, Circuit
+from hub.relay.stored import BatchId
+from hub.relay.window import Unconfirmed
+from hub.testing import make_batch
+from tests.fixtures.relay import PROJECT, Directory
+
+
+def message(sequence: int) -> StoredMessage:
+    return StoredMessage("relay.0.p.log.app", b"", {}, sequence, 0, 0, f"reply {sequence}")
+
+
+# ── cutting ───────────────────────────────────────────────────────────────────────────────────
+
+
+@given(
+    st.lists(st.text(max_size=8), min_size=1, max_size=20),
+    st.integers(1, 25),
+    st.integers(0, 60),
+)
+def test_as_many_lines_as_fit_and_not_one_more(
+    messages: list[str], max_lines: int, max_bytes: int
+) -> None:
+    count, size = fitting(messages, max_lines, max_bytes)
+    assert count <= max_lines
+    assert size == text_bytes(messages[:count]) <= max_bytes
+    if count < min(len(messages), max_lines):
+        assert text_bytes(messages[: count + 1]) > max_bytes
+
+
+@given(st.lists(st.integers(-2, 12)))
+def test_a_subset_has_the_lines_that_were_asked_for(indexes: list[int]) -> None:
+    first, second = make_batch("a", "b", "c"), make_batch("d", "e", "f", "g")
+    batch = Batch("x", (*first.chunks, *second.chunks))
+    wanted = sorted({index for index in indexes if 0 <= index < 7})
+    part = subset(batch, indexes)
+    assert [line.message for line in part] == ["abcdefg"[index] for index in wanted]
+    ids = [line.id for line in batch]
+    assert [line.id for line in part] == [ids[index] for index in wanted]
+    assert all(isinstance(chunk.lines, Lines) for chunk in part.chunks)
+
+
+def test_batch_ids_come_back() -> None:
+    batch = BatchId("dev_a", "metric.cpu", 3, 17, 5)
+    assert BatchId.parse(str(batch)) == batch
+    assert batch.last == 21
+
+
+@pytest.mark.parametrize("text", ["", "a:b", "a:b:c:d:e", "a:b:1:2:3:4"])
+def test_what_is_no_batch_id_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"unpack|int"):
+        BatchId.parse(text)
+
+
+def test_a_header_holds_no_newline() -> None:
+    assert header_text("no\r\nNats-Msg-Id: x\x00") == "no  Nats-Msg-Id: x"
+
+
+# ── retry ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_waits_grow_to_the_cap_and_vary() -> None:
+    backoff = Backoff(base=1.0, cap=8.0)
+    for limit in (1, 2, 4, 8, 8, 8):
+        assert 0 <= backoff.next() <= limit
+    assert len({Backoff(base=1.0, cap=8.0).next() for _ in range(10)}) > 1
+    for _ in range(5_000):
+        assert backoff.next() <= 8
+
+
+def test_the_breaker_opens_and_closes() -> None:
+    breaker = Breaker(base=0.1, cap=10.0, threshold=3)
+    for _ in range(2):
+        breaker.failed()
+    assert breaker.circuit is Circuit.CLOSED
+    assert 5 <= breaker.failed() <= 10
+    assert breaker.circuit is Circuit.OPEN
+    breaker.succeeded()
+    assert breaker.circuit is Circuit.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("after", "least"), [(7.0, 7.0), (1e9, 3600.0), (-5.0, 0.0), (float("inf"), 3600.0)]
+)
+def test_what_the_destination_asks_for_is_waited_within_reason(after: float, least: float) -> None:
+    assert least <= Breaker().failed(after) <= least + 1
+
+
+# ── the window ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_bytes_written_after_it_confirm_a_message() -> None:
+    window = Unconfirmed(Window(size=100, age=60.0))
+    for sequence in (1, 2, 3):
+        window.add(message(sequence), 60, now=0.0)
+    confirmed = window.confirmed(now=1.0)
+    assert confirmed is not None
+    assert confirmed.sequence == 1
+    assert len(window) == 2
+
+
+def test_age_confirms_a_message_over_several_connections() -> None:
+    window = Unconfirmed(Window(size=100, age=60.0))
+    window.add(message(1), 10, now=0.0)
+    assert window.due() == 60.0
+    window.lost(now=40.0)
+    assert len(window) == 0
+    window.add(message(1), 10, now=50.0)
+    assert window.confirmed(now=69.0) is None
+    assert window.confirmed(now=70.0) == message(1)
+
+
+def test_what_was_written_is_known_again_with_its_new_reply() -> None:
+    window = Unconfirmed(Window(size=100, age=60.0))
+    window.add(message(4), 10, now=0.0)  # written together with 3
+    again = StoredMessage("relay.0.p.log.app", b"", {}, 4, 0, 0, "another reply")
+    assert window.holds(message(3))
+    assert window.holds(again)
+    assert not window.holds(message(5))
+    confirmed = window.all_confirmed()
+    assert confirmed is not None
+    assert confirmed.reply == "another reply"
+
+
+# ── host names ────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_names_are_asked_for_once_and_again_after_a_change() -> None:
+    directory = Directory()
+    directory.hosts = {"dev_a": "kitchen"}
+    hosts = HostNames(cast("Bus", directory))
+    assert await hosts.look_up(PROJECT, ["dev_a", "dev_b"]) == {
+        "dev_a": "kitchen",
+        "dev_b": "dev_b",
+    }
+    assert hosts.known(PROJECT, "dev_a") == "kitchen"
+    assert await hosts.look_up(PROJECT, ["dev_a"]) == {"dev_a": "kitchen"}
+    assert directory.asked == 1
+    directory.hosts = {"dev_a": "cellar"}
+    hosts.forget(PROJECT, "dev_a")
+    assert await hosts.look_up(PROJECT, ["dev_a"]) == {"dev_a": "cellar"}
+
+
+async def test_a_directory_that_is_away_costs_the_name_and_nothing_else() -> None:
+    now = 0.0
+    directory = Directory()
+    hosts = HostNames(cast("Bus", directory), clock=lambda: now)
+    assert await hosts.look_up(PROJECT, ["dev_a"]) == {"dev_a": "dev_a"}
+    directory.hosts = {"dev_a": "kitchen"}
+    assert hosts.known(PROJECT, "dev_a") == "dev_a"
+    now = 6.0
+    assert await hosts.look_up(PROJECT, ["dev_a"]) == {"dev_a": "kitchen"}
+    directory.hosts = None
+    now = 700.0
+    assert await hosts.look_up(PROJECT, ["dev_a"]) == {"dev_a": "kitchen"}, "the old one is best"
