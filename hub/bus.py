@@ -11,9 +11,11 @@ from hub.contracts import Consumer, Topic
 from hub.messaging import dead_events
 from hub.messaging.events import DeadEvent, Pace, check_consumer, encode_event, event_headers
 from hub.messaging.jetstream import DurableConsumer, ensure_stream, store, stream_configs
+from hub.messaging.meter import Meter
 from hub.messaging.nats_transport import NatsTransport, connect
 from hub.messaging.requests import Requests
 from hub.messaging.streams import Pulse
+from hub.telemetry import Metrics
 
 __all__ = ["DeadEvent", "NatsBus", "Pace", "Pulse", "connect"]
 
@@ -28,9 +30,15 @@ class NatsBus(Requests):
     """
 
     def __init__(
-        self, client: Client, *, pace: Pace | None = None, pulse: Pulse | None = None
+        self,
+        client: Client,
+        *,
+        pace: Pace | None = None,
+        pulse: Pulse | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        super().__init__(NatsTransport(client), pulse or Pulse())
+        """Make a bus whose streams are there already; see `start`."""
+        super().__init__(NatsTransport(client), pulse or Pulse(), Meter(metrics or Metrics()))
         self._client = client
         self._js = client.jetstream()
         self._pace = pace or Pace()
@@ -43,6 +51,7 @@ class NatsBus(Requests):
         replicas: int = 1,
         pace: Pace | None = None,
         pulse: Pulse | None = None,
+        metrics: Metrics | None = None,
     ) -> "NatsBus":
         """Make a bus, and the streams that its events live in.
 
@@ -51,11 +60,12 @@ class NatsBus(Requests):
             replicas: of the streams, on a NATS cluster.
             pace: waits between the attempts at an event.
             pulse: heartbeats of streams.
+            metrics: the process's; without them nobody sees the counters.
 
         Raises:
             Unavailable: JetStream does not answer, or refuses the streams.
         """
-        bus = cls(client, pace=pace, pulse=pulse)
+        bus = cls(client, pace=pace, pulse=pulse, metrics=metrics)
         for config in stream_configs(replicas):
             await ensure_stream(bus._js, config)
         return bus
@@ -84,7 +94,7 @@ class NatsBus(Requests):
             check_consumer(consumer)
         async with AsyncExitStack() as stack:
             for consumer in consumers:
-                reader = DurableConsumer(self._client, consumer, self._pace)
+                reader = DurableConsumer(self._client, consumer, self._pace, self._meter)
                 await stack.enter_async_context(reader.run())
             yield
 

@@ -28,8 +28,10 @@ from hub.messaging.events import (
     topic_of,
 )
 from hub.messaging.memory_transport import MemoryTransport
+from hub.messaging.meter import Meter
 from hub.messaging.requests import Requests
 from hub.messaging.streams import Pulse
+from hub.telemetry import Metrics
 
 E = TypeVar("E", bound=msgspec.Struct)
 
@@ -74,8 +76,14 @@ class _Durable:
 class MemoryBus(Requests):
     """A `Bus` for one event loop."""
 
-    def __init__(self, *, pace: Pace | None = None, pulse: Pulse | None = None) -> None:
-        super().__init__(MemoryTransport(), pulse or Pulse())
+    def __init__(
+        self,
+        *,
+        pace: Pace | None = None,
+        pulse: Pulse | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        super().__init__(MemoryTransport(), pulse or Pulse(), Meter(metrics or Metrics()))
         self._pace = pace or Pace()
         self._stored: dict[str, _Event] = {}
         self._durables: dict[str, _Durable] = {}
@@ -164,7 +172,9 @@ class MemoryBus(Requests):
         """Try until it is done or dead; False: it is time to stop first."""
         while True:
             event.attempts += 1
-            outcome = await attempt(consumer, event.data, event.headers, event.attempts)
+            outcome = await attempt(
+                consumer, event.data, event.headers, event.attempts, self._meter
+            )
             if outcome.verdict is Verdict.RETRY:
                 try:
                     await asyncio.wait_for(stopping.wait(), self._pace.wait(event.attempts))

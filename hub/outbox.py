@@ -24,6 +24,7 @@ from hub.messaging.events import Pace, encode_event, event_headers
 from hub.messaging.jetstream import store
 from hub.messaging.nats_transport import NatsTransport
 from hub.messaging.transport import Disconnected, Message
+from hub.telemetry import Metrics
 
 E = TypeVar("E", bound=msgspec.Struct)
 
@@ -37,6 +38,7 @@ WAKE_SUBJECT: Final = "isaax.outbox.wake"
 _LOCK: Final = 0x6F7574626F78  # any number that nobody else locks ("outbox" in ASCII)
 _POLL: Final = 0.5
 _SWEEP: Final = 3600.0
+_MEASURE: Final = 5.0
 _KEYS_AT_ONCE: Final = 64
 
 
@@ -114,6 +116,11 @@ class _Row(msgspec.Struct, frozen=True):
     payload: bytes
 
 
+class _Backlog(msgspec.Struct, frozen=True):
+    pending: int
+    oldest: float
+
+
 @dataclass(slots=True)
 class _Blocked:
     """Keys whose oldest event was refused, and until when each waits (the loop's clock)."""
@@ -141,13 +148,25 @@ class OutboxRelay:
     """Publishes what the outbox holds; of all that run on a database, one leads at a time."""
 
     def __init__(
-        self, database: Database, client: Client, outbox: Outbox, *, election: float = 1.0
+        self,
+        database: Database,
+        client: Client,
+        outbox: Outbox,
+        *,
+        election: float = 1.0,
+        metrics: Metrics | None = None,
     ) -> None:
         """Make a relay.
 
         Args:
             election: seconds between the attempts to become leader.
+            metrics: the process's; without them nobody sees how much waits.
         """
+        metrics = metrics or Metrics()
+        self._pending = metrics.gauge(
+            "isaax_outbox_pending", "Events that wait to be published; 0 where another hub leads."
+        )
+        self._oldest = metrics.gauge("isaax_outbox_oldest_seconds", "Age of the oldest of them.")
         self._election = election
         self._database = database
         self._client = client
@@ -200,18 +219,28 @@ class OutboxRelay:
         _log.info("outbox relay leads")
         self._outbox.led_here = True
         loop = asyncio.get_running_loop()
-        sweep_at = loop.time()
+        sweep_at = measure_at = loop.time()
         try:
             while True:
                 self._outbox.wake.clear()
                 if loop.time() >= sweep_at:
                     await tx.run(_SQL["sweep_inbox"])
                     sweep_at = loop.time() + _SWEEP
+                if loop.time() >= measure_at:
+                    await self._measure(tx)
+                    measure_at = loop.time() + _MEASURE
                 if not self._client.is_connected or not await self._pass(tx):
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._outbox.wake.wait(), _POLL)
         finally:
             self._outbox.led_here = False
+            self._pending.set(0)
+            self._oldest.set(0)
+
+    async def _measure(self, tx: Connection) -> None:
+        backlog = await tx.one(_SQL["backlog"], _Backlog)
+        self._pending.set(backlog.pending)
+        self._oldest.set(backlog.oldest)
 
     async def _pass(self, tx: Connection) -> int:
         """Publish and delete one batch; give the number of events that went."""

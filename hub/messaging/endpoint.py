@@ -13,6 +13,7 @@ import structlog
 from hub.contracts import Endpoint
 from hub.errors import DeadlineExceeded, IsaaxError, TooLarge, Unavailable
 from hub.messaging import wire
+from hub.messaging.meter import Meter
 from hub.messaging.transport import Disconnected, Message, Transport
 from hub.telemetry import with_traceparent
 
@@ -48,6 +49,7 @@ class Worker:
         work: handles one request until the deadline it is given, by the loop's clock; it answers
             a success itself. What it raises is answered here.
         timeout: seconds, for a request that does not say.
+        meter: counts what is answered.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Worker:
         *,
         concurrency: int,
         timeout: float,
+        meter: Meter,
     ) -> None:
         self.name = name
         self.stats = Stats()
@@ -65,6 +68,7 @@ class Worker:
         self._work = work
         self._concurrency = concurrency
         self._timeout = timeout
+        self._meter = meter
         self._waiting: deque[tuple[Message, float]] = deque()
         self._running: dict[asyncio.Task[None], Message] = {}
         self._refusing: set[asyncio.Task[None]] = set()
@@ -119,10 +123,14 @@ class Worker:
             self._idle.set()
 
     def _refuse(self, message: Message, error: IsaaxError) -> None:
-        self.stats.record(0, error)
+        self._record(0, error)
         task = asyncio.create_task(answer_error(self._transport, message, error))
         self._refusing.add(task)
         task.add_done_callback(self._refusing.discard)
+
+    def _record(self, nanoseconds: int, error: IsaaxError | None) -> None:
+        self.stats.record(nanoseconds, error)
+        self._meter.answered(self.name, error.code if error else "ok", nanoseconds / 1e9)
 
     def _stopping(self) -> IsaaxError:
         return Unavailable(f"{self.name} is stopping")
@@ -131,7 +139,7 @@ class Worker:
         started = time.perf_counter_ns()
         with with_traceparent(message.headers.get(wire.TRACE)), wire.deadline(until):
             error = await self._attempt(message, until)
-        self.stats.record(time.perf_counter_ns() - started, error)
+        self._record(time.perf_counter_ns() - started, error)
         if error is not None:
             await answer_error(self._transport, message, error)
 

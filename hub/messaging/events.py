@@ -15,6 +15,7 @@ from hub.contracts import Consumer, EventInfo, Topic
 from hub.errors import Invalid, IsaaxError
 from hub.messaging import wire
 from hub.messaging.endpoint import internal_error
+from hub.messaging.meter import Meter
 from hub.telemetry import with_traceparent
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -110,13 +111,29 @@ def check_consumer(consumer: Consumer[Any]) -> None:
 
 
 async def attempt(
-    consumer: Consumer[Any], data: bytes, headers: Mapping[str, str], number: int
+    consumer: Consumer[Any], data: bytes, headers: Mapping[str, str], number: int, meter: Meter
 ) -> Outcome:
     """Let a consumer handle an event once.
 
     Args:
         number: of this attempt, 1 at the first.
     """
+    outcome = await _attempt(consumer, data, headers, number)
+    meter.handled(consumer.name, outcome.verdict.value)
+    if outcome.verdict is not Verdict.DONE:
+        _log.warning(
+            "event given up" if outcome.verdict is Verdict.DEAD else "event comes again",
+            consumer=consumer.name,
+            event_id=headers.get(EVENT_ID, ""),
+            attempt=number,
+            reason=outcome.reason,
+        )
+    return outcome
+
+
+async def _attempt(
+    consumer: Consumer[Any], data: bytes, headers: Mapping[str, str], number: int
+) -> Outcome:
     if number > consumer.attempts:
         # No attempt came back with an outcome: each ended the process, or was never finished.
         return Outcome(Verdict.DEAD, "no attempt was finished")
@@ -129,15 +146,7 @@ async def attempt(
         reason = await _run(consumer.handler, event, info, consumer.name)
     if reason is None:
         return Outcome(Verdict.DONE)
-    dead = number >= consumer.attempts
-    _log.warning(
-        "event given up" if dead else "event comes again",
-        consumer=consumer.name,
-        event_id=info.id,
-        attempt=number,
-        reason=reason,
-    )
-    return Outcome(Verdict.DEAD if dead else Verdict.RETRY, reason)
+    return Outcome(Verdict.DEAD if number >= consumer.attempts else Verdict.RETRY, reason)
 
 
 async def _run(

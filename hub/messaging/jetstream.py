@@ -28,6 +28,7 @@ from hub.contracts import Consumer
 from hub.errors import TooLarge, Unavailable
 from hub.messaging import wire
 from hub.messaging.events import Outcome, Pace, Verdict, attempt
+from hub.messaging.meter import Meter
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -110,11 +111,12 @@ def _words(error: Exception) -> str:
 # ── consumers ─────────────────────────────────────────────────────────────────────────────────
 
 
-class _Timing(msgspec.Struct, frozen=True):
-    """Seconds. Small, because a crash of NATS costs a consumer as much as the longest of them.
+class Timing(msgspec.Struct, frozen=True):
+    """Of a durable consumer, in seconds.
 
-    nats-server writes a consumer's acknowledgements to disk a little after it has confirmed them;
-    one that a crash takes comes again after `ack_wait`, and until then holds up what follows.
+    Small, because a crash of NATS costs a consumer as much as the longest of them. nats-server
+    writes a consumer's acknowledgements to disk a little after it has confirmed them; one that a
+    crash takes comes again after `ack_wait`, and until then holds up what follows.
     """
 
     ack_wait: float = 6.0
@@ -131,12 +133,20 @@ class DurableConsumer:
     that waits for its next attempt holds up those behind it.
     """
 
-    def __init__(self, client: Client, consumer: Consumer[Any], pace: Pace) -> None:
+    def __init__(
+        self,
+        client: Client,
+        consumer: Consumer[Any],
+        pace: Pace,
+        meter: Meter,
+        timing: Timing | None = None,
+    ) -> None:
         self._client = client
         self._js = client.jetstream()
         self._consumer = consumer
         self._pace = pace
-        self._timing = _Timing()
+        self._meter = meter
+        self._timing = timing or Timing()
         self._stopping = asyncio.Event()
 
     @asynccontextmanager
@@ -231,7 +241,8 @@ class DurableConsumer:
         number = message.metadata.num_delivered
         progress = asyncio.create_task(self._progress(message))
         try:
-            outcome = await attempt(self._consumer, message.data, message.headers or {}, number)
+            headers = message.headers or {}
+            outcome = await attempt(self._consumer, message.data, headers, number, self._meter)
             await self._settle(message, number, outcome)
         except (OSError, TimeoutError, Unavailable, nats.errors.Error) as error:
             # Not settled: JetStream delivers it again after the ack wait.

@@ -10,6 +10,7 @@ from hub.contracts import Contract, Endpoint, StreamEndpoint
 from hub.errors import DeadlineExceeded, TooLarge, Unavailable
 from hub.messaging import wire
 from hub.messaging.endpoint import Worker, request_work
+from hub.messaging.meter import Meter
 from hub.messaging.micro import QUEUE, Described, Discovery
 from hub.messaging.streams import Pulse, StreamWork, read_stream
 from hub.messaging.transport import Disconnected, NoResponders, Transport
@@ -21,9 +22,10 @@ Res = TypeVar("Res", bound=msgspec.Struct)
 class Requests:
     """Requests and streams; `NatsBus` and `MemoryBus` add the events."""
 
-    def __init__(self, transport: Transport, pulse: Pulse) -> None:
+    def __init__(self, transport: Transport, pulse: Pulse, meter: Meter) -> None:
         self._transport = transport
         self._pulse = pulse
+        self._meter = meter
 
     async def request(
         self, contract: Contract[Req, Res], request: Req, *, timeout: float | None = None
@@ -107,4 +109,5 @@ class Requests:
             work,
             concurrency=endpoint.concurrency,
             timeout=endpoint.contract.timeout,
+            meter=self._meter,
         )

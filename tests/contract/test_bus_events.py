@@ -10,7 +10,7 @@ import pytest
 
 from hub.contracts import Consumer, EventInfo, Topic
 from hub.errors import NotFound, Unavailable
-from hub.telemetry import current_trace, with_traceparent
+from hub.telemetry import Metrics, current_trace, with_traceparent
 from tests.deadline import until
 from tests.fixtures.bus import AnyBus
 
@@ -104,6 +104,17 @@ async def test_a_failure_comes_again_before_what_follows(any_bus: AnyBus, unique
         await until(lambda: 3 in log.numbers)
     assert log.numbers == [1, 1, 1, 2, 3]
     assert [info.attempt for _, info in log.seen] == [1, 2, 3, 1, 1]
+
+
+async def test_what_is_counted(any_bus: AnyBus, bus_metrics: Metrics, unique: str) -> None:
+    log = Log({1: 1, 2: 9})
+    async with any_bus.consume(consumer(unique, log, attempts=2)):
+        await publish(any_bus, unique, 1, 2, 3)
+        await until(lambda: 3 in log.numbers)
+    shown = bus_metrics.render().decode()
+    for outcome, count in (("done", 2), ("retry", 2), ("dead", 1)):
+        labels = f'consumer="{unique}",outcome="{outcome}"'
+        assert f"isaax_bus_events_total{{{labels}}} {count}.0" in shown
 
 
 async def test_a_poison_event_is_kept_and_the_rest_flows(any_bus: AnyBus, unique: str) -> None:

@@ -20,7 +20,7 @@ from hub.errors import (
 )
 from hub.messaging import wire
 from hub.secret import Secret
-from hub.telemetry import current_trace, with_traceparent
+from hub.telemetry import Metrics, current_trace, with_traceparent
 from tests.deadline import until
 from tests.fixtures.bus import AnyBus, as_bus
 
@@ -344,3 +344,20 @@ async def test_two_servers_share_the_work(any_bus: AnyBus, unique: str) -> None:
     ):
         answers = [await any_bus.request(contract(unique), Ask("x")) for _ in range(40)]
     assert {answer.text for answer in answers} == {"one", "two"}
+
+
+async def test_what_is_counted(any_bus: AnyBus, bus_metrics: Metrics, unique: str) -> None:
+    async def handler(ask: Ask) -> Answer:
+        if ask.text == "fail":
+            raise NotFound
+        return Answer(ask.text)
+
+    async with any_bus.serve(unique, "1.0.0", [Endpoint(contract(unique), handler)]):
+        await any_bus.request(contract(unique), Ask("x"))
+        with pytest.raises(NotFound):
+            await any_bus.request(contract(unique), Ask("fail"))
+    shown = bus_metrics.render().decode()
+    name = contract(unique).subject
+    assert f'isaax_bus_requests_total{{contract="{name}",outcome="ok"}} 1.0' in shown
+    assert f'isaax_bus_requests_total{{contract="{name}",outcome="not-found"}} 1.0' in shown
+    assert f'isaax_bus_request_seconds_count{{contract="{name}"}} 2.0' in shown

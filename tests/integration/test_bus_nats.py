@@ -16,10 +16,13 @@ from hub.contracts import Consumer, Contract, Endpoint, EventInfo, StreamEndpoin
 from hub.embedded.nats import Nats
 from hub.errors import IsaaxError, NotFound, Unavailable
 from hub.messaging import wire
-from hub.messaging.jetstream import ensure_stream
+from hub.messaging.jetstream import DurableConsumer, Timing, ensure_stream
+from hub.messaging.meter import Meter
 from hub.secret import Secret
 from hub.settings import NatsSettings
+from hub.telemetry import Metrics
 from tests.deadline import until
+from tests.fixtures.bus import QUICK
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -265,6 +268,68 @@ async def test_a_stream_that_breaks_off(nats_bus: NatsBus, nats_server: Nats, un
         outcome = (await asyncio.gather(reading, return_exceptions=True))[0]
     assert isinstance(outcome, Unavailable | asyncio.CancelledError)
     assert values == list(range(len(values)))
+
+
+# ── what takes long, or is never finished ─────────────────────────────────────────────────────
+
+IMPATIENT = Timing(ack_wait=0.5, pull=2.0, beat=0.2, silence=0.6, pause=0.05)
+
+
+def reader(
+    client: Client, topic: Topic[Text], name: str, handler: Any, attempts: int = 12
+) -> DurableConsumer:
+    consumer = Consumer(topic, name, handler, attempts)
+    return DurableConsumer(client, consumer, QUICK, Meter(Metrics()), IMPATIENT)
+
+
+async def test_a_slow_handler_is_left_in_peace(
+    nats_bus: NatsBus, nats_client: Client, unique: str
+) -> None:
+    topic = Topic(f"{unique}.thing.happened", Text)
+    handled: list[tuple[str, int]] = []
+
+    async def handler(event: Text, info: EventInfo) -> None:
+        if event.text == "slow":
+            await asyncio.sleep(3 * IMPATIENT.ack_wait)
+        handled.append((event.text, info.attempt))
+
+    async with reader(nats_client, topic, unique, handler).run():
+        for text in ("slow", "next"):
+            await nats_bus.publish(topic, Text(text), id=str(uuid.uuid4()), key="k")
+        await until(lambda: len(handled) == 2)
+    assert handled == [("slow", 1), ("next", 1)]
+
+
+async def test_an_event_that_ends_every_process_dies(
+    nats_bus: NatsBus, nats_client: Client, unique: str
+) -> None:
+    topic = Topic(f"{unique}.thing.happened", Text)
+    attempts: list[int] = []
+
+    async def handler(event: Text, info: EventInfo) -> None:
+        attempts.append(info.attempt)
+        await asyncio.Event().wait()
+
+    async def process() -> None:
+        async with reader(nats_client, topic, unique, handler, attempts=2).run():
+            await asyncio.Event().wait()
+
+    await nats_bus.publish(topic, Text("poison"), id=str(uuid.uuid4()), key="k")
+    for started in (1, 2):
+        running = asyncio.create_task(process())
+        await until(lambda started=started: len(attempts) == started)  # type: ignore[misc]
+        running.cancel()  # the end of the service
+        await asyncio.sleep(0)
+        running.cancel()  # the end of its patience
+        await asyncio.gather(running, return_exceptions=True)
+
+    async def is_dead() -> bool:
+        return bool(await nats_bus.dead_events(unique))
+
+    async with reader(nats_client, topic, unique, handler, attempts=2).run():
+        await until(is_dead)
+    [dead] = await nats_bus.dead_events(unique)
+    assert (dead.reason, attempts) == ("no attempt was finished", [1, 2])
 
 
 async def test_two_connections_share_a_durable_in_order(

@@ -15,7 +15,7 @@ from hub.embedded.nats import Nats
 from hub.embedded.postgres import Postgres
 from hub.errors import TooLarge, Unavailable
 from hub.outbox import MAX_EVENT_BYTES, Outbox, OutboxRelay, first_time
-from hub.telemetry import current_trace, with_traceparent
+from hub.telemetry import Metrics, current_trace, with_traceparent
 from tests.deadline import until
 
 HELD = Query.parse("held", "SELECT count(*) FROM outbox")
@@ -285,3 +285,17 @@ async def test_postgres_is_restarted(
 async def test_without_nats_events_wait(core_database: Database, unique: str) -> None:
     await add(core_database, Outbox(None), unique, 1)
     assert await held(core_database) == 1
+
+
+async def test_how_much_waits(
+    core_database: Database, nats_client: Client, outbox: Outbox, unique: str
+) -> None:
+    metrics = Metrics()
+    nowhere: Topic[Happened] = Topic(unique, Happened)
+    async with core_database.transaction() as tx:
+        await outbox.add(tx, nowhere, Happened(1), key="k")
+        await tx.raw.execute("UPDATE outbox SET created_at = now() - interval '1 minute'")
+    async with OutboxRelay(core_database, nats_client, outbox, metrics=metrics).run():
+        await until(lambda: "isaax_outbox_pending 1.0" in metrics.render().decode())
+        assert "isaax_outbox_oldest_seconds 6" in metrics.render().decode()
+    assert "isaax_outbox_pending 0.0" in metrics.render().decode()
