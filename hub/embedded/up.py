@@ -15,6 +15,7 @@ from rich.console import Console
 
 from hub.embedded.parts import is_abandoned
 from hub.embedded.ports import Ports, fill
+from hub.embedded.running import StuckError
 from hub.embedded.upkeep import INTERRUPTED, Options, Upkeep
 from hub.errors import IsaaxError, StartError
 from hub.registry import ServiceDied
@@ -70,9 +71,12 @@ def up(
 
     async def run() -> int:
         folder = _demo_folder() if demo else contextlib.nullcontext(data or _default_data())
-        with folder as path:
-            options = Options(path, host, tuple(name or ()), fill(ports), demo, seconds)
-            return await Upkeep(options, Console()).run()
+        try:
+            with folder as path:
+                options = Options(path, host, tuple(name or ()), fill(ports), demo, seconds)
+                return await Upkeep(options, Console()).run()
+        except StuckError as error:
+            os._exit(_failed(error, 1))  # the end of the loop would wait for what is stuck
 
     raise typer.Exit(_exit_code(run()))
 

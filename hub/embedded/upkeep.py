@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import msgspec
 from rich.console import Console
@@ -22,15 +21,11 @@ from hub.embedded.demo.show import Stage, show
 from hub.embedded.mosquitto import SOURCE
 from hub.embedded.parts import Embedded
 from hub.embedded.ports import Ports, check_free, reachable
+from hub.embedded.running import running_hub, unless_ended, until_signal
 from hub.errors import StartError
-from hub.parts import PARTS
-from hub.plugins import PluginHost
 from hub.process import Prepared, prepare
-from hub.registry import Drained, run
 from hub.secret import Secret
 from hub.settings import Settings
-
-T = TypeVar("T")
 
 TOKEN: Final = "api-token"  # noqa: S105 - the name of a file
 LOG: Final = "hub.log"
@@ -86,7 +81,7 @@ class Upkeep:
         """
         options = self._options
         make_folder(options.data, None, 0o711)
-        with _signals(self._stop) as started:
+        with until_signal(self._stop) as started:
             prepared = self._prepared()
             base = self._adapted(prepared.settings)
             with _logging(base, options):
@@ -95,8 +90,8 @@ class Upkeep:
                     started.set()
                     self._say("Starting the hub")
                     settings = parts.settings(base)
-                    async with _hub(settings, prepared.plugins, self._stop) as hub:
-                        code = await _unless_ended(self._serve(parts, settings), hub)
+                    async with running_hub(settings, prepared.plugins, self._stop) as hub:
+                        code = await unless_ended(self._serve(parts, settings), hub)
                         self._say("Ending")
         return code
 
@@ -185,30 +180,6 @@ class Upkeep:
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[asyncio.Event]:
-    """Turn SIGINT and SIGTERM into `stop`; while starting, and at the second, cancel everything.
-
-    Gives an event to set when the start is over and an orderly end is possible.
-    """
-    loop = asyncio.get_running_loop()
-    main = asyncio.current_task(loop)
-    started = asyncio.Event()
-
-    def end() -> None:
-        if main is not None and (stop.is_set() or not started.is_set()):
-            main.cancel()
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
-    try:
-        yield started
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-
-@contextlib.contextmanager
 def _logging(settings: Settings, options: Options) -> Iterator[None]:
     """Send the log to standard error, for people where people read; the demo's goes to a file."""
     level = settings.hub.log_level
@@ -253,47 +224,3 @@ async def _first_token(parts: Embedded, bus: Bus) -> Secret | None:
     token = Secret(made.token)
     parts.secrets.keep(TOKEN, token)
     return token
-
-
-@contextlib.asynccontextmanager
-async def _hub(
-    settings: Settings, host: PluginHost, stop: asyncio.Event
-) -> AsyncIterator[asyncio.Task[Drained]]:
-    """Run the hub in this process while the context is open, and drain it in the end."""
-    ready, leave = asyncio.Event(), asyncio.Event()
-    hub = asyncio.create_task(run(settings, host, parts=PARTS, ready=ready, stop=leave), name="hub")
-    try:
-        await _unless_ended(_either(ready, stop), hub)
-        yield hub
-    finally:
-        leave.set()
-        await asyncio.wait({hub})
-    if hub.result().stuck:
-        raise StartError("a service did not end; see the log")
-
-
-async def _either(*events: asyncio.Event) -> None:
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()
-
-
-async def _unless_ended(work: Coroutine[Any, Any, T], hub: asyncio.Task[Drained]) -> T:
-    """Do some work, unless the hub ends meanwhile.
-
-    Raises:
-        StartError: how the hub ended.
-    """
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.wait({task, hub}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            hub.result()
-            raise StartError("the hub ended by itself")
-        return task.result()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

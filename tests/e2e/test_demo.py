@@ -69,6 +69,12 @@ def working_in(folder: Path) -> list[str]:
     return found
 
 
+def pid_of(folder: Path, part: str) -> int:
+    """Find the process of a part of the demo."""
+    (lock,) = folder.glob(f"isaax-demo-*/*/.{part}.lock")
+    return int(lock.read_text())
+
+
 def left_in(folder: Path) -> list[str]:
     """List everything below a folder."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
@@ -97,6 +103,17 @@ async def test_ctrl_c_takes_all_of_the_demo_down(scratch: Path) -> None:
     assert process.returncode == 0
     assert working_in(scratch) == []
     assert left_in(scratch) == ["home"]
+
+
+async def test_nothing_is_lost_when_every_part_is_killed(scratch: Path) -> None:
+    async with isaax(scratch, "up", "--demo", "--for", "6", *FREE_PORTS) as process:
+        await read_until(process, "demo app line 5: ")
+        for part in ("nats", "mosquitto", "postgres"):
+            os.kill(pid_of(scratch, part), signal.SIGKILL)
+        await read_until(process, "Every line was delivered.* missing 0")
+        await process.communicate()
+    assert process.returncode == 0
+    assert working_in(scratch) == []
 
 
 async def test_kill_9_of_the_demo_leaves_no_process_and_the_next_tidies_up(scratch: Path) -> None:
