@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 FIRST_SECONDS: Final = 1.0
 SLOWEST_SECONDS: Final = 60.0
 HEALTHY_SECONDS: Final = 60.0  # a run this long makes the delays begin anew
+# While the spooler is behind it gets this much of the processor for each 64 KiB that are read.
+# When the disk stalls the queue is soon full, lines are dropped, and nothing waits.
+YIELD_SECONDS: Final = 0.005
 END_SECONDS: Final = 1.0  # for pipes that a stray grandchild keeps open
 
 
@@ -133,6 +136,8 @@ class App:
         try:
             while data := await stream.read(65536):
                 self._put(splitter.feed(data), priority)
+                if self._queue.is_filling:
+                    await asyncio.sleep(YIELD_SECONDS)
         finally:
             self._put(splitter.finish(), priority)
 

@@ -8,8 +8,8 @@ import msgspec
 
 from agent.lines import Line
 
-MAX_LINES: Final = 20_000
-MAX_BYTES: Final = 4 * 1024 * 1024
+MAX_LINES: Final = 50_000
+MAX_BYTES: Final = 12 * 1024 * 1024
 _LINE_OVERHEAD: Final = 200  # bytes of memory that a line takes besides its text, about
 
 
@@ -46,6 +46,12 @@ class LineQueue:
         self._lock = threading.Lock()
         self._items: list[Line | Missing] = []
         self._bytes = 0
+
+    @property
+    def is_filling(self) -> bool:
+        """Say whether it is half full, but not full: the spooler is behind, but it moves on."""
+        half = len(self._items) * 2 >= self._max_lines or self._bytes * 2 >= self._max_bytes
+        return half and not self._is_full()
 
     def put(self, lines: Sequence[Line]) -> None:
         """Add lines; those that do not fit are dropped and counted."""

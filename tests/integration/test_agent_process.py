@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import shutil
+import signal
 import socket
 import stat
 import tomllib
@@ -195,6 +197,29 @@ async def test_a_dead_agent_is_announced_by_its_will_and_takes_its_session_over(
     await until(lambda: len(small_hub.hellos) == 2)
     assert small_hub.hellos[1].previous != ""
     assert small_hub.gone == [small_hub.hellos[0].connection]
+
+
+async def test_a_half_open_connection_is_taken_over_with_its_session_only(
+    make_agent: AgentMaker, small_hub: SmallHub
+) -> None:
+    frozen = make_agent()
+    frozen.start()
+    await until(lambda: "session" in frozen.log)
+    frozen.signal(signal.SIGSTOP)
+    stranger, heir = frozen.twin("stranger"), frozen.twin("heir")
+    try:
+        stranger.start()
+        await until(lambda: "does not accept project and projectToken" in stranger.log)
+        assert len(small_hub.hellos) == 1
+        stranger.kill()
+        heir.state.mkdir()
+        shutil.copy(frozen.state / "session", heir.state)
+        heir.start()
+        await until(lambda: len(small_hub.hellos) == 2, what="the takeover")
+    finally:
+        frozen.kill()
+        stranger.close()
+        heir.close()
 
 
 async def test_a_refusal_is_shown_and_the_lines_stay(
