@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-enum { WORDS_MAX = 5 };
+enum { WORDS_MAX = 6 };
 
 struct word {
     const char *text;
@@ -65,28 +65,34 @@ static bool read_id(const struct word *word, char id[ID_MAX + 1])
     return true;
 }
 
-static bool read_generation(const struct word *words, struct control_line *line)
+static bool read_generation(const struct word *words, size_t count, struct control_line *line)
 {
+    (void)count;
     return read_number(&words[1], UINT64_MAX, &line->generation);
 }
 
-static bool read_token(const struct word *words, struct control_line *line)
+static bool read_token(const struct word *words, size_t count, struct control_line *line)
 {
+    (void)count;
     return read_id(&words[1], line->project) &&
            text_from_hex(words[2].text, words[2].length, line->digest, SHA256_SIZE);
 }
 
-static bool read_client(const struct word *words, struct control_line *line)
+static bool read_client(const struct word *words, size_t count, struct control_line *line)
 {
+    (void)count;
     return read_id(&words[1], line->client) && !text_is_hub_client(line->client);
 }
 
-static bool read_session(const struct word *words, struct control_line *line)
+static bool read_session(const struct word *words, size_t count, struct control_line *line)
 {
     uint64_t expires;
-    if (!read_client(words, line) || !read_id(&words[2], line->project) ||
+    if (!read_client(words, count, line) || !read_id(&words[2], line->project) ||
         !text_is_session(words[3].text, words[3].length) ||
         !read_number(&words[4], INT64_MAX, &expires)) {
+        return false;
+    }
+    if (count > 5 && (words[5].length < CONNECTION_MIN || !read_id(&words[5], line->connection))) {
         return false;
     }
     memcpy(line->session, words[3].text, SESSION_SIZE);
@@ -97,17 +103,17 @@ static bool read_session(const struct word *words, struct control_line *line)
 
 static const struct grammar {
     const char *word;
-    size_t words;
+    size_t least, most; /* words */
     enum control_verb verb;
-    bool (*read)(const struct word *words, struct control_line *line);
+    bool (*read)(const struct word *words, size_t count, struct control_line *line);
 } GRAMMAR[] = {
-    {"begin", 2, CONTROL_BEGIN, read_generation},
-    {"token", 3, CONTROL_TOKEN, read_token},
-    {"untoken", 3, CONTROL_UNTOKEN, read_token},
-    {"session", 5, CONTROL_SESSION, read_session},
-    {"unsession", 2, CONTROL_UNSESSION, read_client},
-    {"kick", 2, CONTROL_KICK, read_client},
-    {"commit", 2, CONTROL_COMMIT, read_generation},
+    {"begin", 2, 2, CONTROL_BEGIN, read_generation},
+    {"token", 3, 3, CONTROL_TOKEN, read_token},
+    {"untoken", 3, 3, CONTROL_UNTOKEN, read_token},
+    {"session", 5, 6, CONTROL_SESSION, read_session},
+    {"unsession", 2, 2, CONTROL_UNSESSION, read_client},
+    {"kick", 2, 2, CONTROL_KICK, read_client},
+    {"commit", 2, 2, CONTROL_COMMIT, read_generation},
 };
 
 static enum control_result parse(const char *text, const char *end, struct control_line *line)
@@ -118,7 +124,7 @@ static enum control_result parse(const char *text, const char *end, struct contr
         const struct grammar *rule = &GRAMMAR[i];
         if (word_is(&words[0], rule->word)) {
             *line = (struct control_line){.verb = rule->verb};
-            bool ok = count == rule->words && rule->read(words, line);
+            bool ok = count >= rule->least && count <= rule->most && rule->read(words, count, line);
             return ok ? CONTROL_LINE : CONTROL_MALFORMED;
         }
     }

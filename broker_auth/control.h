@@ -8,7 +8,10 @@
 #include "sha256.h"
 #include "text.h"
 
-enum { CONTROL_MAX = 64 * 1024 }; /* bytes of one message */
+enum {
+    CONTROL_MAX = 64 * 1024, /* bytes of one message */
+    CONNECTION_MIN = 16,     /* bytes of what a device calls its connection */
+};
 
 enum control_verb {
     CONTROL_BEGIN,
@@ -29,6 +32,7 @@ struct control_line {
     char client[ID_MAX + 1];     /* session, unsession, kick; never a client of the hub */
     char session[SESSION_SIZE + 1];
     int64_t expires; /* session: Unix seconds */
+    char connection[ID_MAX + 1]; /* session: what the device calls its connection, or "" */
 };
 
 enum control_result { CONTROL_END, CONTROL_LINE, CONTROL_MALFORMED };

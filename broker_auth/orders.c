@@ -52,12 +52,24 @@ static bool remove_token(struct policy *policy, const struct control_line *line)
     return true;
 }
 
-/* A session is of the connection that its client has now; without one there is nothing to open. */
+/* Has the client's present connection called itself so? */
+static bool is_meant(const struct client *client, const char *connection)
+{
+    return *connection == '\0' ||
+           (client->heard != NULL && memmem(client->heard, client->heard_length, connection,
+                                            strlen(connection)) != NULL);
+}
+
+/* A session is of the connection that asked for it; when that is gone there is nothing to open. */
 static bool grant_session(struct policy *policy, const struct control_line *line, int64_t now)
 {
     struct client *client = clients_by_id(&policy->clients, line->client);
-    if (client != NULL && client->state == CLIENT_OPEN && line->expires > now &&
-        strcmp(client->project, line->project) == 0) {
+    if (client == NULL || client->state != CLIENT_OPEN || line->expires <= now ||
+        strcmp(client->project, line->project) != 0) {
+        return true;
+    }
+    bool is_open = strcmp(client->session, line->session) == 0;
+    if (is_open || is_meant(client, line->connection)) {
         policy_open_session(policy, client, line->session, line->expires);
     }
     return true;
@@ -96,12 +108,13 @@ static void reckon(struct map_node *node, void *context)
         return;
     }
     const struct grant *grant = grants_find(&policy->stage.grants, client->id);
-    bool granted = grant != NULL && grant->expires > with->now &&
-                   strcmp(grant->project, client->project) == 0;
+    bool kept = client->session[0] != '\0' && grant != NULL && grant->expires > with->now &&
+                strcmp(grant->project, client->project) == 0 &&
+                strcmp(grant->session, client->session) == 0;
     if (!tokens_have(&policy->tokens, client->project, client->digest)) {
         policy_kick(policy, client);
-    } else if (granted) {
-        policy_open_session(policy, client, grant->session, grant->expires);
+    } else if (kept) {
+        client->expires = grant->expires;
     } else if (client->session[0] != '\0') {
         policy_kick(policy, client); /* it would be mute without knowing; so it asks for a session anew */
     }

@@ -131,6 +131,9 @@ static int on_acl_check(int event, void *data, void *context)
     const char *client = mosquitto_client_id(asked->client);
     if (policy_allows(&plugin->policy, asked->client, client, questions[asked->access].access,
                       asked->topic, asked->retain, unix_seconds())) {
+        if (asked->access == MOSQ_ACL_WRITE && asked->topic[0] == 'a') { /* `auth/…/up` */
+            policy_hear(&plugin->policy, asked->client, asked->payload, asked->payloadlen);
+        }
         return BROKER_OK;
     }
     log_refusal(plugin, questions[asked->access].kind, questions[asked->access].name, client,

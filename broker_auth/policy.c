@@ -6,6 +6,8 @@
 
 #include "policy_parts.h"
 
+enum { HEARD_MAX = 4096 }; /* bytes; a hello is much shorter */
+
 /* ── life ───────────────────────────────────────────────────────────────────────────────────── */
 
 bool policy_init(struct policy *policy, const struct hash_key *key,
@@ -54,6 +56,9 @@ void policy_open_session(struct policy *policy, struct client *client, const cha
     memcpy(client->session, session, SESSION_SIZE);
     client->expires = expires;
     policy->sessions++;
+    free(client->heard);
+    client->heard = NULL;
+    client->heard_length = 0;
 }
 
 /* The session id, or NULL; one that has expired is voided here. */
@@ -63,6 +68,20 @@ static const char *live_session(struct policy *policy, struct client *client, in
         policy_void_session(policy, client);
     }
     return client->session[0] != '\0' ? client->session : NULL;
+}
+
+void policy_hear(struct policy *policy, const void *connection, const void *payload, size_t length)
+{
+    struct client *client = clients_by_connection(&policy->clients, connection);
+    if (client == NULL || client->is_hub || client->state != CLIENT_OPEN) {
+        return;
+    }
+    free(client->heard);
+    client->heard = length > 0 && length <= HEARD_MAX ? malloc(length) : NULL;
+    client->heard_length = client->heard != NULL ? length : 0;
+    if (client->heard != NULL) {
+        memcpy(client->heard, payload, length);
+    }
 }
 
 /* ── kicks ──────────────────────────────────────────────────────────────────────────────────── */

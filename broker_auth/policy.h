@@ -69,6 +69,10 @@ void policy_forget_gone(struct policy *policy);
 bool policy_allows(struct policy *policy, const void *connection, const char *client,
                    enum topic_access access, const char *topic, bool retain, int64_t now);
 
+/* Notes what a device says on `auth/<client>/up`: its hello names the connection, and a session
+ * that the hub opens for that connection must not go to another one that came meanwhile. */
+void policy_hear(struct policy *policy, const void *connection, const void *payload, size_t length);
+
 /* Obeys the lines of one control message from the hub. Gives how many were malformed or had no
  * meaning. Afterwards `policy_next_kick` names the clients to be disconnected. */
 size_t policy_control(struct policy *policy, const void *connection, const char *payload,

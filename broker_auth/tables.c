@@ -169,7 +169,9 @@ bool clients_init(struct clients *clients, const struct hash_key *key)
 static void free_client(struct map_node *node, void *context)
 {
     (void)context;
-    free(MAP_ENTRY(node, struct client, by_connection));
+    struct client *client = MAP_ENTRY(node, struct client, by_connection);
+    free(client->heard);
+    free(client);
 }
 
 void clients_free(struct clients *clients)
@@ -227,5 +229,5 @@ void clients_remove(struct clients *clients, struct client *client)
 {
     clients_release_id(clients, client);
     map_remove(&clients->connections, &client->by_connection);
-    free(client);
+    free_client(&client->by_connection, NULL);
 }

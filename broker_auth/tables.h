@@ -79,6 +79,8 @@ struct client {
     uint8_t digest[SHA256_SIZE]; /* devices: of the token that let it in */
     char session[SESSION_SIZE + 1]; /* "" for none */
     int64_t expires;             /* of the session, Unix seconds */
+    char *heard;                 /* the last it said at its door, until a session opens, or NULL */
+    size_t heard_length;
 };
 
 struct clients {

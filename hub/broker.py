@@ -5,6 +5,7 @@ same `Mqtt` after a call here meets a broker that has obeyed it.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from hub.errors import Invalid
 from hub.mqtt import Mqtt, MqttMessage
 
 _log = structlog.get_logger("broker")
@@ -20,6 +22,7 @@ _log = structlog.get_logger("broker")
 CONTROL_TOPIC: Final = "$CONTROL/isaax/v1"
 STATUS_TOPIC: Final = "$isaax/status"
 MAX_MESSAGE_BYTES: Final = 64 * 1024
+_CONNECTION: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
 class BrokerStatus(msgspec.Struct, frozen=True):
@@ -70,14 +73,23 @@ class BrokerControl:
         """Let nobody in with this token any more, and cut off who came in with it."""
         self._send(f"untoken {project} {digest.hex()}")
 
-    def session(self, client: str, project: str, session: str, expires_at: int) -> None:
+    def session(
+        self, client: str, project: str, session: str, expires_at: int, connection: str = ""
+    ) -> None:
         """Open a session's topics to the client's present connection.
 
         Args:
             session: 32 lower-case hex digits.
             expires_at: Unix seconds.
+            connection: what the hello called its connection. With it, the session does not go to
+                another connection that has come in place of the one that asked.
+
+        Raises:
+            Invalid: the device chose a name for its connection that cannot be one.
         """
-        self._send(_session_line(client, project, session, expires_at))
+        if connection and not _CONNECTION.fullmatch(connection):
+            raise Invalid("a connection is named by 16 to 64 of A-Z a-z 0-9 _ -")
+        self._send(f"{_session_line(client, project, session, expires_at)} {connection}".rstrip())
 
     def unsession(self, client: str) -> None:
         """End the client's session and cut it off."""
@@ -95,7 +107,7 @@ class BrokerControl:
         """Replace all that the broker knows; it does so at once when it has got the whole.
 
         A connected client whose token is missing here is cut off, and so is one whose session is;
-        those that are listed go on undisturbed.
+        those that are listed go on undisturbed. No session is opened by it.
 
         Args:
             tokens: (project, SHA-256 of the token).

@@ -201,7 +201,10 @@ class Mqtt:
 
         Raises:
             LimitReached: 100,000 messages or 64 MiB wait already.
+            ValueError: nobody can publish to this topic (MQTT 3.1.1, 4.7).
         """
+        if not topic or "+" in topic or "#" in topic or "\0" in topic:
+            raise ValueError(f"no topic to publish to: {topic!r}")
         self._outgoing.add(topic, payload, qos)
         if self.connected.is_set():
             self._outgoing.pump()
@@ -236,7 +239,7 @@ class Mqtt:
     async def _keep_connected(self) -> None:
         first, longest = BACKOFF_SECONDS
         ceiling = first
-        while not self._closing:
+        while True:
             try:
                 wire = await self._open_wire()
             except (OSError, TimeoutError) as error:
@@ -296,8 +299,6 @@ class Mqtt:
             self._trouble = str(code)
             return
         self._trouble = "connection lost"
-        if self._subscriptions:
-            self._ask(list(self._subscriptions.values()))
         # Only after this call does paho send again what was not confirmed; new messages come later.
         asyncio.get_running_loop().call_soon(self._on_connected, wire)
 
@@ -305,6 +306,8 @@ class Mqtt:
         if wire.closed.done():
             return
         self.connected.set()
+        if self._subscriptions:
+            self._ask(list(self._subscriptions.values()))
         self._outgoing.pump()
         for callback in self._callbacks:
             callback()

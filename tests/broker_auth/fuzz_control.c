@@ -13,6 +13,7 @@ const char *const fuzz_seeds[] = {
     "unsession dev_1\nkick dev_2\n\n\nkick dev_3",
     "begin 18446744073709551615\nbegin 18446744073709551616\n",
     "session dev_1 prj_1 " SID " 9223372036854775807",
+    "session dev_1 prj_1 " SID " 1 a-connection-of-its-own",
     NULL,
 };
 
@@ -31,6 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (result == CONTROL_LINE) {
             PROMISE(strlen(line.client) <= ID_MAX && strlen(line.project) <= ID_MAX);
             PROMISE(line.verb != CONTROL_SESSION || text_is_session(line.session, SESSION_SIZE));
+            PROMISE(strlen(line.connection) <= ID_MAX);
             PROMISE(!text_is_hub_client(line.client) && line.expires >= 0);
         }
     }

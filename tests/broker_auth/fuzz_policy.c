@@ -25,7 +25,7 @@ static const char *const PROJECTS[DEVICES] = {"prj_1", "prj_1", "prj_2"};
 struct play {
     struct policy policy;
     char places[CONNECTIONS]; /* the broker's pointers */
-    char lines[12][200];
+    char lines[13][200];
     int64_t now;
 };
 
@@ -47,6 +47,7 @@ static void write_lines(struct play *play)
     snprintf(play->lines[9], 200, "commit 1");
     snprintf(play->lines[10], 200, "begin 2\ntoken prj_1 %s", hex);
     snprintf(play->lines[11], 200, "nonsense");
+    snprintf(play->lines[12], 200, "session dev_1 prj_1 " SID_A " 60 the-very-connection");
 }
 
 static void ask(struct play *play, size_t place)
@@ -82,11 +83,12 @@ static void step(struct play *play, uint8_t byte)
         policy_connect(&play->policy, &hub_request, play->now);
         break;
     case 3:
+        policy_hear(&play->policy, &play->places[place], "the-very-connection", 7 + byte % 13);
         policy_connect_again(&play->policy, &device_request, play->now);
         play->now++;
         break;
     default: {
-        const char *line = play->lines[byte % 12];
+        const char *line = play->lines[byte % 13];
         policy_control(&play->policy, &play->places[0], line, strlen(line), play->now);
         while (byte & 1 && policy_next_kick(&play->policy) != NULL) {
         }

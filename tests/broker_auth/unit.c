@@ -273,7 +273,8 @@ static void test_malformed_control_lines(void)
         "session dev_1 prj_1 " SID_A, "session dev_1 prj_1 " SID_A " x",
         "session dev_1 prj_1 " SID_A " -5", "session dev_1 prj_1 " SID_A " 9223372036854775808",
         "session dev_1 prj_1 abc 1", "session hub-x prj_1 " SID_A " 1", "kick dev_1\r", "nothing",
-        "session dev_1 prj_1 " SID_A " 1 extra", "a b c d e f g",
+        "session dev_1 prj_1 " SID_A " 1 too-short", "session dev_1 prj_1 " SID_A " 1 long/enough/to/be",
+        "session dev_1 prj_1 " SID_A " 1 0123456789abcdef extra", "a b c d e f g",
     };
     struct control_line line;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -459,6 +460,30 @@ static void test_takeover(void)
     CHECK(order(&w, "session dev_1 prj_1 " SID_B " 2000") == 0 && may_log(&w, 3, SID_B));
     w.now = 2000; /* an expired session protects nothing */
     CHECK(join(&w, 4, "dev_1", "prj_1", "one") == NULL);
+    policy_free(&w.policy);
+}
+
+/* A session that was asked for by a connection does not go to the one that came in its place. */
+static void test_session_for_another_connection(void)
+{
+    struct world w;
+    const char hello[] = "{\"op\":\"hello\",\"connection\":\"first-connection\"}";
+    const char line[] = "session dev_1 prj_1 " SID_A " 2000 first-connection";
+    set_up(&w);
+    CHECK(join(&w, 1, "dev_1", "prj_1", "one") == NULL);
+    CHECK(order(&w, line) == 0 && !may_log(&w, 1, SID_A)); /* it has not said so */
+    policy_hear(&w.policy, at(&w, 1), hello, sizeof hello - 1);
+    CHECK(order(&w, line) == 0 && may_log(&w, 1, SID_A));
+    CHECK(order(&w, line) == 0 && may_log(&w, 1, SID_A)); /* sent again */
+    policy_disconnect(&w.policy, at(&w, 1));
+    CHECK(join(&w, 2, "dev_1", "prj_1", "one") == NULL);
+    policy_hear(&w.policy, at(&w, 2), "{\"op\":\"begin\"}", 14);
+    CHECK(order(&w, line) == 0 && !may_log(&w, 2, SID_A) && w.policy.sessions == 0);
+    policy_hear(&w.policy, at(&w, 2), hello, 0);
+    policy_hear(&w.policy, at(&w, 9), hello, sizeof hello - 1); /* not known */
+    CHECK(order(&w, line) == 0 && w.policy.sessions == 0);
+    CHECK(order(&w, "begin 1\nsession dev_1 prj_1 " SID_A " 2000\ncommit 1") == 0);
+    CHECK(w.policy.sessions == 0); /* a snapshot keeps sessions and opens none */
     policy_free(&w.policy);
 }
 
@@ -707,6 +732,7 @@ int main(void)
     test_connect();
     test_session_opens_and_ends();
     test_takeover();
+    test_session_for_another_connection();
     test_address_used_again();
     test_reload();
     test_hub();

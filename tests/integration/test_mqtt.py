@@ -13,7 +13,7 @@ import uvloop
 from hub.broker import BrokerControl, BrokerStatus, watch_status
 from hub.embedded.mosquitto import Mosquitto
 from hub.embedded.tls import Authority
-from hub.errors import Forbidden, LimitReached, Unavailable
+from hub.errors import Forbidden, Invalid, LimitReached, Unavailable
 from hub.mqtt import QUEUE_BYTES, WINDOW, Mqtt, MqttMessage
 from hub.secret import Secret
 from hub.settings import MqttSettings
@@ -193,6 +193,15 @@ async def test_the_outgoing_queue_is_bounded(own_broker: Broker) -> None:
         mqtt.publish("t", b"there is room again")
 
 
+async def test_a_topic_that_cannot_be_is_refused_at_the_call(shared_broker: Broker) -> None:
+    async with Mqtt.connect(shared_broker.settings, client="hub-topic") as mqtt:
+        for topic in ("", "a/+", "a/#", "a\0"):
+            with pytest.raises(ValueError, match="no topic"):
+                mqtt.publish(topic, b"x")
+        await mqtt.flush(5)
+        assert mqtt.connected.is_set()
+
+
 async def test_a_failing_handler_stops_nothing(shared_broker: Broker) -> None:
     inbox = Inbox()
 
@@ -285,6 +294,34 @@ async def test_control_lines_are_in_force_before_what_is_said_next(shared_broker
             assert device.ended()
 
 
+async def test_a_session_is_only_for_the_connection_that_asked(shared_broker: Broker) -> None:
+    name = "connection-0123456789abcdef"
+    hello = f'{{"op":"hello","connection":"{name}"}}'.encode()
+    async with Mqtt.connect(shared_broker.settings, client="hub-control") as mqtt:
+        control = BrokerControl(mqtt)
+        control.token("prj_n", hashlib.sha256(b"t").digest())
+        await mqtt.flush(5)
+
+        async def open_session() -> None:
+            control.session("dev_n", "prj_n", SID, int(time.time()) + 60, name)
+            await mqtt.flush(5)
+
+        with shared_broker.join("dev_n", "prj_n", "t") as device:
+            device.publish("auth/dev_n/up", hello)
+            device.settle()
+        with shared_broker.join("dev_n", "prj_n", "t") as other:  # in its place, in time
+            other.publish("auth/dev_n/up", b'{"op":"begin"}')
+            other.settle()
+            await open_session()
+            assert not other.subscribe(f"c/prj_n/dev_n/{SID}/#")
+            other.publish("auth/dev_n/up", hello)
+            other.settle()
+            await open_session()
+            assert other.subscribe(f"c/prj_n/dev_n/{SID}/#")
+        with pytest.raises(Invalid, match="16 to 64"):
+            control.session("dev_n", "prj_n", SID, 1, "x 1\nkick dev_1")
+
+
 async def test_a_large_snapshot_goes_over_in_pieces(own_broker: Broker) -> None:
     tokens = [(f"prj_{n}", hashlib.sha256(b"%d" % n).digest()) for n in range(3000)]
     sessions = [(f"dev_{n}", f"prj_{n}", SID, int(time.time()) + 60) for n in range(500)]
@@ -296,7 +333,7 @@ async def test_a_large_snapshot_goes_over_in_pieces(own_broker: Broker) -> None:
             own_broker.join("dev_7", "prj_7", "7") as kept,
             own_broker.join("dev_600", "prj_600", "600") as unlisted,
         ):
-            control.session("dev_7", "prj_7", "f" * 32, int(time.time()) + 60)
+            control.session("dev_7", "prj_7", SID, int(time.time()) + 60)
             control.snapshot(tokens[:600], sessions)
             control.kick("dev_1")
             await mqtt.flush(5)
