@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 import nats.errors
 import structlog
@@ -26,7 +25,7 @@ from hub.outbox import Outbox, OutboxRelay
 from hub.plugins import PluginHost
 from hub.services import Service
 from hub.settings import HubSettings, NatsSettings, PostgresSettings, RelaySettings, VaultSettings
-from hub.telemetry import Health
+from hub.telemetry import Health, Metrics
 from hub.vault import Vault
 
 T = TypeVar("T")
@@ -35,8 +34,6 @@ _log = structlog.stdlib.get_logger(__name__)
 
 CANARY_STREAM: Final = "CANARY"
 _CANARY_TIMEOUT: Final = 2.0
-_LISTEN_TIMEOUT: Final = 2.0
-_NATS_PORT: Final = 4222
 _FIRST_WAIT: Final = 0.1
 _LONGEST_WAIT: Final = 2.0
 
@@ -77,7 +74,6 @@ async def nats_client(
         num_replicas=relay.replicas,
     )
     async with AsyncExitStack() as stack:
-        await _patiently("NATS", lambda: _listens(settings.url))
         client = await _patiently(
             "NATS", lambda: stack.enter_async_context(connect(settings, name=hub.name))
         )
@@ -95,16 +91,18 @@ async def nats_client(
 
 
 @asynccontextmanager
-async def bus(client: Client, relay: RelaySettings) -> AsyncIterator[NatsBus]:
+async def bus(client: Client, relay: RelaySettings, metrics: Metrics) -> AsyncIterator[NatsBus]:
     """Open the bus, and make the streams that its events live in."""
-    yield await _patiently("JetStream", lambda: NatsBus.start(client, replicas=relay.replicas))
+    yield await _patiently(
+        "JetStream", lambda: NatsBus.start(client, replicas=relay.replicas, metrics=metrics)
+    )
 
 
 @asynccontextmanager
-async def outbox(client: Client, pool: Database) -> AsyncIterator[Outbox]:
+async def outbox(client: Client, pool: Database, metrics: Metrics) -> AsyncIterator[Outbox]:
     """Open the outbox; one hub at a time leads and publishes what is in it."""
     box = Outbox(client)
-    async with OutboxRelay(pool, client, box).run():
+    async with OutboxRelay(pool, client, box, metrics=metrics).run():
         yield box
 
 
@@ -122,22 +120,6 @@ PARTS: Final = (
     Service("vault", vault, provides=Vault),
 )
 """What `hub.registry.run` starts when it is asked for."""
-
-
-async def _listens(url: str) -> None:
-    """See whether somebody listens there; nats-py itself takes seconds to say that nobody does.
-
-    Raises:
-        Unavailable: nobody does.
-    """
-    address = urlsplit(url)
-    try:
-        async with asyncio.timeout(_LISTEN_TIMEOUT):
-            _, writer = await asyncio.open_connection(address.hostname, address.port or _NATS_PORT)
-    except (OSError, TimeoutError) as error:
-        reason = "no answer" if isinstance(error, TimeoutError) else error.strerror or "refused"
-        raise Unavailable(f"{address.hostname}:{address.port or _NATS_PORT}: {reason}") from None
-    writer.close()
 
 
 async def _patiently(server: str, attempt: Callable[[], Awaitable[T]]) -> T:

@@ -66,6 +66,11 @@ class Call(Generic[B, Q]):
     last_event_id: str = ""
     wants_stream: bool = False
 
+    @property
+    def versions(self) -> tuple[str, ...] | None:
+        """The versions that `If-Match` names; None when any will do."""
+        return None if self.if_match == ("*",) else self.if_match
+
     def expect_version(self, version: str) -> None:
         """Go on only if `If-Match` allows this version, or was not sent (RFC 9110, 13.1.1).
 

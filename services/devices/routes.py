@@ -85,13 +85,13 @@ async def patch_device(call: Call[dict[str, Any], NoQuery]) -> Reply:
     account, device = call.caller.account, call.path["device"]
     current = await call.bus.request(c.GET, c.OneDevice(account, device))
     body = decode(DeviceBody, merge_patch({"label": current.label}, call.body))
-    request = c.LabelDevice(account, device, body.label, call.if_match or (str(current.version),))
+    request = c.LabelDevice(account, device, body.label, call.versions or (str(current.version),))
     return _reply(await call.bus.request(c.LABEL, request))
 
 
 async def delete_device(call: Call[None, NoQuery]) -> Reply:
     """Answer `DELETE /devices/{device}`."""
-    request = c.DeleteDevice(call.caller.account, call.path["device"], call.if_match)
+    request = c.DeleteDevice(call.caller.account, call.path["device"], call.versions)
     await call.bus.request(c.DELETE, request)
     return Reply()
 

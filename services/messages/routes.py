@@ -132,7 +132,7 @@ async def get_integration(call: Call[None, NoQuery]) -> Reply:
 
 async def put_integration(call: Call[IntegrationChange, NoQuery]) -> Reply:
     """Answer `PUT /integrations/{integration}`."""
-    return await _change(call, call.body, call.if_match)
+    return await _change(call, call.body, call.versions)
 
 
 async def patch_integration(call: Call[dict[str, Any], NoQuery]) -> Reply:
@@ -140,12 +140,12 @@ async def patch_integration(call: Call[dict[str, Any], NoQuery]) -> Reply:
     current = await _get(call)
     now = {"name": current.name, "enabled": current.enabled, "config": current.config}
     change = decode(IntegrationChange, merge_patch(now, call.body))
-    return await _change(call, change, call.if_match or (str(current.revision),))
+    return await _change(call, change, call.versions or (str(current.revision),))
 
 
 async def delete_integration(call: Call[None, NoQuery]) -> Reply:
     """Answer `DELETE /integrations/{integration}`."""
-    request = c.DeleteIntegration(call.caller.account, call.path["integration"], call.if_match)
+    request = c.DeleteIntegration(call.caller.account, call.path["integration"], call.versions)
     await call.bus.request(c.DELETE, request)
     return Reply()
 

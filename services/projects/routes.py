@@ -95,14 +95,14 @@ async def patch_project(call: Call[dict[str, Any], NoQuery]) -> Reply:
     patched = merge_patch({"name": current.name}, call.body)
     body = decode(ProjectBody, patched)
     request = c.RenameProject(
-        call.caller.account, project, body.name, call.if_match or (str(current.version),)
+        call.caller.account, project, body.name, call.versions or (str(current.version),)
     )
     return _reply(await call.bus.request(c.RENAME, request))
 
 
 async def delete_project(call: Call[None, NoQuery]) -> Reply:
     """Answer `DELETE /projects/{project}`."""
-    request = c.DeleteProject(call.caller.account, call.path["project"], call.if_match)
+    request = c.DeleteProject(call.caller.account, call.path["project"], call.versions)
     await call.bus.request(c.DELETE, request)
     return Reply()
 
