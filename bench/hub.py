@@ -82,7 +82,7 @@ async def main(setup: Setup) -> None:
                 PluginHost.load(),
                 telemetry.Metrics(),
                 telemetry.Health(),
-            )  # fmt: skip
+            )
         )
         print(json.dumps({"ready": True}), flush=True)
         await ended.wait()

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import psutil
 
+from bench import rsyslog
 from hub.broker import BrokerControl
 from hub.embedded.account import make_folder
 from hub.embedded.mosquitto import Listeners, Mosquitto
@@ -109,6 +110,8 @@ class Parts:
     hub: Process
     receiver: Receiver
     control: BrokerControl
+    authority: Authority
+    folder: Path
 
     def cpu(self) -> dict[str, float]:
         """Give the CPU seconds of each part."""
@@ -169,7 +172,7 @@ async def everything(folder: Path) -> AsyncIterator[Parts]:
         control = BrokerControl(admin)
         control.token(PROJECT, hashlib.sha256(TOKEN.encode()).digest())
         await admin.flush(5)
-        yield Parts(nats, broker, hub, receiver, control)
+        yield Parts(nats, broker, hub, receiver, control, authority, folder)
 
 
 async def run(parts: Parts, arguments: argparse.Namespace, **changes: Any) -> float:
@@ -210,6 +213,23 @@ async def run(parts: Parts, arguments: argparse.Namespace, **changes: Any) -> fl
     return rate
 
 
+async def beside(parts: Parts, arguments: argparse.Namespace) -> None:
+    """Send lines through rsyslog to the same receiver."""
+    for checkpoint in (1, 1_000):
+        folder = make_folder(parts.folder / f"rsyslog-{checkpoint}", None)
+        count, receiver = arguments.rsyslog, parts.receiver
+        async with rsyslog.running(
+            folder, parts.authority.certificate_file, receiver.port, checkpoint
+        ) as peer:
+            lines, used, started = receiver.lines, peer.cpu(), time.perf_counter()
+            await rsyslog.send(peer.port, count, arguments.bytes + 52)
+            await receiver.until(lines + count, 120)
+            took = time.perf_counter() - started
+            cost = (peer.cpu() - used) / count * 1e6
+        print(f"rsyslog, disk queue synced, checkpoint {checkpoint}: "
+              f"{count / took:,.0f} lines/s delivered, {cost:.1f} µs CPU a line")  # fmt: skip
+
+
 async def main(arguments: argparse.Namespace) -> None:
     """Measure at full load, then latency at a tenth of it."""
     folder = make_folder(Path(tempfile.mkdtemp(prefix="isaax-bench-")), None, 0o711)
@@ -223,6 +243,8 @@ async def main(arguments: argparse.Namespace) -> None:
             rate = await run(parts, arguments)
             print("a tenth of it")
             await run(parts, arguments, rate=int(rate / 10), timed=True)
+            if arguments.rsyslog:
+                await beside(parts, arguments)
     finally:
         shutil.rmtree(folder)
 
@@ -236,6 +258,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--bytes", type=int, default=130, help="of a line's text")
     parser.add_argument("--window", type=int, default=64, help="unacknowledged batches a device")
     parser.add_argument("--codec", choices=["none", "zlib", "zstd"], default="zstd")
+    parser.add_argument("--rsyslog", type=int, default=20_000, help="lines; 0 leaves it out")
     return parser
 
 

@@ -11,6 +11,7 @@ from hub.destinations import Batch, Destination, NotConnected, Partial, Rejected
 
 _log = structlog.stdlib.get_logger(__name__)
 
+_MAX_REASON: Final = 500
 _CANCEL_GRACE: Final = 1.0
 """Seconds that a call may take to end once it is cancelled; then it is left behind."""
 
@@ -61,13 +62,13 @@ async def push(  # noqa: PLR0911 - one line for each outcome
     try:
         await fenced(destination.send(batch), seconds)
     except Retry as retry:
-        return Failed(retry.reason, after=retry.after)
+        return Failed(_words(retry.reason), after=_seconds(retry.after))
     except Rejected as rejected:
-        return Refused(rejected.reason)
+        return Refused(_words(rejected.reason))
     except Partial as partial:
         return TookSome(partial.rejected, partial.retry)
     except NotConnected as gone:
-        return Failed(gone.reason, lost=True)
+        return Failed(_words(gone.reason), lost=True)
     except TimeoutError:
         return Failed(f"no answer within {seconds:g} s", broken=True)
     except Exception as error:  # noqa: BLE001 - the boundary to plugins: all is an outcome
@@ -75,6 +76,15 @@ async def push(  # noqa: PLR0911 - one line for each outcome
         _log.warning("the destination raised what it must not", error=type(error).__name__)
         return Failed(f"unexpected {type(error).__name__}", broken=True)
     return Taken()
+
+
+def _words(reason: object) -> str:
+    """Give a plugin's reason as text of a sensible length, whatever it is."""
+    return str(reason)[:_MAX_REASON]
+
+
+def _seconds(after: object) -> float | None:
+    return float(after) if isinstance(after, int | float) else None
 
 
 class Escaped(Exception):  # noqa: N818
