@@ -10,7 +10,7 @@ import re
 import struct
 import zlib
 from enum import IntEnum
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -143,6 +143,9 @@ class Registered(msgspec.Struct, frozen=True, tag_field="op", tag="registered"):
     key: str
 
 
+ConnectionName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{16,64}$")]
+
+
 class Hello(msgspec.Struct, frozen=True, tag_field="op", tag="hello"):
     """Device → hub: open a session; `proof` is `hello_proof(...)`.
 
@@ -153,7 +156,7 @@ class Hello(msgspec.Struct, frozen=True, tag_field="op", tag="hello"):
     project: str
     nonce: str
     proof: str
-    connection: str
+    connection: ConnectionName
     previous: str = ""
     agent: str = ""
     system: str = ""

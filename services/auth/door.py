@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import structlog
-from hub.broker import BrokerControl
-from hub.mqtt import Mqtt, MqttMessage
 
 from hub import IsaaxError
+from hub.broker import BrokerControl
+from hub.mqtt import Mqtt, MqttMessage
 from hub.protocol import (
     Begin,
     Down,
@@ -95,14 +95,16 @@ class Door:
                 self._say(client, await self._rules.register(client, request))
             case Hello() as request:
                 admission = await self._rules.hello(client, request)
-                self.grant(admission.session)
+                self._grant(admission.session, request.connection)
                 self._say(client, admission.opened)
             case Gone(connection):
                 await self._rules.gone(client, connection)
 
-    def grant(self, session: LiveSession) -> None:
-        """Open a session's topics; on this connection it comes before what is said next."""
-        self._control.session(session.device, session.project, session.id, session.expires_at)
+    def _grant(self, session: LiveSession, connection: str) -> None:
+        """Open a session's topics; it takes effect before what is said next."""
+        self._control.session(
+            session.device, session.project, session.id, session.expires_at, connection
+        )
 
     def _say(self, client: str, message: Down) -> None:
         self._mqtt.publish(auth_down(client), msgspec.json.encode(message))

@@ -283,7 +283,7 @@ class Talk:
         self.identity = identity
         self.sessions = SessionFile(folder)
         self.dialogue = Dialogue(
-            self.port, identity, self.sessions, [], client="dev_a", connection="c", at=0.0
+            self.port, identity, self.sessions, [], client="dev_a", connection="c" * 32, at=0.0
         )
 
     def hear(self, message: protocol.Down, at: float = 0.0) -> list[protocol.Up]:
