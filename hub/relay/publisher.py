@@ -26,6 +26,8 @@ _log = structlog.stdlib.get_logger(__name__)
 # nats-server's own bound of an atomic batch (error 10199 above it).
 MAX_MESSAGES: Final = 1_000
 MAX_BYTES: Final = 8 * 1024 * 1024
+# No answer, no connection, or an answer that is none: the same ids are sent again.
+_TRANSIENT: Final = (nats.errors.Error, OSError, msgspec.DecodeError)
 _DUPLICATE: Final = 10201  # "atomic publish batch contains duplicate message id"
 
 
@@ -164,7 +166,7 @@ class Publisher(Generic[T]):
                 if refused.err_code != _DUPLICATE:
                     _log.warning("group commit refused; storing one by one", error=str(refused))
                 return await self._one_by_one(group)
-            except (nats.errors.Error, OSError) as error:
+            except _TRANSIENT as error:
                 await self._pause(backoff, error)
 
     async def _atomic(self, group: Sequence[Outgoing[T]]) -> int:
@@ -197,7 +199,7 @@ class Publisher(Generic[T]):
                 try:
                     sequence = await self._request(message, {})
                     break
-                except (PublishRefused, nats.errors.Error, OSError) as error:
+                except (PublishRefused, *_TRANSIENT) as error:
                     await self._pause(backoff, error)
         return sequence
 

@@ -90,13 +90,15 @@ async def relay(
             _taking(mqtt, nats, database, metrics, marks, places, dead, tasks)
         )
         await stack.enter_async_context(
-            _serving(bus, nats, marks, integrations, hosts, settings.shards, tasks)
+            _serving(bus, nats, marks, integrations, hosts, settings.shards)
         )
-        stack.enter_context(health.add("relay", lambda: _check(nats)))
+        stack.enter_context(health.add("relay", lambda: _check(nats, tasks)))
         yield
 
 
-async def _check(nats: Client) -> None:
+async def _check(nats: Client, tasks: Tasks) -> None:
+    if tasks.failed:
+        raise Unavailable(f"a part of the relay ended ({tasks.failed}): restart the hub")
     if not nats.is_connected:
         raise Unavailable("no connection to NATS")
     await nats.jetstream().account_info()
@@ -180,9 +182,9 @@ async def _serving(
     integrations: Integrations,
     hosts: HostNames,
     shards: int,
-    tasks: Tasks,
 ) -> AsyncIterator[None]:
     logs = Logs(nats, hosts, shards=shards)
+    applying = Tasks()
 
     async def marks_of(request: MarksOf) -> Marks:
         return Marks(marks.of_device(request.project, request.device))
@@ -190,7 +192,7 @@ async def _serving(
     async def apply(request: ApplyIntegration) -> Nothing:
         # A stalled destination may need long to end: the caller does not wait for that.
         await asyncio.wait(
-            {tasks.start(integrations.apply(request.id, request.spec))}, timeout=_APPLY
+            {applying.start(integrations.apply(request.id, request.spec))}, timeout=_APPLY
         )
         return Nothing()
 
@@ -216,4 +218,7 @@ async def _serving(
     )
     async with bus.serve("relay", "1.0.0", endpoints), bus.consume(*consumers):
         integrations.look_soon()
-        yield
+        try:
+            yield
+        finally:
+            await applying.cancel()

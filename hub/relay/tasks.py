@@ -14,6 +14,8 @@ class Tasks:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
+        self.failed = ""
+        """What the first task that failed raised; "" while none has."""
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Begin a piece of work."""
@@ -36,4 +38,5 @@ class Tasks:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
+            self.failed = self.failed or type(error).__name__
             _log.error("work beside the main path failed", error=repr(error))

@@ -367,3 +367,21 @@ async def test_it_stops_at_once_when_there_is_nothing_to_do(bench: Bench) -> Non
     delivery.stop()
     await running
     assert b'state="waiting"} 1.0' in bench.metrics.render()
+
+
+async def test_what_retention_took_before_it_was_read_is_counted(bench: Bench) -> None:
+    cursor = bench.cursor()
+    await cursor.ensure()
+    for n in range(1, 6):
+        await bench.store(n, 1)
+    assert cursor.newly_lost(await cursor.view()) == 0
+    await bench.nats.jetstream().purge_stream("RELAY_0", seq=4)
+    assert cursor.newly_lost(await cursor.view()) == 3
+    assert cursor.newly_lost(await cursor.view()) == 0
+    destination = Recorder()
+    bench.start(bench.delivery(destination, cursor=cursor).run())
+    await until(lambda: destination.texts == ["line 4", "line 5"])
+    await until(lambda: drained(bench))
+    assert cursor.newly_lost(await cursor.view()) == 0
+    await bench.nats.jetstream().purge_stream("RELAY_0")
+    assert cursor.newly_lost(await cursor.view()) == 0, "it had read all there was"
