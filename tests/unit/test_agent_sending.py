@@ -313,7 +313,7 @@ def test_a_session_is_opened_and_renewed(tmp_path: Path) -> None:
     (hello,) = talk.hear(protocol.Nonce("n2", 60), at=80.0)
     assert isinstance(hello, protocol.Hello)
     assert hello.previous == "s1"
-    proof = protocol.hello_proof("0f" * 32, "prj_a", "dev_a", "n2", "c", "s1")
+    proof = protocol.hello_proof("0f" * 32, "prj_a", "dev_a", "n2", "c" * 32, "s1")
     assert hello.proof == proof
 
 
