@@ -28,7 +28,7 @@ class View(msgspec.Struct, frozen=True):
 
     Args:
         pending: messages not yet read.
-        read: stream sequence of the last message that was read.
+        read: stream sequence of the last message that was read in this process.
         first_kept: stream sequence of the oldest message that retention has kept.
     """
 
@@ -55,6 +55,7 @@ class Cursor:
         self._unsettled = False
         self._epoch = 0
         self._seen: View | None = None
+        self._reader: Reader | None = None
 
     @property
     def taken_until(self) -> int:
@@ -97,9 +98,10 @@ class Cursor:
 
     def reader(self, *, window: int, wake: Callable[[], None]) -> Reader:
         """Make the reader for after a `rewind`."""
-        return Reader(
+        self._reader = Reader(
             self._nats, self._stream, self._name, window=window, wake=wake, epoch=self._epoch
         )
+        return self._reader
 
     def is_taken(self, message: StoredMessage) -> bool:
         """Say whether it was taken before: a crashed NATS may forget its last acknowledgements."""
@@ -135,7 +137,8 @@ class Cursor:
         """
         consumer = await self._js.consumer_info(self._stream, self._name)
         stream = await self._js.stream_info(self._stream)
-        read = consumer.delivered.stream_seq if consumer.delivered else 0
+        # What the server calls delivered moves over what retention took, too.
+        read = self._reader.position if self._reader else 0
         return View(consumer.num_pending or 0, max(read, self.taken_until), stream.state.first_seq)
 
     def newly_lost(self, view: "View") -> int:

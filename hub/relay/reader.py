@@ -96,6 +96,8 @@ class Reader:
         self._reconnects = nats.stats["reconnects"]
         self._trouble = ""
         self._subscription: Subscription | None = None
+        self.position = 0
+        """Stream sequence of the last message that came."""
 
     async def open(self) -> None:
         """Begin; the consumer has just been made or reset, so its sequence starts at 1."""
@@ -170,11 +172,12 @@ class Reader:
             self._wake()
             return
         self._expected += 1
+        self.position = int(parts[at])
         self._held += len(msg.data)
         self._queue.append(
             StoredMessage(
                 msg.subject, msg.data, msg.headers or {},
-                int(parts[at]), int(parts[at + 3]), int(parts[at + 2]), msg.reply,
+                self.position, int(parts[at + 3]), int(parts[at + 2]), msg.reply,
                 self._epoch,
             )
         )  # fmt: skip
