@@ -9,4 +9,4 @@ from hub.services import Service
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the relay and the gateway."""
-    return [Service("relay", relay, drain=15.0), Service("gateway", gateway, drain=30.0)]
+    return [Service("relay", relay, drain=30.0), Service("gateway", gateway, drain=30.0)]

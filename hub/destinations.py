@@ -8,7 +8,7 @@ import asyncio
 import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import aiohttp
 import msgspec
@@ -151,8 +151,12 @@ class Destination(Protocol):
         ...
 
 
+@runtime_checkable
 class StreamDestination(Destination, Protocol):
-    """A destination that is never answered, such as syslog over TCP: see `Window`."""
+    """A destination that is never answered, such as syslog over TCP: see `Window`.
+
+    One without `wait_lost` is taken at its word: what `send` returned from is taken.
+    """
 
     async def wait_lost(self) -> None:
         """Return when the connection that carries unconfirmed lines is gone."""

@@ -286,9 +286,10 @@ class Mqtt:
         except TimeoutError:
             _log.warning("closed with messages that the broker has not confirmed")
         self._closing = True
-        self._client.disconnect()
         wire = self._client.wire
         if wire is not None:
+            wire.lingers = True
+            self._client.disconnect()
             await asyncio.wait([wire.closed], timeout=CLOSE_SECONDS)
 
     # ── what paho calls ──

@@ -12,6 +12,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 WRITE_BUFFER: Final = 1024 * 1024  # bytes that wait for the network before paho has to
+LINGER_SECONDS: Final = 2.0
 
 
 class Wire(asyncio.Protocol):
@@ -30,6 +31,8 @@ class Wire(asyncio.Protocol):
         self._paused = False
         self._outgoing: list[bytes] = []
         self._transport: asyncio.Transport | None = None
+        self.lingers = False
+        """Leave it to the broker to close: it does so when it has read all, DISCONNECT included."""
         self.closed: Final[asyncio.Future[None]] = self._loop.create_future()
 
     # ── what asyncio calls ──
@@ -86,7 +89,10 @@ class Wire(asyncio.Protocol):
     def close(self) -> None:
         """End the connection, after what was sent."""
         self._send_now()
-        self._close()
+        if self.lingers and not self._ended:
+            self._loop.call_later(LINGER_SECONDS, self._close)
+        else:
+            self._close()
 
     def fileno(self) -> int:
         """Say that there is no descriptor to wait on."""

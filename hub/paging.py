@@ -28,4 +28,3 @@ def position_of(cursor: str) -> int:
         wrong = FieldError("/cursor", "use the cursor of a `Link` header as it is")
         raise Invalid("the cursor is not one that this hub gave out", errors=[wrong])
     return position
-

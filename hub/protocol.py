@@ -387,6 +387,8 @@ def decode_header(payload: bytes) -> Header:
 
 def read_position(payload: bytes) -> Header | None:
     """Read what a batch covers that cannot be taken; None when not even that can be read."""
+    if is_json(payload):
+        return _read_json_position(payload)
     if len(payload) < HEADER_BYTES:
         return None
     version, codec, span, boot, first = _HEADER.unpack_from(payload)
@@ -395,6 +397,17 @@ def read_position(payload: bytes) -> Header | None:
     if first + span >= 1 << 63 or boot >= 1 << 63:
         return None
     return Header(codec, boot, first, span)
+
+
+def _read_json_position(payload: bytes) -> Header | None:
+    try:
+        place = _json_place_decoder.decode(payload)
+    except msgspec.DecodeError:
+        return None
+    span = place.span or len(place.lines)
+    if not (0 < place.boot < 1 << 63 and 0 < place.first < 1 << 62 and 0 < span < 1 << 32):
+        return None
+    return Header(Codec.NONE, place.boot, place.first, span)
 
 
 def decode_lines(payload: bytes) -> Lines:
@@ -492,7 +505,7 @@ class JsonLine(msgspec.Struct, frozen=True):
     program: str = "app"
 
 
-class JsonBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class JsonBatch(msgspec.Struct, frozen=True):
     """A batch as a JSON object: its payload starts with `{`."""
 
     v: Literal[1]
@@ -502,7 +515,17 @@ class JsonBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     span: int = 0
 
 
+class _JsonPlace(msgspec.Struct, frozen=True):
+    """What a batch in the JSON form covers, whatever its lines are."""
+
+    boot: int
+    first: int
+    lines: list[msgspec.Raw]
+    span: int = 0
+
+
 _json_decoder: Final = msgspec.json.Decoder(JsonBatch)
+_json_place_decoder: Final = msgspec.json.Decoder(_JsonPlace)
 
 
 def is_json(payload: bytes) -> bool:

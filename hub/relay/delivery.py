@@ -95,6 +95,7 @@ class Delivery:
         self._stopping = asyncio.Event()
         self._life: AsyncExitStack | None = None
         self._destination: Destination | None = None
+        self._answers = rules.window is None
         self._log = _log.bind(integration=integration)
 
     def stop(self) -> None:
@@ -244,7 +245,7 @@ class Delivery:
 
     async def _done(self, parcel: Parcel) -> None:
         message = parcel.completes
-        if self._rules.window is None:
+        if self._answers:
             if message is not None:
                 await self._cursor.taken(message)
         elif message is not None:
@@ -262,13 +263,13 @@ class Delivery:
     def _succeeded(self) -> None:
         # Where nothing is answered, only a confirmation is a success: a peer that takes lines
         # and drops the connection must meet a growing wait.
-        if self._rules.window is None:
+        if self._answers:
             self._breaker.succeeded()
 
     # ── trouble ───────────────────────────────────────────────────────────────────────────────
 
     async def _failed(self, failed: Failed) -> None:
-        if self._rules.window is not None and (failed.lost or failed.broken):
+        if not self._answers and (failed.lost or failed.broken):
             raise Rewind(failed)
         if failed.broken:
             await self._let_go()
@@ -317,6 +318,9 @@ class Delivery:
                 await self._sleep(self._breaker.failed())
                 return None
             self._life = life
+            # A type may offer both: syslog over TLS, which is never answered, and HTTPS, which is.
+            streams = isinstance(self._destination, StreamDestination)
+            self._answers = self._rules.window is None or not streams
         return self._destination
 
     async def _let_go(self) -> bool:

@@ -10,16 +10,19 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class Tasks:
-    """Keeps the tasks that are under way, and logs what they raise."""
+    """Keeps the tasks that are under way, and logs what they raise.
 
-    def __init__(self) -> None:
+    Args:
+        group: with it, a task that fails ends the group's owner too.
+    """
+
+    def __init__(self, group: asyncio.TaskGroup | None = None) -> None:
+        self._group = group
         self._tasks: set[asyncio.Task[None]] = set()
-        self.failed = ""
-        """What the first task that failed raised; "" while none has."""
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Begin a piece of work."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = (self._group or asyncio.get_running_loop()).create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -38,5 +41,4 @@ class Tasks:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.failed = self.failed or type(error).__name__
             _log.error("work beside the main path failed", error=repr(error))

@@ -16,7 +16,7 @@ def isaax_destinations() -> list[DestinationType[PapertrailConfig]]:
             config=PapertrailConfig,
             build=build,
             max_bytes=512 * 1024,
-            # More than both ends' kernels buffer for a connection (tcp_wmem, tcp_rmem).
+            # For the syslog modes: more than both ends' kernels buffer (tcp_wmem, tcp_rmem).
             window=Window(size=12 * 1024 * 1024, age=60.0),
             examples=(
                 {"mode": "classic", "host": "logs1.papertrailapp.com", "port": 12345},

@@ -1,6 +1,5 @@
 """Where lines for Papertrail go: syslog over TLS, or HTTPS with a confirmation."""
 
-import asyncio
 import ssl
 
 from hub import (
@@ -51,10 +50,6 @@ class PapertrailHttps:
             tls=self._tls,
         )
         answer.check()
-
-    async def wait_lost(self) -> None:
-        """Nothing is ever unconfirmed here: never return."""
-        await asyncio.Event().wait()
 
     async def close(self) -> None:
         """Nothing is held: every batch was answered."""

@@ -75,6 +75,8 @@ class Door:
         except Refusal as no:
             _log.info("device refused", client=client, reason=no.reason)
             self._say(client, Refused(no.reason, no.detail))
+            if no.reason == "revoked":  # also whoever has a session under this identity now
+                self._control.unsession(client)
         except msgspec.DecodeError as error:
             _log.info("malformed message of a client", client=client)
             self._say(client, Refused("malformed", str(error)))

@@ -59,16 +59,20 @@ async def test_a_device_registers_opens_a_session_and_is_acknowledged(
     json_form = b'{"v":1,"boot":1,"first":3,"lines":["three",{"message":"four","priority":11}]}'
     assert device.send(json_form)["seq"] == 4
     assert device.send(batch("one", "two")) == {"op": "ack", "stream": "app", "boot": 1, "seq": 4}
+    broken = b'{"v":1,"boot":1,"first":5,"lines":[{"message":7}],"unknown":true}'
+    refused = device.send(broken)
+    assert (refused["op"], refused["first"], refused["code"]) == ("reject", 5, "bad-body")
+    assert device.answer(device.topics.ack)["seq"] == 5, "its place is taken, nothing stops"
     assert device.send(batch("far", first=10)) == {
-        "op": "resume", "stream": "app", "boot": 1, "seq": 4,
+        "op": "resume", "stream": "app", "boot": 1, "seq": 5,
     }  # fmt: skip
     lines = spine.api.get(f"/projects/{device.project}/logs")
     assert [line["message"] for line in lines] == ["one", "two", "three", "four"]
     assert lines[3]["severity"] == "err"
     device.close()
     again = device.again().open().hello()
-    assert again.marks == {"app": {"boot": 1, "seq": 4}}
-    assert again.send(batch("four", "five", first=4))["seq"] == 5
+    assert again.marks == {"app": {"boot": 1, "seq": 5}}
+    assert again.send(batch("known", "five", first=5))["seq"] == 6
     lines = spine.api.get(f"/projects/{device.project}/logs")
     assert [line["message"] for line in lines] == ["one", "two", "three", "four", "five"]
     again.close()

@@ -115,12 +115,14 @@ async def test_some_answers_ask_for_another_try(status: int) -> None:
     [
         ("0", 0, 0),
         ("99999999999", 3600, 3600),
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=1800), usegmt=True), 1500, 1800),
+        ("in half an hour", 1500, 1800),
         ("Mon, 01 Jan 2024 00:00:00 GMT", 0, 0),
     ],
 )
 async def test_retry_after_has_two_forms(value: str, least: float, most: float) -> None:
     """RFC 9110, 10.2.3: seconds or a date; neither makes us wait for ever."""
+    if value == "in half an hour":
+        value = format_datetime(datetime.now(UTC) + timedelta(seconds=1800), usegmt=True)
     async with webhook_pair() as (receiver, to):
         receiver.answers = [web.Response(status=503, headers={"Retry-After": value})]
         with pytest.raises(Retry) as failed:
