@@ -84,7 +84,7 @@ async def running(place: Place) -> AsyncIterator[Host]:
 def alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it may end while we read
         return False
 
 
