@@ -184,7 +184,7 @@ class Dialer(Protocol):
         """Resolve once, check every address, connect to a checked one, with SNI for `host`.
 
         Raises:
-            Rejected: the host's address is not allowed.
+            Retry: the host's address is not allowed.
             NotConnected: no connection, in words a user understands.
         """
         ...

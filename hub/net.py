@@ -19,7 +19,7 @@ import aiohttp
 import aiohttp.abc
 import structlog
 
-from hub.destinations import NotConnected, Rejected, Tools
+from hub.destinations import NotConnected, Rejected, Retry, Tools
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for resolving, connecting and the TLS handshake, each."""
@@ -77,7 +77,7 @@ def forbidden(ip: str, *, private_hosts: bool) -> str:
     if private_hosts:
         return ""
     if not address.is_global or address.is_reserved or _is_site_local(address):
-        return "it is not a public address"
+        return "it is not a public address, and relay.private_hosts is off"
     return ""
 
 
@@ -108,18 +108,18 @@ class Guard:
         """Refuse an address that is not allowed.
 
         Raises:
-            Rejected: it is not.
+            Retry: it is not. The lines wait until the host, or the setting, is mended.
         """
         why = forbidden(ip, private_hosts=self.private_hosts)
         if why:
             shown = host if host == ip else f"{host} ({ip})"
-            raise Rejected(f"{shown} may not be connected to: {why}")
+            raise Retry(f"{shown} may not be connected to: {why}")
 
     async def addresses(self, host: str, port: int) -> list[Resolved]:
         """Resolve a host once; every address of it must be allowed.
 
         Raises:
-            Rejected: one of them is not.
+            Retry: one of them is not.
             NotConnected: the name cannot be resolved.
         """
         try:
@@ -149,7 +149,7 @@ class GuardedDialer:
         """Connect to the first address that answers, with keepalive and a dead-peer timeout.
 
         Raises:
-            Rejected: an address of the host is not allowed.
+            Retry: an address of the host is not allowed.
             NotConnected: no connection, in words a user understands.
         """
         failure: Exception = OSError("no address")
@@ -166,7 +166,7 @@ class GuardedDialer:
         Its protocol (`transport.get_protocol()`) is a `Datagrams`.
 
         Raises:
-            Rejected, NotConnected: as for `open_tcp`.
+            Retry, NotConnected: as for `open_tcp`.
         """
         address = (await self.guard.addresses(host, port))[0]
         try:

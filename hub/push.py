@@ -64,7 +64,7 @@ async def post(
 
     Raises:
         Retry: no answer, in words a user understands.
-        Rejected: the address is not allowed, or it answered with a redirect.
+        Rejected: it answered with a redirect.
     """
     host = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
     try:

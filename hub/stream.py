@@ -21,7 +21,7 @@ CLOSE_TIMEOUT: Final = 10.0
 """Seconds that the peer has to end its side after we ended ours."""
 
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-"""Open the connection; raises NotConnected or Rejected."""
+"""Open the connection; raises NotConnected or Retry."""
 
 
 class _Connection:
@@ -107,7 +107,7 @@ class Stream:
         When it fails, or is cancelled, the connection is dropped: the peer may have got a part.
 
         Raises:
-            NotConnected, Rejected: the connection was lost, or cannot be opened.
+            NotConnected, Retry: the connection was lost, or cannot be opened.
         """
         connection = self._connection or await self._open()
         try:

@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from hub import structs
-from hub.destinations import Destination, NotConnected, Rejected
+from hub.destinations import Destination, NotConnected, Retry
 from hub.net import tools_for
 from hub.stream import Stream, connector
 from hub.testing import eventually, make_batch
@@ -173,11 +173,11 @@ async def test_waiting_for_the_loss_of_nothing_waits() -> None:
                     await stream.wait_lost()
 
 
-async def test_a_host_that_is_not_allowed_is_final() -> None:
-    """Its lines become dead letters: waiting would not help."""
+async def test_the_lines_for_a_host_that_is_not_allowed_wait() -> None:
+    """Until the host is mended, or the hub's owner allows it: nothing is lost meanwhile."""
     async with tools_for("int_x", private_hosts=False) as tools:
         config = structs.decode(SYSLOG.config, {"host": "127.0.0.1", "transport": "tcp"})
-        with pytest.raises(Rejected, match="not a public address"):
+        with pytest.raises(Retry, match="not a public address"):
             await SYSLOG.build(config, tools).send(make_batch("one"))
 
 
