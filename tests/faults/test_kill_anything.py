@@ -7,6 +7,7 @@ spooled when it was killed was never acknowledged).
 """
 
 import asyncio
+import os
 import random
 import re
 import subprocess
@@ -26,6 +27,8 @@ from tests.deadline import until
 from tests.fixtures.certificates import TestAuthority
 from tests.fixtures.spine import ROOT, Device, Project, Spine, running_spine
 
+# More of them, for an evening: ISAAX_FAULT_SEEDS=4,5,6 ./isaax test -- -k kill_anything
+SEEDS = [int(seed) for seed in os.environ.get("ISAAX_FAULT_SEEDS", "1,2,3").split(",")]
 RATE = 1500
 STEPS = 9
 MESSAGE = re.compile(rb"^<\d+>1 \S+ \S+ \S+ \S+ \S+ \S+ (.*)$")
@@ -196,7 +199,7 @@ def check_runs(lines: list[str]) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", SEEDS)
 async def test_nothing_acknowledged_is_lost(world: World, seed: int) -> None:
     """Nine kills in a random order, each followed by a random wait; then everything is there."""
     chance = random.Random(seed)
