@@ -21,40 +21,40 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 @hookspec
 def isaax_destinations() -> list[DestinationType[Any]]:
     """Declare kinds of destination that a project can configure as an integration."""
-    raise NotImplementedError
+    return []
 
 
 @hookspec
 def isaax_services() -> list[Service]:
     """Declare services that the registry may start, when the config lists them."""
-    raise NotImplementedError
+    return []
 
 
 @hookspec
 def isaax_routes() -> list[Route[Any, Any]]:
     """Declare HTTP routes that the gateway serves."""
-    raise NotImplementedError
+    return []
 
 
 @hookspec
 def isaax_authenticators() -> list[Authenticator]:
     """Declare ways to turn an `Authorization` header into a caller."""
-    raise NotImplementedError
+    return []
 
 
 @hookspec
 def isaax_migrations() -> list[Migrations]:
     """Declare SQL migrations, applied before any service starts."""
-    raise NotImplementedError
+    return []
 
 
 @hookspec
 def isaax_config() -> list[ConfigSection]:
     """Declare sections of `hub.toml`, with their types and defaults."""
-    raise NotImplementedError
+    return []
 
 
 @hookspec
 def isaax_commands() -> list[Command]:
     """Declare subcommands of `isaax`."""
-    raise NotImplementedError
+    return []
