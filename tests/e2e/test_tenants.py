@@ -1,0 +1,280 @@
+"""One account against all that another one has: every route that there is, and every device topic.
+
+The routes come from the plugins' own declarations, so a new one is tested by being there; one with
+a path parameter that nobody has thought of here fails.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from hub.contracts import Nothing
+from hub.database import Database
+from hub.ids import new
+from hub.plugins import PluginHost
+from hub.routes import Route
+from services.accounts.service import Accounts
+from tests.deadline import until
+from tests.fixtures.parts import run_now
+from tests.fixtures.rawdevice import RawDevice, batch
+from tests.fixtures.spine import Answer, Api, Project, Spine
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+PUBLIC = frozenset({"type"})
+"""Path parameters that name what is the same for every account."""
+BODIES: Mapping[str, Any] = {
+    "POST /api/v1/projects/{project}/tokens": {"name": "intruder"},
+    "POST /api/v1/projects/{project}/integrations": {
+        "type": "syslog", "name": "intruder", "config": {"host": "127.0.0.1", "port": 9},
+    },
+    "PATCH /api/v1/projects/{project}": {"name": "intruder"},
+    "PATCH /api/v1/devices/{device}": {"label": "intruder"},
+    "PUT /api/v1/integrations/{integration}": {
+        "name": "intruder", "config": {"host": "127.0.0.1", "port": 9}, "enabled": False,
+    },
+    "PATCH /api/v1/integrations/{integration}": {"name": "intruder"},
+}  # fmt: skip
+"""A good body for each route that takes one: what refuses it is whose the thing is."""
+
+ROUTES = PluginHost.load(quiet=True).routes
+OWNED = [r for r in ROUTES if set(_PARAMETER.findall(r.path)) - PUBLIC]
+"""Routes to what belongs to an account."""
+
+
+def name_of(route: Route[Any, Any]) -> str:
+    """Name a route as its tests are named."""
+    return f"{route.method} {route.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """An account with one of everything: ids by path parameter."""
+
+    api: Api
+    ids: Mapping[str, str]
+    project: Project
+    device: RawDevice
+
+    def ask(self, route: Route[Any, Any], whose: Mapping[str, str]) -> Answer:
+        """Use a route on things of these ids."""
+        path = route.path.format_map(whose).removeprefix("/api/v1")
+        return self.api.ask(route.method, path, BODIES.get(name_of(route)))
+
+    def everything(self) -> list[Any]:
+        """Give all that can be read of it, and nothing that moves by itself."""
+        readable = [r for r in OWNED if r.method == "GET"]
+        answers = [self.ask(route, self.ids) for route in readable]
+        assert {answer.status for answer in answers} == {200}
+        return [_at_rest(answer.body) for answer in answers]
+
+
+def _at_rest(body: Any) -> Any:
+    """Leave out how an integration fares: it changes with time."""
+    if isinstance(body, list):
+        return [_at_rest(item) for item in body]
+    return {key: value for key, value in body.items() if key != "status"}
+
+
+def _account(spine: Spine) -> str:
+    """Make another account, and give its API token."""
+    tokens: list[str] = []
+
+    async def make() -> None:
+        settings = spine.embedded.postgres.settings
+        async with Database.open(settings) as database:
+            rules, account = Accounts(database), new("acc")
+            assert not (await rules.bootstrap(Nothing())).token
+            async with database.transaction(account=account) as tx:
+                await tx.raw.execute("INSERT INTO accounts_account VALUES ($1, 'other')", account)
+                tokens.append(await rules.add_token(tx, account, "other"))
+
+    run_now(make())
+    return tokens[0]
+
+
+def _wait(condition: Callable[[], bool], what: str) -> None:
+    async def wait() -> None:
+        await until(condition, what=what)
+
+    run_now(wait())
+
+
+def _tenant(spine: Spine, token: str) -> Tenant:
+    """Furnish an account: a device that has sent a line, an integration, a token."""
+    api = Api(spine.api.base, token)
+    project = api.make("/projects", {"name": "tenant"})["id"]
+    secret = api.make(f"/projects/{project}/tokens", {"name": "devices"})
+    config = {"host": "127.0.0.1", "port": 9, "transport": "udp"}
+    integration = api.make(
+        f"/projects/{project}/integrations", {"type": "syslog", "name": "mine", "config": config}
+    )
+    known = Project(project, secret["token"])
+    device = _let_in(spine, known).register().open().hello()
+    assert device.send(batch("a line of mine"))["op"] == "ack"
+    path = f"/devices/{device.client}"
+
+    def listed() -> bool:
+        answer = api.ask("GET", path)
+        return answer.status == 200 and bool(answer.body["online"])
+
+    _wait(listed, "the device in the list")
+    ids = {
+        "project": project, "token": secret["id"], "integration": integration["id"],
+        "device": device.client, "type": "syslog",
+    }  # fmt: skip
+    return Tenant(api, ids, known, device)
+
+
+def _let_in(spine: Spine, project: Project) -> RawDevice:
+    """Connect a newcomer once the broker has heard of its token."""
+    found: list[RawDevice] = []
+
+    def admitted() -> bool:
+        device = RawDevice(spine.embedded.ports.mqtt, project.id, project.token)
+        if device.connect() == 0:
+            found.append(device)
+            return True
+        device.close()
+        return False
+
+    _wait(admitted, "the token at the broker")
+    assert found[0].subscribe(f"auth/{found[0].client}/down") == 1
+    return found[0]
+
+
+@pytest.fixture(scope="module")
+def owner(spine: Spine) -> Iterator[Tenant]:
+    """The account whose things are wanted."""
+    tenant = _tenant(spine, spine.token)
+    yield tenant
+    for device in tenant.device.family:
+        device.close()
+
+
+@pytest.fixture(scope="module")
+def other(spine: Spine) -> Iterator[Tenant]:
+    """Another account on the same hub."""
+    tenant = _tenant(spine, _account(spine))
+    yield tenant
+    for device in tenant.device.family:
+        device.close()
+
+
+def test_every_route_is_covered_here() -> None:
+    """A path parameter or a body that this file does not know is not tested: say so."""
+    known = {"project", "token", "integration", "device", "type"}
+    assert {p for route in ROUTES for p in _PARAMETER.findall(route.path)} <= known
+    with_body = {name_of(route) for route in OWNED if route.body is not None}
+    assert with_body == set(BODIES)
+    assert {name_of(route) for route in ROUTES if route.scope is None} == set(), "open to anyone"
+
+
+@pytest.mark.parametrize("route", OWNED, ids=name_of)
+def test_what_is_anothers_is_not_there(
+    route: Route[Any, Any], owner: Tenant, other: Tenant
+) -> None:
+    """Each route answers 404, exactly as for an id that nobody has, and changes nothing."""
+    before = owner.everything()
+    answer = other.ask(route, owner.ids)
+    nobody = other.ask(route, {name: f"{id_[:4]}{'z' * 20}" for name, id_ in owner.ids.items()})
+    assert (answer.status, nobody.status) == (404, 404)
+    assert _said(answer) == _said(nobody), "it tells whether the id exists"
+    assert owner.everything() == before
+
+
+def _said(answer: Answer) -> dict[str, Any]:
+    """Give a problem without what names the request."""
+    return {key: value for key, value in answer.body.items() if key != "instance"}
+
+
+@pytest.mark.parametrize(
+    "route", [r for r in OWNED if len(_PARAMETER.findall(r.path)) > 1], ids=name_of
+)
+def test_anothers_thing_in_ones_own_project_is_not_there(
+    route: Route[Any, Any], owner: Tenant, other: Tenant
+) -> None:
+    """The project in the path is one's own, what is asked for in it is not; and the reverse."""
+    before = owner.everything()
+    first = _PARAMETER.findall(route.path)[0]
+    mixed = [{**owner.ids, first: other.ids[first]}, {**other.ids, first: owner.ids[first]}]
+    assert [other.ask(route, ids).status for ids in mixed] == [404, 404]
+    assert owner.everything() == before
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=name_of)
+@pytest.mark.parametrize("credential", ["", "Bearer isx_nobody", "Basic aXN4Og=="])
+def test_without_a_good_token_nothing_is_there(
+    route: Route[Any, Any], credential: str, owner: Tenant
+) -> None:
+    """Without one, with a wrong one and with another scheme: 401, before anything else is read."""
+    path = route.path.format_map(owner.ids).removeprefix("/api/v1")
+    body = BODIES.get(name_of(route), {"name": "x"} if route.body else None)
+    answer = owner.api.ask(route.method, path, body, {"Authorization": credential})
+    assert answer.status == 401
+
+
+def test_lists_hold_only_ones_own(owner: Tenant, other: Tenant) -> None:
+    """A list without an id in its path is of the caller's account."""
+    mine = {project["id"] for project in other.api.get("/projects?limit=200")}
+    assert owner.ids["project"] not in mine
+    assert other.ids["project"] in mine
+
+
+def test_an_idempotency_key_is_its_accounts_own(owner: Tenant, other: Tenant) -> None:
+    """The same key and body of another account make another thing, and replay nothing."""
+    key, body = {"Idempotency-Key": f"key-{time.time_ns()}"}, {"name": "keyed"}
+    first, second = (t.api.ask("POST", "/projects", body, key) for t in (owner, other))
+    assert (first.status, second.status) == (201, 201)
+    assert first.body["id"] != second.body["id"]
+
+
+# ── devices ──
+
+
+def test_a_token_registers_nothing_in_anothers_project(
+    spine: Spine, owner: Tenant, other: Tenant
+) -> None:
+    """The proof is of the project's own token; one's own says nothing of another's."""
+    client = _let_in(spine, other.project)
+    claim = client.registration(client.nonce())
+    assert client.say(claim | {"project": owner.project.id})["code"] == "proof"
+    forger = RawDevice(client.port, owner.project.id, other.project.token, client=client.client)
+    assert client.say(forger.registration(client.nonce()))["code"] == "proof"
+    client.close()
+
+
+def test_a_device_opens_nothing_of_another_tenant(
+    spine: Spine, owner: Tenant, other: Tenant
+) -> None:
+    """Neither with its token in the other's name, nor with its session on the other's topics."""
+    port = spine.embedded.ports.mqtt
+    victim, mine = owner.device, other.device
+    crossed = RawDevice(port, owner.project.id, other.project.token, client=victim.client)
+    assert crossed.connect() != 0, "a token of another project"
+    crossed.close()
+    squatter = RawDevice(port, other.project.id, other.project.token, client=victim.client)
+    assert squatter.connect() != 0, "the client id of a live session"
+    squatter.close()
+    for topic in (victim.topics.ack, f"{victim.topics.down}/#", f"auth/{victim.client}/down"):
+        assert mine.subscribe(topic) >= 128
+    before = owner.everything()
+    mine.publish(victim.topics.log("app"), batch("forged", first=2))
+    gone = b'{"op":"gone","connection":"%b"}' % victim.connection.encode()
+    mine.publish(f"auth/{victim.client}/up", gone)
+    assert mine.send(batch("mine", first=2))["seq"] == 2
+    assert owner.everything() == before
+    assert victim.send(batch("still here", first=2))["seq"] == 2
+
+
+def test_a_key_opens_a_session_in_its_own_project_alone(
+    spine: Spine, owner: Tenant, other: Tenant
+) -> None:
+    """A device of one tenant is unknown in the project of another."""
+    device = _let_in(spine, other.project).register().open()
+    greeting = device.again(project=owner.project.id).greeting(device.nonce())
+    assert device.say(greeting)["code"] == "unknown-device"
+    device.close()
