@@ -70,7 +70,8 @@ class Sender:
         """
         self.silent = 0
         self._resume = None
-        self._settle(marks.get(self.stream, Mark()), lives.newest_boot(marks.values()))
+        mark = marks.get(self.stream, Mark())
+        self.spool.ack(self._compare(mark, lives.newest_boot(marks.values())))
         self._rewind(at)
         self._reached = self._sent
 
@@ -115,7 +116,7 @@ class Sender:
         self._free(min(message.seq + self._life.base, self._reached), at)
 
     def on_resume(self, message: Resume, *, at: float) -> None:
-        """Send again from the hub's mark on.
+        """Send again from the hub's mark on; what comes before it is not free until the `Ack`.
 
         Raises:
             OSError: a new life cannot be kept on the disk.
@@ -126,8 +127,9 @@ class Sender:
         self._resume = (mark, at + RESUME_SECONDS)
         log.info("the hub asks for %s again from %d/%d on", self.stream, mark.boot, mark.seq,
                  extra=self._quiet)  # fmt: skip
-        self._settle(mark, mark.boot)
+        held = self._compare(mark, mark.boot)
         self._rewind(at)
+        self._sent = max(self._sent, held)
 
     def on_reject(self, message: Reject, *, at: float) -> None:
         """Let go of a batch that the hub cannot take, and do not send it again."""
@@ -148,7 +150,8 @@ class Sender:
         """Keep out of the agent's own stream what is about sending that very stream."""
         return {"local": self.stream == "agent"}
 
-    def _settle(self, mark: Mark, newest_boot: int) -> None:
+    def _compare(self, mark: Mark, newest_boot: int) -> int:
+        """Settle the life by a mark; give how far the hub has the stream by it (local)."""
         acked = self.spool.acked
         upcoming = self.spool.next(acked)
         settled = lives.settle(
@@ -159,12 +162,15 @@ class Sender:
             floor=upcoming.first - 1 if upcoming else acked,
             known=self._known,
         )
-        if settled.life != self._life:
+        changed = settled.life != self._life
+        if changed:
             lives.save(self._folder, settled.life)
             log.info("%s goes on as boot %d", self.stream, settled.life.boot, extra=self._quiet)
             self._rejected.clear()
         self._life = settled.life
-        self.spool.ack(settled.acked)
+        if changed:
+            self.spool.ack(settled.acked)  # a life has no numbers for what lies before it
+        return settled.acked
 
     def _rewind(self, at: float) -> None:
         self._in_flight.clear()

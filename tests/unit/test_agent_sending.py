@@ -198,6 +198,30 @@ def test_one_hole_is_filled_once(sender: Sender, wire: Wire) -> None:
     assert wire.take()[0] == (1, 3)
 
 
+def test_a_resume_frees_nothing(sender: Sender, spool: Spool, wire: Wire) -> None:
+    """The hub has taken what comes before it, but perhaps not to its disk."""
+    sender.pump(wire, at=0.0)
+    wire.take()
+    sender.on_resume(Resume("app", 1, 4), at=0.1)
+    assert spool.acked == 0
+    sender.pump(wire, at=0.1)
+    assert wire.take()[0] == (1, 5), "what the hub holds already does not go again"
+    sender.on_ack(Ack("app", 1, 2), at=0.2)
+    assert spool.acked == 2
+    sender.on_resume(Resume("app", 1, 2), at=0.3)  # of a hub that was killed meanwhile
+    sender.pump(wire, at=0.3)
+    assert wire.take()[0] == (1, 3)
+
+
+def test_without_an_ack_after_a_resume_everything_goes_again(sender: Sender, wire: Wire) -> None:
+    sender.pump(wire, at=0.0)
+    sender.on_resume(Resume("app", 1, 4), at=0.1)
+    sender.pump(wire, at=0.1)
+    wire.take()
+    sender.pump(wire, at=0.1 + ACK_SECONDS)
+    assert wire.take()[0] == (1, 1)
+
+
 def test_a_rejected_batch_is_not_sent_again(sender: Sender, spool: Spool, wire: Wire) -> None:
     sender.pump(wire, at=0.0)
     wire.take()
