@@ -53,6 +53,11 @@ class MqttMessage:
         self._wire = wire
         self._mid = mid
 
+    @property
+    def confirmed(self) -> bool:
+        """Whether the broker waits for `ack`, and so sends no more than its window (QoS 1)."""
+        return self._wire is not None
+
     def ack(self) -> None:
         """Tell the broker that the work is done (once; later calls do nothing).
 

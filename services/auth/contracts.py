@@ -22,7 +22,7 @@ class DeviceEvent(msgspec.Struct, frozen=True):
 
     Args:
         kind: `registered`, `opened`, `closed`, `revoked`, `quarantined` (two machines used one
-            identity) or `dropped` (it registered and never said hello).
+            identity) or `dropped` (it registered and never said hello, or its project was deleted).
         session: of `opened` and `closed`.
         label, agent, system: what the device said of itself, on `registered` and `opened`.
     """

@@ -21,6 +21,7 @@ from hub.protocol import (
     Up,
     auth_down,
 )
+from services.auth.gate import Gate
 from services.auth.rules import LiveSession, Refusal, Rules
 from services.auth.settings import AuthSettings
 
@@ -30,46 +31,66 @@ _decoder: msgspec.json.Decoder[Up] = msgspec.json.Decoder(Up)
 TOPIC = "auth/+/up"
 MAX_MESSAGE = 4096
 RETRY_SECONDS = 2.0
+UNCONFIRMED = 64
+"""Messages of QoS 0 that may wait for one worker: no window of the broker's bounds those."""
 
 
 class Door:
-    """Answers clients, at most `workers` at once; the order within a client is its own."""
+    """Answers clients, at most `workers` at once, and each in the order of what it said.
+
+    Args:
+        gate: is passed by each hello, from what it reads until its session is granted.
+    """
 
     def __init__(
-        self, settings: AuthSettings, rules: Rules, mqtt: Mqtt, control: BrokerControl
+        self, settings: AuthSettings, rules: Rules, mqtt: Mqtt, control: BrokerControl, gate: Gate
     ) -> None:
-        self._workers = settings.workers
         self._nonce_seconds = settings.nonce_seconds
         self._rules = rules
         self._mqtt = mqtt
         self._control = control
-        # The broker's in-flight window bounds it: a message is acknowledged when it is answered.
-        self._queue: asyncio.Queue[MqttMessage] = asyncio.Queue()
+        self._gate = gate
+        # One for each worker, and a client always has the same: a will must not overtake a hello.
+        # The broker's in-flight window bounds them: a message is acknowledged when it is answered.
+        self._queues: list[asyncio.Queue[MqttMessage]] = [
+            asyncio.Queue() for _ in range(settings.workers)
+        ]
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Answer while the context is open; leaving it answers what has come."""
         async with asyncio.TaskGroup() as tasks:
-            workers = [tasks.create_task(self._work()) for _ in range(self._workers)]
-            await self._mqtt.subscribe(TOPIC, self._queue.put_nowait)
+            workers = [tasks.create_task(self._work(queue)) for queue in self._queues]
+            await self._mqtt.subscribe(TOPIC, self._take)
             try:
                 yield
-                await self._queue.join()
+                for queue in self._queues:
+                    await queue.join()
             finally:
                 for worker in workers:
                     worker.cancel()
 
-    async def _work(self) -> None:
+    def _take(self, message: MqttMessage) -> None:
+        """Put a message where its client's wait; what is not worth keeping is let go of here."""
+        client = _client_of(message)
+        queue = self._queues[hash(client) % len(self._queues)]
+        if len(message.payload) > MAX_MESSAGE:
+            message.ack()
+            self._say(client, Refused("malformed", f"at most {MAX_MESSAGE} bytes are read here"))
+        elif message.confirmed or queue.qsize() < UNCONFIRMED:
+            queue.put_nowait(message)
+
+    async def _work(self, queue: asyncio.Queue[MqttMessage]) -> None:
         while True:
-            message = await self._queue.get()
+            message = await queue.get()
             try:
                 await self._answer(message)
             finally:
                 message.ack()
-                self._queue.task_done()
+                queue.task_done()
 
     async def _answer(self, message: MqttMessage) -> None:
-        client = message.topic.split("/")[1]
+        client = _client_of(message)
         try:
             await self._handle(client, message.payload)
         except Refusal as no:
@@ -88,16 +109,15 @@ class Door:
             self._say(client, Refused("unavailable", "something went wrong", RETRY_SECONDS))
 
     async def _handle(self, client: str, payload: bytes) -> None:
-        if len(payload) > MAX_MESSAGE:
-            raise msgspec.DecodeError(f"a message here is at most {MAX_MESSAGE} bytes")
         match _decoder.decode(payload):
             case Begin():
                 self._say(client, Nonce(self._rules.nonces.give(client), self._nonce_seconds))
             case Register() as request:
                 self._say(client, await self._rules.register(client, request))
             case Hello() as request:
-                admission = await self._rules.hello(client, request)
-                self._grant(admission.session, request.connection)
+                async with self._gate.passing():
+                    admission = await self._rules.hello(client, request)
+                    self._grant(admission.session, request.connection)
                 self._say(client, admission.opened)
             case Gone(connection):
                 await self._rules.gone(client, connection)
@@ -110,6 +130,10 @@ class Door:
 
     def _say(self, client: str, message: Down) -> None:
         self._mqtt.publish(auth_down(client), msgspec.json.encode(message))
+
+
+def _client_of(message: MqttMessage) -> str:
+    return message.topic.split("/")[1]
 
 
 @asynccontextmanager

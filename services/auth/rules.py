@@ -222,14 +222,20 @@ class Rules:
             await self._shut(tx, row.account, row.project, row.id, "revoked")
         return Nothing()
 
-    async def revoke_project(self, event: ProjectChanged) -> list[str]:
-        """Revoke every device of a project and give their ids."""
+    async def forget_project(self, event: ProjectChanged) -> list[str]:
+        """End the sessions of a deleted project, delete its devices and give their ids.
+
+        Each is said to be `dropped`, after all that was said of it before: so whoever keeps
+        devices forgets also one whose registration it hears of after the project's end.
+        """
         async with self._database.transaction(account=event.account) as tx:
             rows = await tx.all(
                 self._sql["project_devices"], _Owned, project=event.project, account=event.account
             )
             for row in rows:
-                await self._shut(tx, row.account, row.project, row.id, "revoked")
+                await self._end_session(tx, row.account, row.id)
+                await tx.run(self._sql["drop_device"], device=row.id, account=row.account)
+                await self._say(tx, DeviceEvent("dropped", row.account, row.project, row.id))
         return [row.id for row in rows]
 
     async def end_expired(self) -> list[str]:

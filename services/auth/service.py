@@ -4,14 +4,15 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
-from hub.broker import BrokerControl, BrokerStatus, watch_status
-from hub.mqtt import Mqtt
 
 from hub import Bus, Consumer, Database, Endpoint, EventInfo, Nothing, Outbox, Vault
+from hub.broker import BrokerControl, BrokerStatus, watch_status
+from hub.mqtt import Mqtt
 from hub.settings import MqttSettings
 from services.auth import contracts as c
 from services.auth import peers
 from services.auth.door import Door, repeating
+from services.auth.gate import Gate
 from services.auth.rules import Rules
 from services.auth.settings import AuthSettings
 from services.auth.tokens import TokenTable
@@ -21,17 +22,32 @@ UPKEEP_SECONDS = 15.0
 
 
 class Auth:
-    """Keeps the broker's tables in step with what the hub knows."""
+    """Keeps the broker's tables in step with what the hub knows.
 
-    def __init__(self, rules: Rules, tokens: TokenTable, control: BrokerControl, bus: Bus) -> None:
+    What replaces or clears them closes the gate: else a snapshot brought back a token that was
+    revoked after it had been read, and cut off a session that was opened then.
+    """
+
+    def __init__(
+        self, rules: Rules, tokens: TokenTable, control: BrokerControl, bus: Bus, gate: Gate
+    ) -> None:
         self._rules = rules
         self._tokens = tokens
         self._control = control
         self._bus = bus
+        self._gate = gate
         self._broker = ""
 
     async def sync(self) -> None:
         """Read every token anew and give the broker the whole of both tables."""
+        async with self._gate.closed():
+            self._tokens.replace(await self._read_tokens())
+            sessions = await self._rules.live_sessions()
+            self._control.snapshot(
+                self._tokens.pairs(), ((s.device, s.project, s.id, s.expires_at) for s in sessions)
+            )
+
+    async def _read_tokens(self) -> list[peers.TokenDigest]:
         found: list[peers.TokenDigest] = []
         page = 1000
         while True:
@@ -39,12 +55,7 @@ class Auth:
             answer = await self._bus.request(peers.LIST_DIGESTS, peers.ListDigests(after, page))
             found += answer.items
             if len(answer.items) < page:
-                break
-        self._tokens.replace(found)
-        sessions = await self._rules.live_sessions()
-        self._control.snapshot(
-            self._tokens.pairs(), ((s.device, s.project, s.id, s.expires_at) for s in sessions)
-        )
+                return found
 
     async def broker_seen(self, status: BrokerStatus) -> None:
         """Notice a broker that started anew: it has no connection of the time before."""
@@ -55,18 +66,20 @@ class Auth:
 
     async def token_changed(self, event: peers.TokenChanged, _: EventInfo) -> None:
         """Pass a token on to the broker; a revoked one also cuts off who used it."""
-        digest = self._tokens.apply(event)
-        if event.live:
-            self._control.token(event.project, digest)
-        else:
-            self._control.untoken(event.project, digest)
+        async with self._gate.passing():
+            digest = self._tokens.apply(event)
+            if event.live:
+                self._control.token(event.project, digest)
+            else:
+                self._control.untoken(event.project, digest)
 
     async def project_deleted(self, event: peers.ProjectChanged, _: EventInfo) -> None:
         """Cut off every device of a project, and forget its tokens."""
-        for digest in self._tokens.drop(event.project):
-            self._control.untoken(event.project, digest)
-        for device in await self._rules.revoke_project(event):
-            self._control.unsession(device)
+        async with self._gate.passing():
+            for digest in self._tokens.drop(event.project):
+                self._control.untoken(event.project, digest)
+            for device in await self._rules.forget_project(event):
+                self._control.unsession(device)
 
     async def revoke(self, request: c.RevokeDevice) -> Nothing:
         """Answer `auth.devices.revoke`."""
@@ -76,8 +89,9 @@ class Auth:
 
     async def upkeep(self) -> None:
         """End what is over."""
-        for device in await self._rules.end_expired():
-            self._control.unsession(device)
+        async with self._gate.closed():  # who renews just now keeps the new session
+            for device in await self._rules.end_expired():
+                self._control.unsession(device)
 
 
 @asynccontextmanager
@@ -97,8 +111,9 @@ async def auth(
             Mqtt.connect(mqtt_settings, client="hub-auth", persistent=True)
         )
         control = BrokerControl(mqtt)
-        door = Door(settings, rules, mqtt, control)
-        service = Auth(rules, tokens, control, bus)
+        gate = Gate()
+        door = Door(settings, rules, mqtt, control, gate)
+        service = Auth(rules, tokens, control, bus, gate)
         await service.sync()
         await stack.enter_async_context(watch_status(mqtt, service.broker_seen))
         await stack.enter_async_context(

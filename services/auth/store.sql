@@ -63,6 +63,9 @@ RETURNING id, account, project
 -- name: project_devices
 SELECT id, account, project
   FROM auth_device
- WHERE project = :project AND account = :account AND status <> 'revoked'
+ WHERE project = :project AND account = :account
  ORDER BY id
    FOR UPDATE
+
+-- name: drop_device
+DELETE FROM auth_device WHERE id = :device AND account = :account
