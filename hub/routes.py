@@ -71,6 +71,14 @@ class Call(Generic[B, Q]):
         """The versions that `If-Match` names; None when any will do."""
         return None if self.if_match == ("*",) else self.if_match
 
+    def replaces(self, current: str) -> tuple[str, ...]:
+        """Give the versions that a change of what was just read may replace.
+
+        Args:
+            current: of what was read; it counts where `If-Match` does not say which.
+        """
+        return (current,) if self.versions is None else self.versions
+
     def expect_version(self, version: str) -> None:
         """Go on only if `If-Match` allows this version, or was not sent (RFC 9110, 13.1.1).
 

@@ -85,7 +85,7 @@ async def patch_device(call: Call[dict[str, Any], NoQuery]) -> Reply:
     account, device = call.caller.account, call.path["device"]
     current = await call.bus.request(c.GET, c.OneDevice(account, device))
     body = decode(DeviceBody, merge_patch({"label": current.label}, call.body))
-    request = c.LabelDevice(account, device, body.label, call.versions or (str(current.version),))
+    request = c.LabelDevice(account, device, body.label, call.replaces(str(current.version)))
     return _reply(await call.bus.request(c.LABEL, request))
 
 

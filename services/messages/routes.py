@@ -140,7 +140,7 @@ async def patch_integration(call: Call[dict[str, Any], NoQuery]) -> Reply:
     current = await _get(call)
     now = {"name": current.name, "enabled": current.enabled, "config": current.config}
     change = decode(IntegrationChange, merge_patch(now, call.body))
-    return await _change(call, change, call.versions or (str(current.revision),))
+    return await _change(call, change, call.replaces(str(current.revision)))
 
 
 async def delete_integration(call: Call[None, NoQuery]) -> Reply:

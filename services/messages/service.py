@@ -1,7 +1,7 @@
 """The service `messages`: where a project's log lines go, and what is there to be read."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -114,6 +114,12 @@ class Messages:
                 sealed=await self._seal(tx, request.account, request.project, identifier, config),
             )
             await self._changed(tx, row)
+        try:  # deleted meanwhile, its event may have been here before the row was
+            await self._bus.request(peers.GET_PROJECT, wanted)
+        except IsaaxError:
+            with suppress(NotFound):
+                await self.delete(c.DeleteIntegration(row.account, row.id))
+            raise
         await self._apply(row.id, row.spec())
         return row.view()
 

@@ -95,7 +95,7 @@ async def patch_project(call: Call[dict[str, Any], NoQuery]) -> Reply:
     patched = merge_patch({"name": current.name}, call.body)
     body = decode(ProjectBody, patched)
     request = c.RenameProject(
-        call.caller.account, project, body.name, call.versions or (str(current.version),)
+        call.caller.account, project, body.name, call.replaces(str(current.version))
     )
     return _reply(await call.bus.request(c.RENAME, request))
 

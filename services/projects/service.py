@@ -90,6 +90,10 @@ class Projects:
         async with self._database.transaction(account=request.account) as tx:
             await self._lock(tx, request.account, request.project, request.versions)
             scope = {"account": request.account, "project": request.project}
+            # On their own topic too: events of different topics may be handled in any order.
+            for token in await tx.all(self._sql["delete_tokens"], _Digest, **scope):
+                revoked = c.TokenChanged(digest=token.digest, live=False, **scope)
+                await self._outbox.add(tx, c.TOKEN_CHANGED, revoked, key=request.project)
             await tx.run(self._sql["delete_project"], **scope)
             event = c.ProjectChanged(**scope)
             await self._outbox.add(tx, c.DELETED, event, key=request.project)

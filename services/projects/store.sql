@@ -60,6 +60,11 @@ DELETE FROM projects_token
  WHERE id = :token AND project = :project AND account = :account
 RETURNING encode(digest, 'hex') AS digest
 
+-- name: delete_tokens
+DELETE FROM projects_token
+ WHERE project = :project AND account = :account
+RETURNING encode(digest, 'hex') AS digest
+
 -- name: list_digests
 SELECT number, account, project, encode(digest, 'hex') AS digest
   FROM projects_token

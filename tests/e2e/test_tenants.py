@@ -232,6 +232,24 @@ def test_an_idempotency_key_is_its_accounts_own(owner: Tenant, other: Tenant) ->
     assert first.body["id"] != second.body["id"]
 
 
+CHANGES = [route for route in OWNED if route.method in {"PUT", "PATCH", "DELETE"}]
+VERSIONED = [r for r in CHANGES if not r.path.endswith("/tokens/{token}")]
+
+
+@pytest.mark.parametrize("tags", ['"0"', 'W/"1"', '"*"'])
+@pytest.mark.parametrize("route", VERSIONED, ids=name_of)
+def test_a_change_of_another_version_changes_nothing(
+    route: Route[Any, Any], tags: str, owner: Tenant
+) -> None:
+    """An old tag, a weak one (never a match: RFC 9110, 13.1.1), and a star in quotes: 412."""
+    before = owner.everything()
+    path = route.path.format_map(owner.ids).removeprefix("/api/v1")
+    headers = {"If-Match": tags}
+    answer = owner.api.ask(route.method, path, BODIES.get(name_of(route)), headers)
+    assert answer.status == 412
+    assert owner.everything() == before
+
+
 # ── devices ──
 
 
