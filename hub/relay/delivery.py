@@ -165,10 +165,20 @@ class Delivery:
             self._progress.state(State.WAITING)
             await self._woken(seconds)
             return
-        lost = asyncio.ensure_future(_lost(cast("StreamDestination", self._destination)))
-        lost.add_done_callback(lambda task: None if task.cancelled() else self._wake.set())
-        try:
+        async with self._watched() as lost:
+            lost.add_done_callback(lambda task: None if task.cancelled() else self._wake.set())
             await self._woken(seconds)
+
+    @contextlib.asynccontextmanager
+    async def _watched(self) -> AsyncIterator["asyncio.Task[None]"]:
+        """Look at the connection meanwhile, with a task that ends when it is lost.
+
+        Raises:
+            Rewind: it is lost.
+        """
+        lost = asyncio.create_task(_lost(cast("StreamDestination", self._destination)))
+        try:
+            yield lost
         finally:
             lost.cancel()
             await asyncio.wait({lost}, timeout=1.0)
@@ -245,17 +255,25 @@ class Delivery:
 
     async def _done(self, parcel: Parcel) -> None:
         message = parcel.completes
-        if self._answers:
-            if message is not None:
-                await self._cursor.taken(message)
-        elif message is not None:
+        if message is None:
+            return
+        # What was not sent, and comes after nothing that was, waits for no confirmation.
+        if self._answers or not (parcel.batch.chunks or len(self._unconfirmed)):
+            await self._cursor.taken(message)
+        else:
             self._unconfirmed.add(message, parcel.size, time.monotonic())
 
     async def _confirm(self) -> None:
         again, self._again = self._again, None
         if again is not None:  # NATS forgot that it was taken
             await self._cursor.taken(again)
-        message = self._unconfirmed.confirmed(time.monotonic())
+        now = time.monotonic()
+        due = self._unconfirmed.due()
+        if due is not None and due <= now:
+            # It came of age while a send or NATS was waited for: did the connection, too?
+            async with self._watched() as lost:
+                await asyncio.wait({lost}, timeout=0)
+        message = self._unconfirmed.confirmed(now)
         if message is not None:
             self._breaker.succeeded()
             await self._cursor.taken(message)

@@ -9,11 +9,13 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from hub.destinations import Batch, NotConnected, Partial, Rejected, Retry, Window
+from hub.embedded.nats import Nats
 from hub.protocol import Codec, Lines, decode_lines, encode_batch
 from hub.relay.delivery import Rules
 from hub.relay.retry import Breaker
 from tests.fixtures.relay import (
     PROJECT,
+    RULES,
     STREAMING,
     Bench,
     Recorder,
@@ -179,6 +181,39 @@ async def test_age_confirms(bench: Bench) -> None:
     await bench.store(4, 1)
     await until(lambda: "line 4" in destination.texts)
     assert destination.texts == texts(1, 4)
+
+
+async def test_what_was_lost_while_nobody_looked_is_not_confirmed_by_its_age(
+    bench: Bench, relay_nats: Nats
+) -> None:
+    """NATS is away; meanwhile the connection is lost, and what it carried comes of age."""
+    destination = Recorder()
+    rules = Rules(5_000, 1_000_000, 5.0, Window(size=1 << 20, age=1.0), 1 << 22)
+    bench.start(bench.delivery(destination, rules=rules).run())
+    await bench.store(1, 3)
+    await until(lambda: len(destination.texts) == 3)
+    written = time.monotonic()
+    await relay_nats.stop()
+    await until(lambda: b'state="retrying"} 1.0' in bench.metrics.render())
+    destination.lost.set()
+    await until(lambda: time.monotonic() > written + 1.0)
+    await relay_nats.start()
+    await until(lambda: destination.texts == [*texts(1, 3), *texts(1, 3)])
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_batch_that_cannot_be_decoded_needs_no_destination(
+    bench: Bench, *, streams: bool
+) -> None:
+    message = bench.take(make_payload(1, 2)[:-4])
+    await until(lambda: message.acked)
+    destination = Recorder()
+    rules = STREAMING if streams else RULES
+    bench.start(bench.delivery(destination, rules=rules).run())
+    await until(lambda: drained(bench))
+    assert len(await bench.dead_letters()) == 1
+    assert b'isaax_delivery_retries_total{integration="int_one"} 0.0' in bench.metrics.render()
+    assert destination.built == 0
 
 
 async def test_a_peer_that_closes_idle_connections_is_not_sent_the_same_for_ever(
