@@ -148,7 +148,13 @@ class Integrations:
 
     async def apply(self, integration: str, spec: IntegrationSpec | None) -> None:
         """Bring one integration to this state; None deletes it. Older revisions are ignored."""
-        self._applied[integration] = time.monotonic()
+        await self._apply(integration, spec, time.monotonic())
+
+    async def _apply(self, integration: str, spec: IntegrationSpec | None, known: float) -> None:
+        """Do so, unless something was asked for after `known`, when this state was the present."""
+        if known < self._applied.get(integration, 0.0):
+            return
+        self._applied[integration] = known
         async with self._locks.setdefault(integration, asyncio.Lock()):
             runner = self._runners.get(integration)
             if spec is None:
@@ -196,14 +202,14 @@ class Integrations:
     async def _reconcile(self) -> None:
         started = time.monotonic()
         specs = await self._all()
-        await asyncio.gather(*(self.apply(spec.id, spec) for spec in specs.values()))
+        # What was asked for while the list was being read is newer than the list.
+        await asyncio.gather(*(self._apply(spec.id, spec, started) for spec in specs.values()))
         consumers = [
             (name, shard_stream(shard))
             for shard in range(self._settings.shards)
             for name in await consumer_names(self._nats, shard_stream(shard))
         ]
         for name in {*self._runners, *(name for name, _ in consumers)} - specs.keys():
-            # What was asked for while the list was being read is newer than the list.
             if name.startswith("int_") and self._applied.get(name, 0.0) < started:
                 await self._forget(name, [stream for other, stream in consumers if other == name])
 

@@ -28,12 +28,14 @@ from hub.protocol import Mark, Session
 from hub.relay.contracts import (
     APPLY_INTEGRATION,
     DEVICE_CHANGED,
+    INTEGRATION_CHANGED,
     LIST_INTEGRATIONS,
     MARKS,
     READ_LOGS,
     STATUS,
     ApplyIntegration,
     DeviceChanged,
+    IntegrationChanged,
     Integrations,
     IntegrationSpec,
     IntegrationStatus,
@@ -94,6 +96,8 @@ class World:
     project: str = field(default_factory=lambda: f"prj_{secrets.token_hex(4)}")
     specs: dict[str, IntegrationSpec] = field(default_factory=dict)
     metrics: Metrics = field(default_factory=Metrics)
+    reading: asyncio.Event = field(default_factory=asyncio.Event)
+    held: int = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Health]:
@@ -188,9 +192,12 @@ async def world(
             relay_client, mqtt_settings, database, bus, Vault(bytes(32)),
             BrokerControl(admin), admin, RelaySettings(max_bytes=1 << 30),
         )  # fmt: skip
+        world.reading.set()
 
         async def listed(request: ListIntegrations) -> Integrations:
             items = sorted(world.specs.values(), key=lambda spec: spec.id)
+            world.held += not world.reading.is_set()
+            await world.reading.wait()
             return Integrations([s for s in items if s.id > request.after][: request.limit])
 
         await stack.enter_async_context(
@@ -293,6 +300,26 @@ async def test_a_deleted_integration_is_gone_with_its_consumer(world: World) -> 
     del world.specs["int_b"]  # while the relay is down
     async with world.running():
         await until(gone)
+
+
+async def test_a_list_that_was_read_before_a_deletion_brings_nothing_back(world: World) -> None:
+    js = world.nats.jetstream()
+    world.specs["int_a"] = await world.spec("int_a")
+    async with world.running(), world.device(f"dev_{secrets.token_hex(4)}") as device:
+        await device.send(1, 2)
+        await until(lambda: world.texts("int_a") == texts(1, 2))
+        world.reading.clear()
+        changed = IntegrationChanged("int_a", world.project, 2)
+        await world.bus.publish(INTEGRATION_CHANGED, changed, id="e1", key="int_a")
+        await until(lambda: world.held == 1)  # the list, with int_a in it, is on its way
+        del world.specs["int_a"]
+        await world.bus.request(APPLY_INTEGRATION, ApplyIntegration(None, "int_a"))
+        world.reading.set()
+        await world.apply("int_c")
+        await until(lambda: world.texts("int_c") == texts(1, 2))
+        assert await world.status("int_a") is None
+        assert (await js.stream_info("RELAY_0")).state.consumer_count == 1
+    assert world.texts("int_a") == texts(1, 2), "nothing was sent again"
 
 
 @pytest.mark.parametrize(
