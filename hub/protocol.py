@@ -113,6 +113,10 @@ def parse_device_topic(topic: str) -> DeviceTopic:
 # ── registration and sessions (JSON on auth/<client>/up and /down) ────────────────────────────
 
 
+IdText = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{0,64}$")]
+"""What a client calls an id; "" where there is none yet."""
+
+
 class Begin(msgspec.Struct, frozen=True, tag_field="op", tag="begin"):
     """Device → hub: ask for a nonce."""
 
@@ -128,7 +132,7 @@ class Nonce(msgspec.Struct, frozen=True, tag_field="op", tag="nonce"):
 class Register(msgspec.Struct, frozen=True, tag_field="op", tag="register"):
     """Device → hub: register a new device; `proof` is `register_proof(...)`."""
 
-    project: str
+    project: IdText
     nonce: str
     proof: str
     label: str = ""
@@ -153,11 +157,11 @@ class Hello(msgspec.Struct, frozen=True, tag_field="op", tag="hello"):
     of the last session that this device was given: what tells a clone from the original.
     """
 
-    project: str
+    project: IdText
     nonce: str
     proof: str
     connection: ConnectionName
-    previous: str = ""
+    previous: IdText = ""
     agent: str = ""
     system: str = ""
 

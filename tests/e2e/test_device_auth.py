@@ -103,6 +103,9 @@ async def test_replayed_and_forged_messages_are_refused(
 
     stranger = client.again(client="dev_" + "a" * 20, key="00" * 32).open()
     assert stranger.say(stranger.greeting(stranger.nonce()))["code"] == "unknown-device"
+    for field in ("project", "previous"):
+        odd = stranger.greeting(stranger.nonce()) | {field: "a\0b"}
+        assert stranger.say(odd)["code"] == "malformed", "what Postgres cannot hold stays outside"
     stranger.close()
 
 
