@@ -334,6 +334,8 @@ class Lines(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 _HEADER: Final = struct.Struct(">BBxxIQQ")
 HEADER_BYTES: Final = _HEADER.size
+# What msgspec raises for bytes that a stranger made: the last one for a thousand open brackets.
+_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Lines)
 
@@ -406,7 +408,7 @@ def read_position(payload: bytes) -> Header | None:
 def _read_json_position(payload: bytes) -> Header | None:
     try:
         place = _json_place_decoder.decode(payload)
-    except msgspec.DecodeError:
+    except _UNDECODABLE:
         return None
     span = place.span or len(place.lines)
     if not (0 < place.boot < 1 << 63 and 0 < place.first < 1 << 62 and 0 < span < 1 << 32):
@@ -429,7 +431,7 @@ def decode_lines(payload: bytes) -> Lines:
         elif header.codec == Codec.ZSTD:
             body = _zstd().decompress(body)
         lines = _decoder.decode(body)
-    except (msgspec.DecodeError, zlib.error, UnicodeDecodeError) as error:
+    except (*_UNDECODABLE, zlib.error) as error:
         raise ProtocolError("bad-body", f"the body cannot be decoded: {error}") from None
     _check_columns(lines, header)
     return lines
@@ -550,7 +552,7 @@ def json_to_binary(payload: bytes, *, now: int) -> bytes:
         raise ProtocolError("too-large", f"a batch is at most {MAX_PAYLOAD_BYTES} bytes")
     try:
         batch = _json_decoder.decode(payload)
-    except msgspec.DecodeError as error:
+    except _UNDECODABLE as error:
         raise ProtocolError("bad-body", str(error)) from None
     items = [JsonLine(item) if isinstance(item, str) else item for item in batch.lines]
     lines = Lines(
@@ -563,4 +565,7 @@ def json_to_binary(payload: bytes, *, now: int) -> bytes:
         raise ProtocolError("bad-header", "boot and first are 1 or more")
     span = batch.span or len(lines)
     _check_columns(lines, Header(Codec.NONE, batch.boot, batch.first, span))
-    return encode_batch(lines, boot=batch.boot, first=batch.first, span=span)
+    try:
+        return encode_batch(lines, boot=batch.boot, first=batch.first, span=span)
+    except OverflowError:
+        raise ProtocolError("bad-body", "a time is beyond 64 bits") from None

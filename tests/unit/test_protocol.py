@@ -191,3 +191,30 @@ def test_proofs_depend_on_everything() -> None:
     proofs.add(register_proof("token", "prjd", "ev", "nonce"))
     assert len(proofs) == len(hello) + 3
     assert all(re.fullmatch("[0-9a-f]{64}", proof) for proof in proofs)
+
+
+_JSON_HEAD = b'{"v":1,"boot":1,"first":1,'
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        _JSON_HEAD + b'"lines":["a \xfaine"]}',
+        _JSON_HEAD + b'"more":' + b"[" * 200_000,
+        _JSON_HEAD + b'"lines":[' + b"[" * 200_000,
+        _JSON_HEAD + b'"lines":[{"message":"a","time":1%s}]}' % (b"0" * 30),
+    ],
+    ids=["text", "deep", "deep line", "time"],
+)
+def test_a_json_batch_of_garbage_is_refused_as_one(payload: bytes) -> None:
+    with pytest.raises(ProtocolError, match="bad-body"):
+        json_to_binary(payload, now=1)
+    read_position(payload)  # whatever it gives, it gives something
+
+
+def test_a_body_that_nests_too_deep_is_refused() -> None:
+    whole = encode_batch(Lines([1], 14, "a", ["b"]), boot=1, first=1, codec=Codec.NONE)
+    head, body = whole[:HEADER_BYTES], whole[HEADER_BYTES:]
+    deep = head + bytes([body[0] + 1]) + body[1:] + b"\x91" * 100_000  # a fifth column
+    with pytest.raises(ProtocolError, match="bad-body"):
+        decode_lines(deep)
