@@ -113,11 +113,23 @@ async def test_metrics_go_the_same_way(bench: Bench) -> None:
         (b"garbage", "truncated"),
         (b"\x09" + make_payload(1, 1)[1:], "unsupported-version"),
         (b"{not json", "bad-body"),
+        (b'{"v":1,"boot":1,"first":1,"lines":["\xff"]}', "bad-body"),
+        (b'{"v":1,"boot":1,"first":1,"more":' + b"[" * 100_000, "bad-body"),
         (b'{"v": 1, "boot": 0, "first": 1, "lines": ["x"]}', "bad-header"),
         (make_payload(1, 1)[:24] + bytes(600_000), "too-large"),
         (bytes(600_000), "too-large"),
     ],
-    ids=["empty", "garbage", "version", "json", "json-header", "large", "large-zeros"],
+    ids=[
+        "empty",
+        "garbage",
+        "version",
+        "json",
+        "utf-8",
+        "deep",
+        "json-header",
+        "large",
+        "large-zeros",
+    ],
 )
 async def test_garbage_is_a_dead_letter_and_stops_nothing(
     bench: Bench, payload: bytes, code: str
