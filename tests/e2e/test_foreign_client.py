@@ -2,20 +2,15 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.deadline import until
 from tests.fixtures.spine import Project, Spine
 
 CLIENT = Path(__file__).parent / "clients" / "device.pl"
-
-pytestmark = pytest.mark.skipif(shutil.which("perl") is None, reason="the client is in Perl")
 
 
 def run(
