@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from agent.sender import Sender
+from agent.sender import DOUBT, Sender
 from agent.state import Identity, SessionFile
 from agent.system import agent_version, host_name, system_name
 from hub import protocol
@@ -157,7 +157,7 @@ class Dialogue:
             OSError: the disk failed.
         """
         if self.is_open:
-            if at >= self._renew_at or any(s.silent > 1 for s in self._senders.values()):
+            if at >= self._renew_at or any(s.silent >= DOUBT for s in self._senders.values()):
                 self._begin(at)
             else:
                 self._pump(at)

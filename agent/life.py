@@ -36,7 +36,14 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 def settle(
-    life: Life | None, mark: Mark, *, newest_boot: int, acked: int, floor: int, known: int
+    life: Life | None,
+    mark: Mark,
+    *,
+    newest_boot: int,
+    acked: int,
+    floor: int,
+    known: int,
+    now: int = 0,
 ) -> Settled:
     """Compare a spool with the hub's mark of its stream.
 
@@ -48,10 +55,12 @@ def settle(
         floor: the highest local number up to `acked` that ends a batch: a life can begin there.
         known: the highest local number that the hub can know of: what was on the disk when the
             spool was opened, or was sent since. All of it is on the disk.
+        now: Unix seconds. The first boot of a spool is no less: lines of a spool that was lost may
+            still be on their way, under a boot that no mark shows yet.
     """
     following = max(newest_boot, mark.boot, life.boot if life else 0) + 1
     if life is None:
-        return Settled(Life(following, floor), acked)
+        return Settled(Life(max(following, now), floor), acked)
     if mark.boot > life.boot:
         return Settled(Life(following, floor), acked)  # another life went on without this spool
     reached = mark.seq + life.base if mark.boot == life.boot else life.base

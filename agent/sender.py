@@ -1,6 +1,7 @@
 """Sends what one stream has spooled, in order, and frees what the hub acknowledges."""
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 WINDOW: Final = 8  # batches that may be on their way
 ACK_SECONDS: Final = 30.0  # without progress for so long, all that is unacknowledged goes again
+DOUBT: Final = 2  # rounds without an answer after which the link says hello again
 RESUME_SECONDS: Final = 2.0  # one hole makes a `Resume` for each batch behind it: heed the first
 
 Publish = Callable[[bytes], None]
@@ -36,12 +38,16 @@ class Sender:
     Args:
         stream: its name.
         spool: where its batches lie, and `folder` where its life is kept.
+        clock: Unix seconds.
     """
 
-    def __init__(self, stream: str, spool: Spool, folder: Path) -> None:
+    def __init__(
+        self, stream: str, spool: Spool, folder: Path, *, clock: Callable[[], float] = time.time
+    ) -> None:
         self.stream = stream
         self.spool = spool
         self._folder = folder
+        self._clock = clock
         self._life: Life | None = lives.load(folder)
         self._known = spool.last
         self._sent = 0  # in the present round, and `_reached` in the present session
@@ -71,7 +77,7 @@ class Sender:
         self.silent = 0
         self._resume = None
         mark = marks.get(self.stream, Mark())
-        self.spool.ack(self._compare(mark, lives.newest_boot(marks.values())))
+        self._settle(mark, lives.newest_boot(marks.values()))
         self._rewind(at)
         self._reached = self._sent
 
@@ -119,7 +125,7 @@ class Sender:
         """Send again from the hub's mark on; what comes before it is not free until the `Ack`.
 
         Raises:
-            OSError: a new life cannot be kept on the disk.
+            OSError: the spool cannot be read.
         """
         mark = Mark(message.boot, message.seq)
         if self._resume is not None and self._resume[0] == mark and at < self._resume[1]:
@@ -127,9 +133,13 @@ class Sender:
         self._resume = (mark, at + RESUME_SECONDS)
         log.info("the hub asks for %s again from %d/%d on", self.stream, mark.boot, mark.seq,
                  extra=self._quiet)  # fmt: skip
-        held = self._compare(mark, mark.boot)
+        settled = self._settled(mark, mark.boot)
+        if settled.life != self._life:
+            # It may be an old word of a hub that has more by now: only a hello tells for sure.
+            self.silent = DOUBT
+            return
         self._rewind(at)
-        self._sent = max(self._sent, held)
+        self._sent = max(self._sent, settled.acked)
 
     def on_reject(self, message: Reject, *, at: float) -> None:
         """Let go of a batch that the hub cannot take, and do not send it again."""
@@ -150,27 +160,28 @@ class Sender:
         """Keep out of the agent's own stream what is about sending that very stream."""
         return {"local": self.stream == "agent"}
 
-    def _compare(self, mark: Mark, newest_boot: int) -> int:
-        """Settle the life by a mark; give how far the hub has the stream by it (local)."""
+    def _settled(self, mark: Mark, newest_boot: int) -> lives.Settled:
         acked = self.spool.acked
         upcoming = self.spool.next(acked)
-        settled = lives.settle(
+        return lives.settle(
             self._life,
             mark,
             newest_boot=newest_boot,
             acked=acked,
             floor=upcoming.first - 1 if upcoming else acked,
             known=self._known,
+            now=int(self._clock()),
         )
-        changed = settled.life != self._life
-        if changed:
+
+    def _settle(self, mark: Mark, newest_boot: int) -> None:
+        """Go on with the life that fits the hub's mark, and free what the hub has by it."""
+        settled = self._settled(mark, newest_boot)
+        if settled.life != self._life:
             lives.save(self._folder, settled.life)
             log.info("%s goes on as boot %d", self.stream, settled.life.boot, extra=self._quiet)
             self._rejected.clear()
         self._life = settled.life
-        if changed:
-            self.spool.ack(settled.acked)  # a life has no numbers for what lies before it
-        return settled.acked
+        self.spool.ack(settled.acked)
 
     def _rewind(self, at: float) -> None:
         self._in_flight.clear()

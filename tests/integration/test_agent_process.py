@@ -254,11 +254,12 @@ async def test_a_hub_that_forgot_everything_gets_a_new_boot(
     await until(lambda: len(small_hub.lines["app"]) > 20)
     assert agent.stop() == 0
     device = next(iter(small_hub.keys))
+    first = small_hub.marks[device]["app"].boot
     small_hub.marks[device].clear()
     small_hub.lines["app"].clear()
     agent.start()
     await until(lambda: len(small_hub.lines["app"]) > 20)
-    assert small_hub.marks[device]["app"].boot == 2
+    assert small_hub.marks[device]["app"].boot > first
 
 
 async def test_a_lost_state_directory_takes_a_boot_of_its_own(
@@ -269,7 +270,8 @@ async def test_a_lost_state_directory_takes_a_boot_of_its_own(
     small_hub.marks[device]["app"] = Mark(7, 100)
     agent.start()
     await until(lambda: len(small_hub.lines["app"]) == 5)
-    assert small_hub.marks[device]["app"] == Mark(8, 5)
+    assert small_hub.marks[device]["app"].boot > 7
+    assert small_hub.marks[device]["app"].seq == 5
 
 
 async def test_only_one_agent_runs_on_a_state_directory(

@@ -12,7 +12,7 @@ from agent.config import AgentConfig, Hidden
 from agent.dialogue import LONG_SECONDS, Dialogue, Leave
 from agent.linequeue import LineQueue, Missing
 from agent.lines import Line
-from agent.sender import ACK_SECONDS, RESUME_SECONDS, WINDOW, Sender
+from agent.sender import ACK_SECONDS, DOUBT, RESUME_SECONDS, WINDOW, Sender
 from agent.spool import Spool
 from agent.spooler import Feed, Spooler
 from agent.state import Identity, SessionFile
@@ -146,14 +146,14 @@ def wire() -> Wire:
 def sender(spool: Spool, tmp_path: Path) -> Sender:
     for n in range(1, 21):
         spool.append([batch(f"{n}a", f"{n}b")])
-    sender = Sender("app", spool, tmp_path / "spool")
+    sender = Sender("app", spool, tmp_path / "spool", clock=lambda: 0)
     sender.open({}, at=0.0)
     return sender
 
 
 def test_nothing_is_sent_before_a_session(spool: Spool, tmp_path: Path, wire: Wire) -> None:
     spool.append([batch("a")])
-    Sender("app", spool, tmp_path / "spool").pump(wire, at=0.0)
+    Sender("app", spool, tmp_path / "spool", clock=lambda: 0).pump(wire, at=0.0)
     assert wire.take() == []
 
 
@@ -239,7 +239,7 @@ def test_a_restarted_agent_sends_the_same_bytes(
     sender.pump(wire, at=0.0)
     first = wire.payloads[:]
     wire.take()
-    again = Sender("app", spool, tmp_path / "spool")
+    again = Sender("app", spool, tmp_path / "spool", clock=lambda: 0)
     again.open({"app": Mark(1, 2)}, at=0.0)
     again.pump(wire, at=0.0)
     assert wire.payloads[: WINDOW - 1] == first[1:]
@@ -252,10 +252,35 @@ def test_a_hub_that_forgot_gets_what_is_left_as_a_new_boot(
     sender.on_ack(Ack("app", 1, 6), at=0.0)
     wire.take()
     sender.on_resume(Resume("app", 0, 0), at=0.0)
+    assert sender.silent >= DOUBT, "an old word may say that too: only a hello tells"
+    sender.open({}, at=0.0)
     sender.pump(wire, at=0.0)
     assert wire.take()[0] == (2, 1)
     sender.on_ack(Ack("app", 2, 2), at=0.0)
     assert spool.acked == 8
+
+
+def test_an_old_word_begins_no_new_life(sender: Sender, spool: Spool, wire: Wire) -> None:
+    """A `resume` that was overtaken by an `ack` must not have lines sent under other numbers."""
+    sender.pump(wire, at=0.0)
+    sender.on_ack(Ack("app", 1, 6), at=0.0)
+    wire.take()
+    sender.on_resume(Resume("app", 1, 2), at=0.0)
+    sender.open({"app": Mark(1, 8)}, at=0.0)
+    sender.pump(wire, at=0.0)
+    assert wire.take()[0] == (1, 9)
+    assert spool.acked == 8
+
+
+def test_the_first_boot_of_a_spool_is_newer_than_any_of_one_that_was_lost(
+    spool: Spool, tmp_path: Path, wire: Wire
+) -> None:
+    """What that one sent may not be in the hub's marks yet."""
+    spool.append([batch("1")])
+    sender = Sender("app", spool, tmp_path / "spool", clock=lambda: 1_700_000_000.5)
+    sender.open({"app": Mark(7, 9)}, at=0.0)
+    sender.pump(wire, at=0.0)
+    assert wire.take()[0] == (1_700_000_000, 1)
 
 
 def test_lines_do_not_hide_behind_numbers_that_the_hub_has(
@@ -264,7 +289,7 @@ def test_lines_do_not_hide_behind_numbers_that_the_hub_has(
     """A spool that lost its newest lines gives their numbers out again."""
     (tmp_path / "spool" / "life.json").write_text('{"boot":1,"base":0}')
     spool.append([batch("1", "2")])
-    sender = Sender("app", spool, tmp_path / "spool")
+    sender = Sender("app", spool, tmp_path / "spool", clock=lambda: 0)
     spool.append([batch("new 3", "new 4")])
     sender.open({"app": Mark(1, 4)}, at=0.0)
     sender.pump(wire, at=0.0)
