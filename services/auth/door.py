@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import structlog
 
-from hub import IsaaxError
+from hub import IsaaxError, LimitReached
 from hub.broker import BrokerControl
 from hub.mqtt import Mqtt, MqttMessage
 from hub.protocol import (
@@ -129,7 +129,10 @@ class Door:
         )
 
     def _say(self, client: str, message: Down) -> None:
-        self._mqtt.publish(auth_down(client), msgspec.json.encode(message))
+        try:
+            self._mqtt.publish(auth_down(client), msgspec.json.encode(message))
+        except LimitReached as error:  # the client asks again
+            _log.warning("an answer is dropped", client=client, error=str(error))
 
 
 def _client_of(message: MqttMessage) -> str:
