@@ -176,11 +176,14 @@ async def test_nothing_runs_as_root(place: Place) -> None:
 
 async def test_an_ordinary_user_can_run_it(folder: Path, place: Place) -> None:
     us = pwd.getpwuid(os.geteuid())
-    can_switch = us.pw_uid == 0 and open_to_all(Path(sys.prefix)) and open_to_all(ROOT)
+    needed = (Path(sys.prefix), Path(sys.base_prefix), ROOT)
+    can_switch = us.pw_uid == 0 and all(open_to_all(path) for path in needed)
     user = pwd.getpwnam("nobody") if can_switch else us
     own = folder / "own"
     own.mkdir()
     os.chown(own, user.pw_uid, user.pw_gid)
     theirs = Place(own / "data", own / "build", place.ports, user.pw_name if can_switch else None)
     async with running(theirs) as host:
-        assert user.pw_uid in {uid_of(pid) for pid in host.pids.values()}
+        uids = {uid_of(pid) for pid in host.pids.values()}
+        # Where root's Python is closed to others, root itself has to do: its parts are not root.
+        assert user.pw_uid in uids if user.pw_uid else 0 not in uids
