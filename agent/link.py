@@ -75,7 +75,7 @@ class Link:
         while self._stop_at is None:
             try:
                 delay = self._converse()
-            except Exception:
+            except Exception:  # a fault of ours must not end sending for good
                 log.exception("a fault of the agent ended the connection")
                 delay = self._backoff()
             self._pause(delay)

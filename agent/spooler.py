@@ -123,7 +123,7 @@ class Spooler:
     def _move(feed: Feed, *, stopping: bool) -> bool:
         try:
             return feed.move(at=time.monotonic(), flush=stopping)
-        except Exception:
+        except Exception:  # one stream must not end the others
             log.exception("lines of %s were lost to a fault of the agent", feed.stream)
             feed.give_up()
             return False

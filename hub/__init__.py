@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from hub.hookspecs import hookimpl
     from hub.net import Datagrams
     from hub.outbox import Outbox, first_time
-    from hub.paging import cursor_of, position_of
+    from hub.paging import cursor_after, cursor_of, position_of
     from hub.push import Answer, post
     from hub.routes import (
         Authenticator,
@@ -80,7 +80,7 @@ _HOMES = {
     "hookspecs": "hookimpl",
     "net": "Datagrams",
     "outbox": "Outbox first_time",
-    "paging": "cursor_of position_of",
+    "paging": "cursor_after cursor_of position_of",
     "push": "Answer post",
     "routes": "Authenticator Call Caller EventStream NoQuery PageQuery Reply Route ServerEvent "
     "merge_patch",
@@ -152,6 +152,7 @@ __all__ = [
     "Window",
     "client_tls",
     "connector",
+    "cursor_after",
     "cursor_of",
     "first_time",
     "hookimpl",

@@ -186,7 +186,8 @@ class Mqtt:
 
         Args:
             topics: the filter. Filters of one connection must not overlap.
-            handler: called in the order of the messages, on the loop; it must not block.
+            handler: called in the order of the messages, on the loop; it must not block. A message
+                that it fails on is logged and acknowledged.
 
         Raises:
             Forbidden: the broker refuses the filter.
@@ -364,7 +365,8 @@ class Mqtt:
         try:
             subscription.handler(message)
         except Exception:  # noqa: BLE001 - one message must not end the connection of all
-            _log.exception("handler failed, message not acknowledged", topic=message.topic)
+            _log.exception("a message was not handled", topic=message.topic)
+            message.ack()  # else a few of its kind would fill the broker's window for all
 
     def _keep_orphan(self, message: MqttMessage) -> None:
         """Keep what a persistent session brings before its filter is subscribed again."""

@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
+from typing import Protocol
 
 from hub.errors import FieldError, Invalid
 
@@ -9,6 +11,20 @@ from hub.errors import FieldError, Invalid
 def cursor_of(position: int) -> str:
     """Make the cursor for the rows after `position`."""
     return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
+
+
+class Numbered(Protocol):
+    """Something that a list is ordered by the number of."""
+
+    @property
+    def number(self) -> int:
+        """Its place in the order."""
+        ...
+
+
+def cursor_after(items: Sequence[Numbered], *, more: bool) -> str | None:
+    """Give the cursor of the page after these items; None when there is no more."""
+    return cursor_of(items[-1].number) if more else None
 
 
 def position_of(cursor: str) -> int:

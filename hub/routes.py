@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, Protocol, TypeVar
 import msgspec
 
 from hub.contracts import Bus
-from hub.errors import IsaaxError, PreconditionFailed
+from hub.errors import IsaaxError
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -52,7 +52,7 @@ class Call(Generic[B, Q]):
         body: decoded body; None when the route has none. For a PATCH it is the raw merge patch
             (RFC 7396) as a dict of JSON values: see `merge_patch`.
         if_match: the versions (as in `Reply.version`) that `If-Match` names, or ("*",); None when
-            there was none. See `expect_version`.
+            there was none. See `versions`.
         last_event_id: for an event stream, where the client left off ("" at first).
         wants_stream: the client prefers the route's events to a page: answer an `EventStream`.
     """
@@ -78,15 +78,6 @@ class Call(Generic[B, Q]):
             current: of what was read; it counts where `If-Match` does not say which.
         """
         return (current,) if self.versions is None else self.versions
-
-    def expect_version(self, version: str) -> None:
-        """Go on only if `If-Match` allows this version, or was not sent (RFC 9110, 13.1.1).
-
-        Raises:
-            PreconditionFailed: the thing has another version by now.
-        """
-        if self.if_match is not None and not {version, "*"} & set(self.if_match):
-            raise PreconditionFailed("read it again, and repeat the change on what it is now")
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class Shell:
             problem = error
         except web.HTTPException as error:
             problem = _translate(error)
-        except Exception:
+        except Exception:  # whatever it was, the client gets a problem and no detail
             _log.exception("request failed")
             if request.writer.output_size:
                 raise  # a part of the answer is out: all that is left is to cut it off

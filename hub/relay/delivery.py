@@ -26,6 +26,7 @@ from hub.relay.progress import Progress, State
 from hub.relay.push import Failed, Refused, Taken, TookSome, fenced, push
 from hub.relay.reader import Interrupted, Reader, StoredMessage
 from hub.relay.retry import Backoff, Breaker, Circuit
+from hub.relay.streams import project_of
 from hub.relay.window import Unconfirmed
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -315,7 +316,7 @@ class Delivery:
         """Put away a message that cannot be decoded."""
         self._progress.rejected(1, reason)
         await self._dead.put(
-            project=message.subject.split(".")[2],
+            project=project_of(message.subject),
             source=self._integration,
             id=f"stream:{message.sequence}",
             payload=message.payload,

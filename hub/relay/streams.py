@@ -52,11 +52,6 @@ def project_of(subject: str) -> str:
     return subject.split(".", 3)[2]
 
 
-def stream_of(subject: str) -> str:
-    """Read the log stream out of a `relay.<n>.<project>.log.<stream>` subject."""
-    return subject.rpartition(".")[2]
-
-
 async def ensure_streams(js: JetStreamContext, settings: RelaySettings) -> None:
     """Make the streams, or bring those that exist in line with the settings.
 

@@ -12,7 +12,7 @@ from hub import (
     PageQuery,
     Reply,
     Route,
-    cursor_of,
+    cursor_after,
     merge_patch,
     position_of,
 )
@@ -70,7 +70,7 @@ async def list_devices(call: Call[None, DeviceQuery]) -> Reply:
         call.query.label,
     )
     page = await call.bus.request(c.LIST, request)
-    following = cursor_of(page.items[-1].number) if page.more else None
+    following = cursor_after(page.items, more=page.more)
     return Reply([_view(item) for item in page.items], next=following)
 
 

@@ -17,7 +17,7 @@ from hub import (
     Reply,
     Route,
     ServerEvent,
-    cursor_of,
+    cursor_after,
     merge_patch,
     position_of,
 )
@@ -108,7 +108,7 @@ async def list_integrations(call: Call[None, PageQuery]) -> Reply:
         position_of(call.query.cursor),
     )
     page = await call.bus.request(c.LIST, request)
-    following = cursor_of(page.items[-1].number) if page.more else None
+    following = cursor_after(page.items, more=page.more)
     return Reply([_view(item) for item in page.items], next=following)
 
 

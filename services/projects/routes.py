@@ -13,7 +13,7 @@ from hub import (
     PageQuery,
     Reply,
     Route,
-    cursor_of,
+    cursor_after,
     merge_patch,
     position_of,
 )
@@ -72,7 +72,7 @@ async def list_projects(call: Call[None, PageQuery]) -> Reply:
         c.LIST,
         c.ListProjects(call.caller.account, call.query.limit, position_of(call.query.cursor)),
     )
-    following = cursor_of(page.items[-1].number) if page.more else None
+    following = cursor_after(page.items, more=page.more)
     return Reply([_view(item) for item in page.items], next=following)
 
 
@@ -116,7 +116,7 @@ async def list_tokens(call: Call[None, PageQuery]) -> Reply:
         position_of(call.query.cursor),
     )
     page = await call.bus.request(c.LIST_TOKENS, request)
-    following = cursor_of(page.items[-1].number) if page.more else None
+    following = cursor_after(page.items, more=page.more)
     return Reply([_token_view(item) for item in page.items], next=following)
 
 

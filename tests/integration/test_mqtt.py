@@ -202,6 +202,31 @@ async def test_a_topic_that_cannot_be_is_refused_at_the_call(shared_broker: Brok
         assert mqtt.connected.is_set()
 
 
+async def test_what_a_handler_fails_on_does_not_come_again(own_broker: Broker) -> None:
+    """Else a few such messages would fill the broker's window, and stop all others."""
+    failed = asyncio.Event()
+
+    def fail(_message: MqttMessage) -> None:
+        failed.set()
+        raise RuntimeError("cannot handle this")
+
+    async with (
+        Mqtt.connect(own_broker.settings, client="hub-sender") as sender,
+        Mqtt.connect(own_broker.settings, client="hub-fails", persistent=True) as mqtt,
+    ):
+        await mqtt.subscribe("t/#", fail)
+        sender.publish("t/x", b"poison")
+        await failed.wait()
+    inbox = Inbox()
+    async with (
+        Mqtt.connect(own_broker.settings, client="hub-sender") as sender,
+        Mqtt.connect(own_broker.settings, client="hub-fails", persistent=True) as mqtt,
+    ):
+        await mqtt.subscribe("t/#", inbox)
+        sender.publish("t/x", b"next")
+        assert await inbox.have(1) == [b"next"]
+
+
 async def test_a_failing_handler_stops_nothing(shared_broker: Broker) -> None:
     inbox = Inbox()
 
