@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from hub.destinations import Batch, Chunk
+from hub.batches import Batch, Chunk
 from hub.memory import keep_freed_buffers
 from hub.protocol import Lines
 from hub.syslog import SyslogFormatter, SyslogStyle

@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hub.batches import Batch, Chunk, Line, MetricBatch, MetricChunk, Sample
     from hub.contracts import (
         Bus,
         Consumer,
@@ -20,16 +21,11 @@ if TYPE_CHECKING:
     )
     from hub.database import Connection, Database, Queries
     from hub.destinations import (
-        Batch,
-        Chunk,
         Destination,
         DestinationType,
         Dialer,
-        Line,
-        NotConnected,
-        Partial,
-        Rejected,
-        Retry,
+        Limits,
+        MetricDestination,
         StreamDestination,
         Tools,
         Window,
@@ -49,8 +45,10 @@ if TYPE_CHECKING:
     from hub.hookspecs import hookimpl
     from hub.net import Datagrams
     from hub.outbox import Outbox, first_time
+    from hub.outcomes import NotConnected, Partial, Rejected, Retry
     from hub.paging import cursor_after, cursor_of, position_of
-    from hub.push import Answer, post
+    from hub.pieces import Piece, PieceLimits, push_pieces
+    from hub.push import Answer, HttpTarget, comes_again, post
     from hub.routes import (
         Authenticator,
         Call,
@@ -67,21 +65,26 @@ if TYPE_CHECKING:
     from hub.services import Command, ConfigSection, Migrations, Service
     from hub.stream import Stream, SyslogStream, connector
     from hub.syslog import SyslogFormatter, SyslogStyle
+    from hub.times import rfc3339
     from hub.tls import client_tls
     from hub.vault import Vault
 
 _HOMES = {
     "contracts": "Bus Consumer Contract Endpoint EventInfo Nothing StreamEndpoint Topic",
     "database": "Connection Database Queries",
-    "destinations": "Batch Chunk Destination DestinationType Dialer Line NotConnected Partial "
-    "Rejected Retry StreamDestination Tools Window",
+    "batches": "Batch Chunk Line MetricBatch MetricChunk Sample",
+    "destinations": "Destination DestinationType Dialer Limits MetricDestination "
+    "StreamDestination Tools Window",
+    "outcomes": "NotConnected Partial Rejected Retry",
     "errors": "Conflict FieldError Forbidden Invalid IsaaxError LimitReached NotFound "
     "PreconditionFailed Unauthenticated Unavailable",
     "hookspecs": "hookimpl",
     "net": "Datagrams",
     "outbox": "Outbox first_time",
     "paging": "cursor_after cursor_of position_of",
-    "push": "Answer post",
+    "pieces": "Piece PieceLimits push_pieces",
+    "push": "Answer HttpTarget comes_again post",
+    "times": "rfc3339",
     "routes": "Authenticator Call Caller EventStream NoQuery PageQuery Reply Route ServerEvent "
     "merge_patch",
     "secret": "Secret",
@@ -117,10 +120,15 @@ __all__ = [
     "EventStream",
     "FieldError",
     "Forbidden",
+    "HttpTarget",
     "Invalid",
     "IsaaxError",
     "LimitReached",
+    "Limits",
     "Line",
+    "MetricBatch",
+    "MetricChunk",
+    "MetricDestination",
     "Migrations",
     "NoQuery",
     "NotConnected",
@@ -129,12 +137,15 @@ __all__ = [
     "Outbox",
     "PageQuery",
     "Partial",
+    "Piece",
+    "PieceLimits",
     "PreconditionFailed",
     "Queries",
     "Rejected",
     "Reply",
     "Retry",
     "Route",
+    "Sample",
     "Secret",
     "ServerEvent",
     "Service",
@@ -151,6 +162,7 @@ __all__ = [
     "Vault",
     "Window",
     "client_tls",
+    "comes_again",
     "connector",
     "cursor_after",
     "cursor_of",
@@ -159,6 +171,8 @@ __all__ = [
     "merge_patch",
     "position_of",
     "post",
+    "push_pieces",
+    "rfc3339",
 ]
 
 

@@ -13,13 +13,15 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import aiohttp
 import aiohttp.abc
 import structlog
 
-from hub.destinations import NotConnected, Rejected, Retry, Tools
+from hub.destinations import Tools
+from hub.outcomes import NotConnected, Rejected, Retry
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for resolving, connecting and the TLS handshake, each."""
@@ -313,19 +315,25 @@ def _guarded_session(guard: Guard) -> aiohttp.ClientSession:
 
 @contextlib.asynccontextmanager
 async def tools_for(
-    integration: str, *, private_hosts: bool, resolve: Resolve = system_resolve
+    integration: str,
+    *,
+    project: str = "",
+    private_hosts: bool,
+    folder: Path | None = None,
+    resolve: Resolve = system_resolve,
 ) -> AsyncIterator[Tools]:
     """Give an integration its tools, and close them in the end.
 
     Args:
-        integration: its id, bound to the logger.
+        integration: its id, bound to the logger; `project` is that of its project.
+        folder: its own on the hub's disk, if there is one; it need not exist yet.
         private_hosts: it may reach private addresses (a self-hoster's own network).
         resolve: how names are resolved.
     """
     guard = Guard(private_hosts, resolve)
     async with _guarded_session(guard) as http:
         log = structlog.stdlib.get_logger("isaax.destination").bind(integration=integration)
-        yield Tools(integration=integration, http=http, dial=GuardedDialer(guard), log=log)
+        yield Tools(integration, project, http, GuardedDialer(guard), log, folder)
 
 
 # ── errors in a user's words ──────────────────────────────────────────────────────────────────

@@ -256,7 +256,16 @@ class Reject(msgspec.Struct, frozen=True, tag_field="op", tag="reject"):
     detail: str
 
 
-AckMessage = Ack | Resume | Reject
+class Slow(msgspec.Struct, frozen=True, tag_field="op", tag="slow"):
+    """The project sends more than it may: wait `wait` seconds, then go on after (`boot`, `seq`)."""
+
+    stream: str
+    boot: int
+    seq: int
+    wait: float
+
+
+AckMessage = Ack | Resume | Reject | Slow
 
 
 # ── batches ───────────────────────────────────────────────────────────────────────────────────
@@ -329,6 +338,51 @@ class Lines(msgspec.Struct, frozen=True, array_like=True, gc=False):
             self.priorities[cut] if isinstance(self.priorities, list) else self.priorities,
             self.programs[cut] if isinstance(self.programs, list) else self.programs,
             self.messages[cut],
+        )
+
+
+class Samples(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The samples of a metric batch, by column, in order.
+
+    Args:
+        times: microseconds since the Unix epoch, by the device's clock.
+        names: `[a-zA-Z_:][a-zA-Z0-9_:]*`, with the unit at the end; one for all, or a list.
+        values: finite numbers.
+        labels: names as `[a-zA-Z_][a-zA-Z0-9_]*`; one object for all samples, or a list.
+        counters: True where the value only grows, but for a restart; one for all, or a list.
+    """
+
+    times: list[int]
+    names: str | list[str]
+    values: list[float]
+    labels: dict[str, str] | list[dict[str, str]] = {}
+    counters: bool | list[bool] = False
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def name_column(self) -> list[str]:
+        """Give one name for each sample."""
+        return self.names if isinstance(self.names, list) else [self.names] * len(self.values)
+
+    def label_column(self) -> list[dict[str, str]]:
+        """Give the labels of each sample."""
+        return self.labels if isinstance(self.labels, list) else [self.labels] * len(self.values)
+
+    def counter_column(self) -> list[bool]:
+        """Say of each sample whether it is a counter."""
+        c = self.counters
+        return c if isinstance(c, list) else [c] * len(self.values)
+
+    def slice(self, start: int, stop: int | None = None) -> "Samples":
+        """Give the samples from `start` to before `stop`."""
+        cut = slice(start, stop)
+        return Samples(
+            self.times[cut],
+            self.names[cut] if isinstance(self.names, list) else self.names,
+            self.values[cut],
+            self.labels[cut] if isinstance(self.labels, list) else self.labels,
+            self.counters[cut] if isinstance(self.counters, list) else self.counters,
         )
 
 

@@ -1,20 +1,35 @@
 """One HTTP push, for destinations that are answered: a bounded answer and what it means."""
 
+import asyncio
+import gzip
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from types import MappingProxyType
+from typing import Final, TypeVar
 
 import aiohttp
 import msgspec
 
-from hub.destinations import NotConnected, Rejected, Retry
+from hub.destinations import Tools
 from hub.net import explain
+from hub.outcomes import NotConnected, Rejected, Retry
+from hub.tls import client_tls
+
+T = TypeVar("T")
+
 
 MAX_ANSWER: Final = 64 * 1024
 LONGEST_WAIT: Final = 3600.0
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _COME_AGAIN: Final = frozenset({408, 425, 429})
+
+
+def comes_again(status: int) -> bool:
+    """Say whether a status means "later": 408, 425, 429 and 5xx (RFC 9110, 15)."""
+    return status in _COME_AGAIN or status >= 500
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -29,21 +44,43 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
     retry_after: float | None = None
 
-    def check(self) -> None:
-        """Return on success; otherwise raise what the status means.
+    @property
+    def ok(self) -> bool:
+        """The status is 2xx."""
+        return 200 <= self.status < 300
 
-        2xx is success; 408, 425, 429 and 5xx come again; every other status is final.
+    @property
+    def words(self) -> str:
+        """Status and the first 200 characters of the answer, for people."""
+        said = " ".join(self.body.decode("utf-8", "replace").split())[:200]
+        return f"answered {self.status}: {said}" if said else f"answered {self.status}"
+
+    def decode(self, into: type[T]) -> T | None:
+        """Give the JSON body as this Struct; None when it is something else."""
+        try:
+            return msgspec.json.decode(self.body, type=into)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+    def check(self, *, again: Callable[[int], bool] = comes_again) -> None:
+        """Return on success (2xx); otherwise raise what the status means.
+
+        Args:
+            again: says of a status whether the same batch may be taken later; by default 408,
+                425, 429 and 5xx. Every other status is final.
 
         Raises:
             Retry, Rejected: with the status and the first 200 characters of the answer.
         """
-        if 200 <= self.status < 300:
+        if self.ok:
             return
-        said = " ".join(self.body.decode("utf-8", "replace").split())[:200]
-        reason = f"answered {self.status}: {said}" if said else f"answered {self.status}"
-        if self.status in _COME_AGAIN or self.status >= 500:
-            raise Retry(reason, after=self.retry_after)
-        raise Rejected(reason)
+        if again(self.status):
+            raise Retry(self.words, after=self.retry_after)
+        raise Rejected(self.words)
+
+
+trace: Final[ContextVar[list[Answer] | None]] = ContextVar("trace", default=None)
+"""Where answers are noted, when somebody wants to see them (the test of an integration)."""
 
 
 async def post(
@@ -54,6 +91,7 @@ async def post(
     headers: Mapping[str, str],
     tls: ssl.SSLContext | None = None,
     limit: int = MAX_ANSWER,
+    method: str = "POST",
 ) -> Answer:
     """Send one body and read the answer.
 
@@ -68,10 +106,15 @@ async def post(
     """
     host = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
     try:
-        async with http.post(
-            url, data=body, headers=headers, ssl=True if tls is None else tls, allow_redirects=False
+        async with http.request(
+            method,
+            url,
+            data=body,
+            headers=headers,
+            ssl=True if tls is None else tls,
+            allow_redirects=False,
         ) as response:
-            return Answer(
+            answer = Answer(
                 response.status,
                 await _read(response.content, limit),
                 _retry_after(response.headers.get("Retry-After", "")),
@@ -82,6 +125,67 @@ async def post(
         raise Rejected("the address is not a valid URL") from None
     except (aiohttp.ClientError, OSError) as error:
         raise Retry(explain(error, host)) from error
+    noted = trace.get()
+    if noted is not None:
+        noted.append(answer)
+    return answer
+
+
+class HttpTarget:
+    """An address that bodies are posted to, with what every request to it needs.
+
+    Args:
+        headers: of every request.
+        ca: PEM text of the authorities to trust instead of the system's.
+        compress: send bodies with `Content-Encoding: gzip`.
+    """
+
+    def __init__(
+        self,
+        tools: Tools,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        ca: str = "",
+        compress: bool = False,
+    ) -> None:
+        self._http = tools.http
+        self._url = url
+        self._headers = dict(headers)
+        self._ca = ca
+        self._compress = compress
+        if compress:
+            self._headers["Content-Encoding"] = "gzip"
+        self._tls: ssl.SSLContext | None = None
+
+    async def push(
+        self,
+        body: bytes,
+        *,
+        url: str = "",
+        headers: Mapping[str, str] = _NONE,
+        method: str = "POST",
+    ) -> Answer:
+        """Send one body and read the answer.
+
+        Args:
+            url: instead of the target's own.
+            headers: besides the target's own.
+
+        Raises:
+            Retry, Rejected: as `post`.
+        """
+        if self._ca and self._tls is None:
+            self._tls = await asyncio.to_thread(client_tls, ca=self._ca)
+        return await post(
+            self._http,
+            url or self._url,
+            # Level 1: three times as fast as the default for a tenth more bytes.
+            gzip.compress(body, 1, mtime=0) if self._compress else body,
+            headers={**self._headers, **headers},
+            tls=self._tls,
+            method=method,
+        )
 
 
 async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:

@@ -10,8 +10,10 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
-from hub.destinations import Batch, Dialer, NotConnected
+from hub.batches import Batch
+from hub.destinations import Dialer
 from hub.net import explain
+from hub.outcomes import NotConnected
 from hub.syslog import SyslogFormatter
 
 PIECE: Final = 128 * 1024

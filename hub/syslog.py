@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from hub.destinations import Batch, Chunk
+from hub.batches import Batch, Chunk
 
 Format = Literal["rfc5424", "rfc3164"]
 Framing = Literal["lf", "octet-counting", "datagram"]

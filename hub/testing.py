@@ -23,18 +23,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from hub import structs
-from hub.destinations import (
-    Batch,
-    Chunk,
-    Destination,
-    DestinationType,
-    NotConnected,
-    Partial,
-    Rejected,
-    Retry,
-)
+from hub.batches import Batch, Chunk
+from hub.destinations import Destination, DestinationType
 from hub.errors import Invalid
 from hub.net import tools_for
+from hub.outcomes import NotConnected, Partial, Rejected, Retry
 from hub.protocol import Lines
 
 PATIENCE: Final = 15.0
@@ -162,6 +155,7 @@ class DestinationConformance:
         """Build the destination from JSON values as the hub does, and close it in the end."""
         decoded = structs.decode(self.type.config, config)
         async with tools_for("int_conformance", private_hosts=True) as tools:
+            assert self.type.build is not None
             destination = self.type.build(decoded, tools)
             try:
                 yield destination

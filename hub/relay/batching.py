@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from hub.destinations import Batch, Chunk
+from hub.batches import Batch, Chunk
 from hub.protocol import ProtocolError, decode_lines
 from hub.relay.hosts import HostNames
 from hub.relay.reader import StoredMessage

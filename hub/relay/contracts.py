@@ -4,6 +4,7 @@ import msgspec
 
 from hub.contracts import Contract, Nothing, Topic
 from hub.protocol import Mark
+from hub.shaping.rules import Shape
 
 # ── asked of whoever keeps the integrations ───────────────────────────────────────────────────
 
@@ -14,8 +15,11 @@ class IntegrationSpec(msgspec.Struct, frozen=True):
     Args:
         sealed: the whole config as JSON, sealed by the vault for (account, project,
             "integration/<id>").
-        created_at: microseconds since the Unix epoch; lines from then on are delivered.
+        enabled: False pauses it: lines wait for it.
+        start_at: microseconds since the Unix epoch; lines from then on are delivered. It is when
+            the integration was made, or what a replay asked for; a change puts the cursor there.
         revision: raised by every change.
+        shape: what is done to lines before they are sent.
     """
 
     id: str
@@ -24,8 +28,9 @@ class IntegrationSpec(msgspec.Struct, frozen=True):
     type: str
     sealed: bytes
     enabled: bool
-    created_at: int
+    start_at: int
     revision: int
+    shape: Shape = Shape()
 
 
 class ListIntegrations(msgspec.Struct, frozen=True):
@@ -58,23 +63,28 @@ INTEGRATION_CHANGED = Topic("integrations.changed", IntegrationChanged)
 
 
 class DescribeDevices(msgspec.Struct, frozen=True):
-    """Ask for the host names to show for these devices of a project."""
+    """Ask for the host names to show for these devices of a project, and their groups."""
 
     project: str
     devices: list[str]
 
 
 class DeviceHosts(msgspec.Struct, frozen=True):
-    """Host name by device id: its label, or the id itself; unknown devices are left out."""
+    """Host name by device id: its label, or the id itself; unknown devices are left out.
+
+    Args:
+        groups: name of the group by device id; `default` for those that are left out.
+    """
 
     hosts: dict[str, str]
+    groups: dict[str, str] = {}
 
 
 DESCRIBE_DEVICES = Contract("devices.describe", DescribeDevices, DeviceHosts)
 
 
 class DeviceChanged(msgspec.Struct, frozen=True):
-    """A device's label changed, or it was made or deleted."""
+    """A device's label or group changed, or it was made or deleted."""
 
     device: str
     project: str
@@ -122,18 +132,26 @@ class IntegrationStatus(msgspec.Struct, frozen=True):
 
     Args:
         state: `starting`, `delivering`, `waiting` (nothing to send), `retrying`, `open`
-            (the circuit breaker is), `disabled`, `broken` (its config or plugin cannot be used).
-        pending: batches stored and not yet delivered; `lag` seconds of the oldest of them.
+            (the circuit breaker is), `paused`, `broken` (its config or plugin cannot be used).
+        pending: batches stored and not yet delivered.
+        lag_lines: lines (and samples) in them; `lag_seconds` the age of the oldest.
         delivered, rejected: lines since the start of this process.
+        left_out: lines that the shape left out since then, by step (`filter`, `sample`, …).
+        gap_lines: lines (at most) that retention took before they were delivered.
+        dead_letters: kept, and not yet replayed or dropped.
         error, error_at: the last one, in words a user understands, and when (µs).
     """
 
     id: str
     state: str
     pending: int = 0
-    lag: float = 0.0
+    lag_lines: int = 0
+    lag_seconds: float = 0.0
     delivered: int = 0
     rejected: int = 0
+    left_out: dict[str, int] = {}
+    gap_lines: int = 0
+    dead_letters: int = 0
     error: str = ""
     error_at: int = 0
 
@@ -145,6 +163,33 @@ class Statuses(msgspec.Struct, frozen=True):
 
 
 STATUS = Contract("relay.status", StatusOf, Statuses)
+
+
+class TestIntegration(msgspec.Struct, frozen=True):
+    """Send one line to a destination now, beside what it delivers, by an object made for it."""
+
+    spec: IntegrationSpec
+    message: str
+
+
+class TestResult(msgspec.Struct, frozen=True):
+    """What came of it.
+
+    Args:
+        outcome: `taken`, `written` (to a destination that never answers), `rejected`, `failed`.
+        reason: in words a user understands; "" when it was taken.
+        seconds: that it took.
+        status, answer: of the last HTTP answer, if there was one; its first 200 characters.
+    """
+
+    outcome: str
+    reason: str = ""
+    seconds: float = 0.0
+    status: int | None = None
+    answer: str = ""
+
+
+TEST_INTEGRATION = Contract("relay.test", TestIntegration, TestResult)
 
 
 class LogLine(msgspec.Struct, frozen=True):
@@ -205,3 +250,231 @@ class TailLine(msgspec.Struct, frozen=True):
 
 
 TAIL_LOGS = Contract("relay.logs.tail", TailLogs, TailLine)
+
+
+# ── what a shape does ─────────────────────────────────────────────────────────────────────────
+
+
+class DryRun(msgspec.Struct, frozen=True):
+    """Ask what a shape would do to the last lines of a project; nothing is sent."""
+
+    project: str
+    shape: Shape
+    limit: int = 100
+
+
+class ShapedLine(msgspec.Struct, frozen=True):
+    """What became of one stored line.
+
+    Args:
+        outcome: `sent`, or the step that leaves it out (`filter`, `sample`, `rate_limit`), or
+            `joined` to the line before it.
+        after: as it would be sent; None when it is left out.
+    """
+
+    line: LogLine
+    outcome: str
+    after: LogLine | None = None
+
+
+class DryRunResult(msgspec.Struct, frozen=True):
+    """One for each stored line, oldest first."""
+
+    lines: list[ShapedLine]
+
+
+DRY_RUN = Contract("relay.dry-run", DryRun, DryRunResult)
+
+
+# ── dead letters ──────────────────────────────────────────────────────────────────────────────
+
+
+class DeadLine(msgspec.Struct, frozen=True):
+    """One line of a dead letter; `time` is RFC 3339."""
+
+    id: str
+    time: str
+    priority: int
+    program: str
+    message: str
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """What could not be delivered (or taken), and why.
+
+    Args:
+        id: its place among the dead letters; they are in order.
+        source: id of the integration, or `intake`.
+        device, stream: where it comes from; "" when that could not be read.
+        at: when it became one; `received` when the hub took it (RFC 3339).
+        count: lines or samples in it.
+        lines: of it; empty when they cannot be decoded, or in a list.
+        raw: base64 of the payload, when it cannot be decoded.
+    """
+
+    id: str
+    source: str
+    reason: str
+    device: str
+    host: str
+    stream: str
+    at: str
+    received: str
+    count: int
+    lines: list[DeadLine] = []
+    raw: str = ""
+
+
+class ListDead(msgspec.Struct, frozen=True):
+    """A page of dead letters after `after`, oldest first."""
+
+    project: str
+    source: str
+    limit: int = 100
+    after: int = 0
+
+
+class DeadLetters(msgspec.Struct, frozen=True):
+    """A page; `more` says that there is another; `total` counts all of this source."""
+
+    items: list[DeadLetter]
+    more: bool
+    total: int
+
+
+class OneDead(msgspec.Struct, frozen=True):
+    """One dead letter, with its lines."""
+
+    project: str
+    source: str
+    id: str
+
+
+class FixDead(msgspec.Struct, frozen=True):
+    """Replace the texts of a dead letter's lines, one for each."""
+
+    project: str
+    source: str
+    id: str
+    messages: list[str]
+
+
+class SomeDead(msgspec.Struct, frozen=True):
+    """These dead letters of a source; None for all that there are now."""
+
+    project: str
+    source: str
+    ids: list[str] | None = None
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """How many dead letters, and how many lines and samples in them."""
+
+    letters: int
+    lines: int
+
+
+LIST_DEAD = Contract("relay.dead.list", ListDead, DeadLetters)
+GET_DEAD = Contract("relay.dead.get", OneDead, DeadLetter)
+FIX_DEAD = Contract("relay.dead.fix", FixDead, DeadLetter)
+DROP_DEAD = Contract("relay.dead.drop", SomeDead, Counted)
+REPLAY_DEAD = Contract("relay.dead.replay", SomeDead, Counted)
+
+
+# ── metrics ───────────────────────────────────────────────────────────────────────────────────
+
+
+class LatestMetrics(msgspec.Struct, frozen=True):
+    """Ask for what each device of a project said last of each type of metric."""
+
+    project: str
+
+
+class LatestSamples(msgspec.Struct, frozen=True):
+    """The samples of one device's last message of a type; `time` in microseconds."""
+
+    device: str
+    host: str
+    type: str
+    names: list[str]
+    values: list[float]
+    times: list[int]
+    labels: list[dict[str, str]]
+    counters: list[bool]
+
+
+LATEST_METRICS = Contract("relay.metrics.latest", LatestMetrics, LatestSamples)
+"""Answered as a stream: one item for each device and type."""
+
+
+# ── how the relay fares ───────────────────────────────────────────────────────────────────────
+
+
+class StreamHealth(msgspec.Struct, frozen=True):
+    """A JetStream stream of the relay."""
+
+    name: str
+    messages: int
+    bytes: int
+    oldest: str
+
+
+class RelayHealth(msgspec.Struct, frozen=True):
+    """The relay as a whole.
+
+    Args:
+        lines_per_second, bytes_per_second: taken from devices and sources, over ten seconds.
+        commit_seconds: what storing took on average over that time.
+        integrations: how many there are, by state.
+        lag_lines, lag_seconds: of the integration that is furthest behind.
+    """
+
+    lines_per_second: float
+    samples_per_second: float
+    bytes_per_second: float
+    commit_seconds: float
+    streams: list[StreamHealth]
+    integrations: dict[str, int]
+    lag_lines: int
+    lag_seconds: float
+    dead_letters: int
+
+
+RELAY_HEALTH = Contract("relay.health", Nothing, RelayHealth)
+
+
+# ── limits of a project, asked of whoever keeps them ──────────────────────────────────────────
+
+
+class LimitsOf(msgspec.Struct, frozen=True):
+    """Ask what a project may send."""
+
+    project: str
+
+
+class ProjectLimits(msgspec.Struct, frozen=True):
+    """What a project may send; 0 is no limit. A line more than a day's waits on the device."""
+
+    lines_per_second: float = 0.0
+    bytes_per_second: float = 0.0
+    lines_per_day: int = 0
+
+
+PROJECT_LIMITS = Contract("projects.limits", LimitsOf, ProjectLimits)
+
+
+class UsageNoted(msgspec.Struct, frozen=True):
+    """What a project sent since the last time (a few minutes ago, at most).
+
+    Args:
+        day: in UTC, `2026-11-23`.
+    """
+
+    project: str
+    day: str
+    lines: int
+    samples: int
+    bytes: int
+
+
+USAGE = Topic("relay.usage", UsageNoted)

@@ -49,7 +49,7 @@ class Cursor:
         self._js = nats.jetstream()
         self._stream = shard_stream(shard)
         self._name = spec.id
-        self._created_at = spec.created_at
+        self._start_at = spec.start_at
         self._filter = logs_filter(shard, spec.project)
         self._last: StoredMessage | None = None
         self._unsettled = False
@@ -163,7 +163,7 @@ class Cursor:
         )
         if self._last is None:
             config.deliver_policy = api.DeliverPolicy.BY_START_TIME
-            config.opt_start_time = datetime.fromtimestamp(self._created_at / 1e6, UTC)
+            config.opt_start_time = datetime.fromtimestamp(self._start_at / 1e6, UTC)
         else:  # somebody deleted it under us
             config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
             config.opt_start_seq = self._last.sequence + 1

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 from nats.aio.client import Client
 
-from hub.destinations import Batch, Chunk
+from hub.batches import Batch, Chunk
 from hub.protocol import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES, Codec, encode_batch
 from hub.relay.batching import part
 from hub.relay.publisher import Outgoing, Publisher

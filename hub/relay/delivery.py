@@ -17,7 +17,8 @@ from typing import Final, cast
 import nats.errors
 import structlog
 
-from hub.destinations import Batch, Destination, StreamDestination, Window
+from hub.batches import Batch
+from hub.destinations import Destination, StreamDestination, Window
 from hub.relay.batching import Assembler, Parcel, subset
 from hub.relay.cursor import Cursor
 from hub.relay.dead_letters import DeadLetters

@@ -92,6 +92,7 @@ class Workshop:
             )
         config = decode(kind.config, plain)
         async with self._tools(spec.id, private_hosts=self._private_hosts) as tools:
+            assert kind.build is not None
             yield kind.build(config, tools)
 
 
@@ -231,7 +232,7 @@ class Integrations:
         runner.cursor = before.cursor if before else None
         kind = self._workshop.type_of(spec)
         if not spec.enabled:
-            progress.state(State.DISABLED)
+            progress.state(State.PAUSED)
             return runner
         if kind is None:
             progress.note(State.BROKEN, f"there is no destination type {spec.type!r} here")

@@ -3,7 +3,6 @@
 import base64
 import time
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 import structlog
@@ -17,16 +16,16 @@ from hub.relay.hosts import HostNames
 from hub.relay.reader import StoredMessage, ordered
 from hub.relay.stored import MSG_ID, RECEIVED, BatchId
 from hub.relay.streams import logs_filter, shard_of, shard_stream
+from hub.shaping.rules import SEVERITIES
+from hub.times import rfc3339
 
 _log = structlog.stdlib.get_logger(__name__)
 
 MAX_LIMIT: Final = 1_000
 _BUDGET: Final = 2.5  # seconds that looking for one page may take
 _BEHIND: Final = 2_000  # batches; a tail that is further behind leaves some out
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-# RFC 5424, section 6.2.1, tables 1 and 2, by their usual keywords.
-SEVERITIES: Final = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
+# RFC 5424, section 6.2.1, table 1, by their usual keywords.
 FACILITIES: Final = (
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
     "ftp", "ntp", "audit", "alert", "clock", *(f"local{n}" for n in range(8)),
@@ -216,16 +215,3 @@ def _lines_of(message: StoredMessage, device: str) -> int:
     except ValueError:
         return 0
     return 0 if device and batch.device != device else batch.span
-
-
-def rfc3339(microseconds: int) -> str:
-    """Write a time in UTC; one that no calendar has, as its nearest end."""
-    try:
-        moment = _EPOCH + timedelta(microseconds=microseconds)
-    except OverflowError:
-        moment = (
-            datetime.max.replace(tzinfo=UTC)
-            if microseconds > 0
-            else datetime.min.replace(tzinfo=UTC)
-        )
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -16,7 +16,7 @@ class State(StrEnum):
     WAITING = "waiting"
     RETRYING = "retrying"
     OPEN = "open"
-    DISABLED = "disabled"
+    PAUSED = "paused"
     BROKEN = "broken"
 
 
@@ -92,7 +92,7 @@ class Progress:
             id=self.integration,
             state=self._state.value,
             pending=max(self._pending, pending or 0),
-            lag=round(lag, 3),
+            lag_seconds=round(lag, 3),
             delivered=self._delivered,
             rejected=self._rejected,
             error=self._error,
@@ -103,7 +103,7 @@ class Progress:
         """Bring the gauges up to date."""
         status = self.status(pending)
         self._pending_meter.set(status.pending)
-        self._lag_meter.set(status.lag)
+        self._lag_meter.set(status.lag_seconds)
 
     def remove(self) -> None:
         """Take the metrics of a deleted integration away."""

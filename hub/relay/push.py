@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import structlog
 
-from hub.destinations import Batch, Destination, NotConnected, Partial, Rejected, Retry
+from hub.batches import Batch
+from hub.destinations import Destination
+from hub.outcomes import NotConnected, Partial, Rejected, Retry
 
 _log = structlog.stdlib.get_logger(__name__)
 

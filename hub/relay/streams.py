@@ -10,7 +10,9 @@ from hub.errors import StartError
 from hub.settings import RelaySettings
 
 DEAD: Final = "DEAD"
+REPLAY: Final = "REPLAY"
 _SHARD: Final = "RELAY_"
+_METRIC: Final = "METRIC_"
 
 
 def shard_of(project: str, shards: int) -> int:
@@ -19,14 +21,30 @@ def shard_of(project: str, shards: int) -> int:
 
 
 def shard_stream(shard: int) -> str:
-    """Give the name of a shard's stream."""
+    """Give the name of a shard's stream of log batches."""
     return f"{_SHARD}{shard}"
 
 
+def metric_stream(shard: int) -> str:
+    """Give the name of a shard's stream of metric batches.
+
+    It is another one than that of the logs: a flood of metrics takes neither their place on the
+    disk nor their turn.
+    """
+    return f"{_METRIC}{shard}"
+
+
 def batch_subject(shard: int, project: str, stream: str) -> str:
-    """Give the subject of a stream's batches; `stream` is `app`, …, or `metric.cpu`, …."""
-    kind = stream if stream.startswith("metric.") else f"log.{stream}"
-    return f"relay.{shard}.{project}.{kind}"
+    """Give the subject of a log stream's batches; `stream` is `app`, `sys` or `agent`."""
+    return f"relay.{shard}.{project}.log.{stream}"
+
+
+def metric_subject(shard: int, project: str, stream: str, device: str) -> str:
+    """Give the subject of a device's metric batches; `stream` is `metric.cpu`, ….
+
+    With the device in it, the last message of each subject is what each device said last.
+    """
+    return f"metric.{shard}.{project}.sample.{stream.removeprefix('metric.')}.{device}"
 
 
 def void_subject(shard: int, project: str, stream: str) -> str:
@@ -34,12 +52,23 @@ def void_subject(shard: int, project: str, stream: str) -> str:
 
     They keep its place in the sequence: marks are rebuilt from what the stream holds.
     """
-    return f"relay.{shard}.{project}.void.{stream}"
+    root = "metric" if stream.startswith("metric.") else "relay"
+    return f"{root}.{shard}.{project}.void.{stream.removeprefix('metric.')}"
 
 
 def logs_filter(shard: int, project: str, stream: str = "*") -> str:
     """Give the filter for a project's log batches."""
     return f"relay.{shard}.{project}.log.{stream}"
+
+
+def metrics_filter(shard: int, project: str) -> str:
+    """Give the filter for a project's metric batches."""
+    return f"metric.{shard}.{project}.sample.>"
+
+
+def replay_subject(project: str, integration: str) -> str:
+    """Give the subject of dead letters that are to be delivered once more."""
+    return f"replay.{project}.{integration}"
 
 
 def dead_subject(project: str, source: str) -> str:
@@ -48,7 +77,7 @@ def dead_subject(project: str, source: str) -> str:
 
 
 def project_of(subject: str) -> str:
-    """Read the project out of a `relay.…` subject."""
+    """Read the project out of a `relay.…` or `metric.…` subject."""
     return subject.split(".", 3)[2]
 
 
@@ -66,10 +95,14 @@ async def ensure_streams(js: JetStreamContext, settings: RelaySettings) -> None:
         )
     for shard in range(settings.shards):
         await _ensure(js, _config(shard_stream(shard), f"relay.{shard}.>", settings))
-    await _ensure(js, _config(DEAD, "dead.>", settings))
+        await _ensure(js, _config(metric_stream(shard), f"metric.{shard}.>", settings, share=4))
+    await _ensure(js, _config(DEAD, "dead.>", settings, share=4))
+    await _ensure(js, _config(REPLAY, "replay.>", settings, share=8))
 
 
-def _config(name: str, subject: str, settings: RelaySettings) -> api.StreamConfig:
+def _config(
+    name: str, subject: str, settings: RelaySettings, *, share: int = 1
+) -> api.StreamConfig:
     return api.StreamConfig(
         name=name,
         subjects=[subject],
@@ -77,7 +110,7 @@ def _config(name: str, subject: str, settings: RelaySettings) -> api.StreamConfi
         storage=api.StorageType.FILE,
         discard=api.DiscardPolicy.OLD,
         max_age=settings.max_age,
-        max_bytes=settings.max_bytes,
+        max_bytes=settings.max_bytes // share,
         duplicate_window=min(settings.dedup_window, settings.max_age),
         num_replicas=settings.replicas,
         allow_atomic=True,

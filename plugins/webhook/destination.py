@@ -7,15 +7,13 @@ import hmac
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-from hub import Batch, Line, Tools, client_tls, post
+from hub import Batch, Line, Tools, client_tls, post, rfc3339
 from plugins.webhook.config import WebhookConfig
 
-_LAST_MOMENT: Final = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z, in µs
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -100,12 +98,9 @@ def _lines(batch: Batch) -> Iterator[WebhookLine]:
 
 
 def _line(line: Line) -> WebhookLine:
-    moment = min(max(line.time, 0), _LAST_MOMENT)
-    seconds, micros = divmod(moment, 1_000_000)
-    stamp = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
     return WebhookLine(
         id=line.id,
-        time=stamp.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        time=rfc3339(line.time),
         device=line.device,
         host=line.host,
         stream=line.stream,

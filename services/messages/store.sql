@@ -42,7 +42,7 @@ DELETE FROM messages_integration
 RETURNING id
 
 -- name: list_specs
-SELECT id, account, project, type, sealed, enabled, created_at, revision
+SELECT id, account, project, type, sealed, enabled, created_at AS start_at, revision
   FROM messages_integration
  WHERE id > :after
  ORDER BY id

@@ -16,9 +16,11 @@ import pytest
 from aiohttp import web
 
 from hub import structs
-from hub.destinations import Batch, Destination, Rejected, Retry
+from hub.batches import Batch
+from hub.destinations import Destination
 from hub.errors import Invalid
 from hub.net import tools_for
+from hub.outcomes import Rejected, Retry
 from hub.testing import make_batch, make_chunk
 from plugins.papertrail import isaax_destinations as papertrail
 from plugins.webhook import isaax_destinations as webhook

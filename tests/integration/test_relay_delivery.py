@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 from nats.js.errors import NotFoundError
 
-from hub.destinations import Batch, NotConnected, Partial, Rejected, Retry, Window
+from hub.batches import Batch
+from hub.destinations import Window
 from hub.embedded.nats import Nats
+from hub.outcomes import NotConnected, Partial, Rejected, Retry
 from hub.protocol import Codec, Lines, decode_lines, encode_batch
 from hub.relay.delivery import Rules
 from hub.relay.retry import Breaker

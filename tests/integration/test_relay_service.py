@@ -134,7 +134,7 @@ class World:
                 tx, json.dumps(config).encode(), account="acc_a", project=self.project,
                 name=f"integration/{integration}",
             )  # fmt: skip
-        values = {"type": "recorder", "enabled": True, "created_at": 1_000_000, "revision": 1}
+        values = {"type": "recorder", "enabled": True, "start_at": 1_000_000, "revision": 1}
         return IntegrationSpec(
             id=integration, account="acc_a", project=self.project, sealed=sealed,
             **(values | changes),

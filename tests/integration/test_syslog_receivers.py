@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from hub import structs
-from hub.destinations import Batch, Chunk, Destination, DestinationType, NotConnected
+from hub.batches import Batch, Chunk
+from hub.destinations import Destination, DestinationType
 from hub.net import tools_for
+from hub.outcomes import NotConnected
 from hub.testing import deliver, eventually, make_chunk
 from plugins.papertrail import isaax_destinations as papertrail
 from plugins.syslog import isaax_destinations as syslog

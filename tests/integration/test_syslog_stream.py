@@ -11,8 +11,9 @@ import pytest
 import uvloop
 
 from hub import structs
-from hub.destinations import Destination, NotConnected, Retry
+from hub.destinations import Destination
 from hub.net import tools_for
+from hub.outcomes import NotConnected, Retry
 from hub.stream import Stream, connector
 from hub.testing import eventually, make_batch
 from plugins.syslog import isaax_destinations

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from hub.destinations import NotConnected, Rejected, Retry
 from hub.net import Guard, GuardedDialer, Resolved, explain, forbidden, tools_for
+from hub.outcomes import NotConnected, Rejected, Retry
 from hub.push import post
 from hub.secret import Secret
 from hub.tls import client_tls

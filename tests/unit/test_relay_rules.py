@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.batches import Batch
 from hub.contracts import Bus
-from hub.destinations import Batch, Window
+from hub.destinations import Window
 from hub.protocol import Lines
 from hub.relay.batching import fitting, subset, text_bytes
 from hub.relay.dead_letters import header_text

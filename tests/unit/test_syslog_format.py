@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.destinations import Batch
+from hub.batches import Batch
 from hub.syslog import (
     PIECE_LINES,
     SyslogFormatter,

@@ -1,0 +1,110 @@
+"""Batches for destinations that limit one request: by items, by bytes, and by the size of an item.
+
+The hub cuts batches by the bytes of their texts; what an encoding makes of them may be more. Here
+they are cut again, once encoded, and what came of each request is told by line.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from hub.outcomes import Partial, Rejected, Retry
+
+
+@dataclass(frozen=True, slots=True)
+class PieceLimits:
+    """What one request may hold.
+
+    Args:
+        max_items: encoded lines.
+        max_bytes: of them together, with `overhead` for each and `frame` for the whole.
+        max_item_bytes: of one; a longer one is refused without asking.
+        overhead: bytes that stand between two items.
+        frame: bytes around all of them.
+    """
+
+    max_items: int
+    max_bytes: int
+    max_item_bytes: int
+    overhead: int = 1
+    frame: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some lines of a batch, encoded, in order.
+
+    Args:
+        indexes: of the lines in the batch.
+        items: the encoded lines.
+    """
+
+    indexes: Sequence[int]
+    items: Sequence[bytes]
+
+
+async def push_pieces(
+    items: Sequence[bytes], limits: PieceLimits, send: Callable[[Piece], Awaitable[None]]
+) -> None:
+    """Send a batch's encoded lines, in order, in as few requests as the limits allow.
+
+    Args:
+        items: one for each line of the batch.
+        send: makes one request. It may raise `Retry` or `Rejected`, which then concern the
+            lines of this piece, or `Partial` with the indexes of the *batch* (`Piece.indexes`).
+            After a `Retry` nothing more is sent: what is left comes again, in order.
+
+    Raises:
+        Retry: nothing was taken yet.
+        Rejected: all of it is refused, for one reason.
+        Partial: anything between.
+    """
+    fit = limits.max_item_bytes
+    rejected = [
+        (index, f"the line takes {len(item)} bytes; {fit} is the most that one may take")
+        for index, item in enumerate(items)
+        if len(item) > fit
+    ]
+    refused = {index for index, _ in rejected}
+    pieces = list(
+        _cut([index for index in range(len(items)) if index not in refused], items, limits)
+    )
+    for number, piece in enumerate(pieces):
+        left = [index for later in pieces[number:] for index in later.indexes]
+        try:
+            await send(piece)
+        except Retry as retry:
+            if len(left) == len(items):
+                raise
+            raise Partial(
+                rejected=rejected, retry=left, reason=retry.reason, after=retry.after
+            ) from retry
+        except Rejected as final:
+            if len(piece.indexes) == len(items):
+                raise
+            rejected += [(index, final.reason) for index in piece.indexes]
+        except Partial as partial:
+            rejected += partial.rejected
+            if partial.retry:
+                later = left[len(piece.indexes) :]
+                raise Partial(
+                    rejected=rejected,
+                    retry=[*partial.retry, *later],
+                    reason=partial.reason,
+                    after=partial.after,
+                ) from partial
+    if rejected:
+        raise Partial(rejected=rejected)
+
+
+def _cut(indexes: Sequence[int], items: Sequence[bytes], limits: PieceLimits) -> Iterator[Piece]:
+    taken: list[int] = []
+    size = limits.frame
+    for index in indexes:
+        cost = len(items[index]) + limits.overhead
+        if taken and (len(taken) == limits.max_items or size + cost > limits.max_bytes):
+            yield Piece(taken, [items[i] for i in taken])
+            taken, size = [], limits.frame
+        taken.append(index)
+        size += cost
+    if taken:
+        yield Piece(taken, [items[i] for i in taken])
