@@ -12,10 +12,10 @@ from hub.protocol import Mark
 from hub.relay.checkpoint import Checkpoints, restore
 from hub.relay.contracts import LogPage, ReadLogs, TailLine, TailLogs
 from hub.relay.logs import Logs, Position
-from hub.times import rfc3339
 from hub.relay.marks import MarkTable
 from hub.relay.streams import ensure_streams
 from hub.settings import PostgresSettings
+from hub.times import rfc3339
 from tests.fixtures.relay import DEVICE, PROJECT, Bench, make_payload, topic, until
 
 
