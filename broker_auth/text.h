@@ -11,7 +11,7 @@ enum {
     SESSION_SIZE = 32 /* a session id is that many lower-case hex digits */
 };
 
-/* An id is 1 to 64 of A-Z a-z 0-9 _ - (hub/protocol.py, `_ID`). */
+/* An id is 1 to 64 of A-Z a-z 0-9 _ - (hub/protocol/topics.py, `_ID`). */
 bool text_is_id(const char *text, size_t length);
 
 bool text_is_session(const char *text, size_t length);

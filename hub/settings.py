@@ -107,6 +107,10 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         replicas: of the streams, on a NATS cluster.
         private_hosts: integrations may reach private addresses (a self-hoster's own network).
         window: bytes of lines that one integration holds in memory at most.
+        memory: bytes of lines that all integrations of this process hold together at most.
+        files: folder that integrations of the type `file` may write to; without it, none may.
+        project_lines_per_second, project_bytes_per_second, project_lines_per_day: what a project
+            may send that has no limits of its own (`isaax limits set`); 0 is no limit.
     """
 
     shards: int = 1
@@ -116,6 +120,11 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replicas: int = 1
     private_hosts: bool = False
     window: int = 16 * 1024 * 1024
+    memory: int = 512 * 1024 * 1024
+    files: Path | None = None
+    project_lines_per_second: float = 0.0
+    project_bytes_per_second: float = 0.0
+    project_lines_per_day: int = 0
 
 
 class Settings(msgspec.Struct, frozen=True):

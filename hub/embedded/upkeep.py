@@ -118,6 +118,8 @@ class Upkeep:
         check_free(options.host, options.ports.http, "HTTP", "--http-port")
         http = msgspec.structs.replace(settings.http, host=options.host, port=options.ports.http)
         relay = settings.relay
+        if relay.files is None:
+            relay = msgspec.structs.replace(relay, files=options.data / "files")
         if options.demo:  # its receiver is on this machine
             relay = msgspec.structs.replace(relay, private_hosts=True)
         return msgspec.structs.replace(settings, http=http, relay=relay)
