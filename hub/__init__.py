@@ -63,9 +63,10 @@ if TYPE_CHECKING:
     )
     from hub.secret import Secret
     from hub.services import Command, ConfigSection, Migrations, Service
+    from hub.shaping.rules import SEVERITIES, Severity
     from hub.stream import Stream, SyslogStream, connector
     from hub.syslog import SyslogFormatter, SyslogStyle
-    from hub.times import rfc3339
+    from hub.times import rfc3339, rfc3339_column
     from hub.tls import client_tls
     from hub.vault import Vault
 
@@ -84,7 +85,8 @@ _HOMES = {
     "paging": "cursor_after cursor_of position_of",
     "pieces": "Piece PieceLimits push_pieces",
     "push": "Answer HttpTarget comes_again post",
-    "times": "rfc3339",
+    "shaping.rules": "SEVERITIES Severity",
+    "times": "rfc3339 rfc3339_column",
     "routes": "Authenticator Call Caller EventStream NoQuery PageQuery Reply Route ServerEvent "
     "merge_patch",
     "secret": "Secret",
@@ -97,6 +99,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "SEVERITIES",
     "Answer",
     "Authenticator",
     "Batch",
@@ -149,6 +152,7 @@ __all__ = [
     "Secret",
     "ServerEvent",
     "Service",
+    "Severity",
     "Stream",
     "StreamDestination",
     "StreamEndpoint",
@@ -173,6 +177,7 @@ __all__ = [
     "post",
     "push_pieces",
     "rfc3339",
+    "rfc3339_column",
 ]
 
 

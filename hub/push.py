@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,6 +16,7 @@ import msgspec
 from hub.destinations import Tools
 from hub.net import explain
 from hub.outcomes import NotConnected, Rejected, Retry
+from hub.secret import Secret
 from hub.tls import client_tls
 
 T = TypeVar("T")
@@ -92,6 +93,7 @@ async def post(
     tls: ssl.SSLContext | None = None,
     limit: int = MAX_ANSWER,
     method: str = "POST",
+    hide: Sequence[str] = (),
 ) -> Answer:
     """Send one body and read the answer.
 
@@ -99,6 +101,7 @@ async def post(
         http: the session that the hub gave (`Tools.http`).
         tls: to use instead of the default, which trusts the system's authorities.
         limit: bytes of the answer that are read at most.
+        hide: secrets that stand in the URL; they are masked where the answer repeats them.
 
     Raises:
         Retry: no answer, in words a user understands.
@@ -116,7 +119,7 @@ async def post(
         ) as response:
             answer = Answer(
                 response.status,
-                await _read(response.content, limit),
+                _masked(await _read(response.content, limit), hide),
                 _retry_after(response.headers.get("Retry-After", "")),
             )
     except NotConnected as error:
@@ -124,7 +127,8 @@ async def post(
     except aiohttp.InvalidURL:
         raise Rejected("the address is not a valid URL") from None
     except (aiohttp.ClientError, OSError) as error:
-        raise Retry(explain(error, host)) from error
+        # The cause may name the URL, and would be shown with a traceback.
+        raise Retry(explain(error, host)) from (None if hide else error)
     noted = trace.get()
     if noted is not None:
         noted.append(answer)
@@ -138,6 +142,8 @@ class HttpTarget:
         headers: of every request.
         ca: PEM text of the authorities to trust instead of the system's.
         compress: send bodies with `Content-Encoding: gzip`.
+        hide: secrets that stand in the URL, as `post` takes them.
+        limit: bytes of an answer that are read at most.
     """
 
     def __init__(
@@ -148,12 +154,16 @@ class HttpTarget:
         headers: Mapping[str, str],
         ca: str = "",
         compress: bool = False,
+        hide: Sequence[str] = (),
+        limit: int = MAX_ANSWER,
     ) -> None:
         self._http = tools.http
         self._url = url
         self._headers = dict(headers)
         self._ca = ca
         self._compress = compress
+        self._hide = tuple(hide)
+        self._limit = limit
         if compress:
             self._headers["Content-Encoding"] = "gzip"
         self._tls: ssl.SSLContext | None = None
@@ -184,8 +194,16 @@ class HttpTarget:
             gzip.compress(body, 1, mtime=0) if self._compress else body,
             headers={**self._headers, **headers},
             tls=self._tls,
+            limit=self._limit,
             method=method,
+            hide=self._hide,
         )
+
+
+def _masked(body: bytes, hide: Sequence[str]) -> bytes:
+    for secret in hide:
+        body = body.replace(secret.encode(), Secret.MASK.encode())
+    return body
 
 
 async def _read(content: aiohttp.StreamReader, limit: int) -> bytes:
