@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Topic,
     )
     from hub.database import Connection, Database, Queries
+    from hub.datagrams import DatagramSender
     from hub.destinations import (
         Destination,
         DestinationType,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         Tools,
         Window,
     )
+    from hub.discard import Discard
     from hub.errors import (
         Conflict,
         FieldError,
@@ -47,8 +49,9 @@ if TYPE_CHECKING:
     from hub.outbox import Outbox, first_time
     from hub.outcomes import NotConnected, Partial, Rejected, Retry
     from hub.paging import cursor_after, cursor_of, position_of
-    from hub.pieces import Piece, PieceLimits, push_pieces
+    from hub.pieces import Piece, PieceLimits, push_each, push_pieces
     from hub.push import Answer, HttpTarget, comes_again, post
+    from hub.relay.contracts import LATEST_METRICS, LatestMetrics, LatestSamples
     from hub.routes import (
         Authenticator,
         Call,
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     from hub.secret import Secret
     from hub.services import Command, ConfigSection, Migrations, Service
     from hub.shaping.rules import SEVERITIES, Severity
+    from hub.sigv4 import SKEWED, THROTTLED, SigV4
     from hub.stream import Stream, SyslogStream, connector
     from hub.syslog import SyslogFormatter, SyslogStyle
     from hub.times import rfc3339, rfc3339_column
@@ -73,24 +77,28 @@ if TYPE_CHECKING:
 _HOMES = {
     "contracts": "Bus Consumer Contract Endpoint EventInfo Nothing StreamEndpoint Topic",
     "database": "Connection Database Queries",
+    "datagrams": "DatagramSender",
     "batches": "Batch Chunk Line MetricBatch MetricChunk Sample",
     "destinations": "Destination DestinationType Dialer Limits MetricDestination "
     "StreamDestination Tools Window",
     "outcomes": "NotConnected Partial Rejected Retry",
+    "discard": "Discard",
     "errors": "Conflict FieldError Forbidden Invalid IsaaxError LimitReached NotFound "
     "PreconditionFailed Unauthenticated Unavailable",
     "hookspecs": "hookimpl",
     "net": "Datagrams",
     "outbox": "Outbox first_time",
     "paging": "cursor_after cursor_of position_of",
-    "pieces": "Piece PieceLimits push_pieces",
+    "pieces": "Piece PieceLimits push_each push_pieces",
     "push": "Answer HttpTarget comes_again post",
     "shaping.rules": "SEVERITIES Severity",
     "times": "rfc3339 rfc3339_column",
+    "relay.contracts": "LATEST_METRICS LatestMetrics LatestSamples",
     "routes": "Authenticator Call Caller EventStream NoQuery PageQuery Reply Route ServerEvent "
     "merge_patch",
     "secret": "Secret",
     "services": "Command ConfigSection Migrations Service",
+    "sigv4": "SKEWED THROTTLED SigV4",
     "stream": "Stream SyslogStream connector",
     "syslog": "SyslogFormatter SyslogStyle",
     "tls": "client_tls",
@@ -99,7 +107,10 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "LATEST_METRICS",
     "SEVERITIES",
+    "SKEWED",
+    "THROTTLED",
     "Answer",
     "Authenticator",
     "Batch",
@@ -114,10 +125,12 @@ __all__ = [
     "Consumer",
     "Contract",
     "Database",
+    "DatagramSender",
     "Datagrams",
     "Destination",
     "DestinationType",
     "Dialer",
+    "Discard",
     "Endpoint",
     "EventInfo",
     "EventStream",
@@ -126,6 +139,8 @@ __all__ = [
     "HttpTarget",
     "Invalid",
     "IsaaxError",
+    "LatestMetrics",
+    "LatestSamples",
     "LimitReached",
     "Limits",
     "Line",
@@ -153,6 +168,7 @@ __all__ = [
     "ServerEvent",
     "Service",
     "Severity",
+    "SigV4",
     "Stream",
     "StreamDestination",
     "StreamEndpoint",
@@ -175,6 +191,7 @@ __all__ = [
     "merge_patch",
     "position_of",
     "post",
+    "push_each",
     "push_pieces",
     "rfc3339",
     "rfc3339_column",

@@ -65,35 +65,53 @@ async def push_pieces(
         if len(item) > fit
     ]
     refused = {index for index, _ in rejected}
-    pieces = list(
-        _cut([index for index in range(len(items)) if index not in refused], items, limits)
-    )
+    left = [index for index in range(len(items)) if index not in refused]
+    await push_each(list(_cut(left, items, limits)), send, rejected=rejected)
+
+
+async def push_each(
+    pieces: Sequence[Piece],
+    send: Callable[[Piece], Awaitable[None]],
+    *,
+    rejected: Sequence[tuple[int, str]] = (),
+) -> None:
+    """Send pieces that were cut already, in order, and tell what came of each by line.
+
+    Args:
+        send: as for `push_pieces`.
+        rejected: lines that are in no piece, because they are refused without asking.
+
+    Raises:
+        Retry, Rejected, Partial: as `push_pieces`.
+    """
+    refused = list(rejected)
+    everything = len(refused) + sum(len(piece.indexes) for piece in pieces)
     for number, piece in enumerate(pieces):
         left = [index for later in pieces[number:] for index in later.indexes]
         try:
             await send(piece)
         except Retry as retry:
-            if len(left) == len(items):
+            if len(left) == everything:
                 raise
             raise Partial(
-                rejected=rejected, retry=left, reason=retry.reason, after=retry.after
+                rejected=refused, retry=sorted(left), reason=retry.reason, after=retry.after
             ) from retry
         except Rejected as final:
-            if len(piece.indexes) == len(items):
+            if len(piece.indexes) == everything:
                 raise
-            rejected += [(index, final.reason) for index in piece.indexes]
+            refused += [(index, final.reason) for index in piece.indexes]
         except Partial as partial:
-            rejected += partial.rejected
+            refused += partial.rejected
             if partial.retry:
                 later = left[len(piece.indexes) :]
                 raise Partial(
-                    rejected=rejected,
-                    retry=[*partial.retry, *later],
+                    rejected=refused,
+                    retry=sorted([*partial.retry, *later]),
                     reason=partial.reason,
                     after=partial.after,
                 ) from partial
-    if rejected:
-        raise Partial(rejected=rejected)
+    if refused:
+        raise Partial(rejected=refused)
 
 
 def _cut(indexes: Sequence[int], items: Sequence[bytes], limits: PieceLimits) -> Iterator[Piece]:

@@ -55,6 +55,7 @@ class Call(Generic[B, Q]):
             there was none. See `versions`.
         last_event_id: for an event stream, where the client left off ("" at first).
         wants_stream: the client prefers the route's events to a page: answer an `EventStream`.
+        media: which of the route's `texts` the client prefers; "" where it has none.
     """
 
     caller: Caller
@@ -65,6 +66,7 @@ class Call(Generic[B, Q]):
     if_match: tuple[str, ...] | None = None
     last_event_id: str = ""
     wants_stream: bool = False
+    media: str = ""
 
     @property
     def versions(self) -> tuple[str, ...] | None:
@@ -89,12 +91,14 @@ class Reply:
         location: path of what was created, for 201.
         version: opaque version of the thing; becomes its strong ETag.
         next: cursor of the next page; becomes `Link: rel="next"`.
+        text: answered as it is, instead of a body, as the `Call.media` that was chosen.
     """
 
     body: Any = None
     location: str | None = None
     version: str | None = None
     next: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,8 @@ class Route(Generic[B, Q]):
         response: of the body that is answered (`list[X]` for a page); None for 204.
         status: of success.
         stream: Struct of the events, when `Accept: text/event-stream` may be asked for.
+        texts: media types, with their parameters, that the route answers as text instead of JSON;
+            the preferred one first.
         errors: that the handler may raise, besides those that every route has.
         if_match: True: the header is required (428 without).
         examples: of the body.
@@ -143,6 +149,7 @@ class Route(Generic[B, Q]):
     response: Any = None
     status: int = 200
     stream: type | None = None
+    texts: tuple[str, ...] = ()
     errors: tuple[type[IsaaxError], ...] = ()
     if_match: bool = False
     description: str = ""

@@ -26,13 +26,16 @@ class Answer(msgspec.Struct, frozen=True):
     close: bool = False
 
 
-def of_reply(reply: Reply, status: int, *, path: str, query: str, conditions: Conditions) -> Answer:
+def of_reply(
+    reply: Reply, status: int, *, path: str, query: str, conditions: Conditions, media: str = ""
+) -> Answer:
     """Turn a handler's reply into an answer.
 
     Args:
         status: of success, as the route says.
         path, query: of the request, percent-encoded, for the link to the next page.
         conditions: of a read; empty for a change, whose handler applies `If-Match` itself.
+        media: of the reply's text, if it is one.
 
     Raises:
         PreconditionFailed: by the conditions.
@@ -46,6 +49,8 @@ def of_reply(reply: Reply, status: int, *, path: str, query: str, conditions: Co
         headers["Location"] = quote(reply.location, safe=_SAFE_IN_LOCATION)
     if reply.next is not None:
         headers["Link"] = f'<{_next_page(path, query, reply.next)}>; rel="next"'
+    if reply.text is not None:
+        return Answer(status, {**headers, "Content-Type": media}, reply.text.encode())
     if reply.body is None:
         return Answer(204 if status == 200 else status, headers)
     return of_json(reply.body, status, headers)

@@ -55,8 +55,9 @@ class Dispatcher:
         self._parts = parts
         self._query = decoding.QueryDecoder(route.query)
         self._name = f"{route.method} {route.path}"
+        self._texts = {text.partition(";")[0]: text for text in route.texts}
         offers = [media.JSON] if route.response is not None else []
-        self._offers = offers + [media.EVENTS] * (route.stream is not None)
+        self._offers = [*offers, *self._texts] + [media.EVENTS] * (route.stream is not None)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request.
@@ -84,7 +85,7 @@ class Dispatcher:
             return await self._parts.streams.send(
                 request, result, account=account, request_id=request_id
             )
-        return to_response(self._answer(request, conditions, result))
+        return to_response(self._answer(request, conditions, result, call.media))
 
     async def _read(self, request: web.Request, identity: Identity) -> tuple[Call[Any, Any], bytes]:
         """Decode everything that came; nothing is done yet."""
@@ -104,6 +105,7 @@ class Dispatcher:
             ),
             last_event_id=last_event_id(request.headers),
             wants_stream=chosen == media.EVENTS,
+            media=self._texts.get(chosen, ""),
         )
         if route.body is None:
             await refuse_body(request)
@@ -127,10 +129,13 @@ class Dispatcher:
                 raise
             raise DeadlineExceeded("it may or may not have been done") from None
 
-    def _answer(self, request: web.Request, conditions: Conditions, reply: Reply) -> Answer:
+    def _answer(
+        self, request: web.Request, conditions: Conditions, reply: Reply, text: str = ""
+    ) -> Answer:
         answer = answers.of_reply(
             reply,
             self._route.status,
+            media=text,
             path=request.rel_url.raw_path,
             query=raw_query(request),
             conditions=conditions,

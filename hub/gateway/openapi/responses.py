@@ -72,7 +72,7 @@ def errors_of(route: AnyRoute) -> Iterator[type[IsaaxError]]:
         yield from (Unauthenticated, Forbidden)
     if path_parameters(route.path):
         yield problems.NoSuchPath
-    if route.response is not None or route.stream is not None:
+    if route.response is not None or route.stream is not None or route.texts:
         yield problems.NotAcceptable
     if route.body is not None:
         yield from (
@@ -102,6 +102,8 @@ def _success(route: AnyRoute, schemas: Schemas) -> JsonObject:
     content: JsonObject = {}
     if route.response is not None:
         content[media.JSON] = {"schema": schemas.of(route.response)}
+    for text in route.texts:
+        content[text.partition(";")[0]] = {"schema": {"type": "string"}}
     if route.stream is not None:
         content[media.EVENTS] = {
             "schema": {
