@@ -6,6 +6,14 @@ import msgspec
 
 MSG_ID: Final = "Nats-Msg-Id"
 RECEIVED: Final = "Isaax-Received"
+LINE: Final = "Isaax-Line"
+"""How many lines (or samples) of its project the stream had taken before this message."""
+HOST: Final = "Isaax-Host"
+"""The host name to show, where it is not the device's."""
+BATCH: Final = "Isaax-Batch"
+"""The `BatchId` of a dead letter or a replay, whose message id is another."""
+LABELS: Final = "Isaax-Labels"
+"""The labels of a dead letter or a replay, as a JSON object."""
 
 
 class BatchId(msgspec.Struct, frozen=True):
