@@ -15,6 +15,7 @@ class Device(msgspec.Struct, frozen=True):
     account: str
     project: str
     label: str
+    group: str
     agent: str
     system: str
     status: str
@@ -32,7 +33,7 @@ class OneDevice(msgspec.Struct, frozen=True):
 
 
 class ListDevices(msgspec.Struct, frozen=True):
-    """A page of a project's devices after `after`; `online` and `label` narrow it."""
+    """A page of a project's devices after `after`; `online`, `label` and `group` narrow it."""
 
     account: str
     project: str
@@ -40,6 +41,7 @@ class ListDevices(msgspec.Struct, frozen=True):
     after: int = 0
     online: bool | None = None
     label: str = ""
+    group: str = ""
 
 
 class Devices(msgspec.Struct, frozen=True):
@@ -49,12 +51,13 @@ class Devices(msgspec.Struct, frozen=True):
     more: bool
 
 
-class LabelDevice(msgspec.Struct, frozen=True):
-    """Name a device; `versions`, when given, are those that the caller has seen."""
+class ChangeDevice(msgspec.Struct, frozen=True):
+    """Name a device and put it into a group; `versions` are those that the caller has seen."""
 
     account: str
     device: str
     label: str
+    group: str
     versions: tuple[str, ...] | None = None
 
 
@@ -68,5 +71,5 @@ class DeleteDevice(msgspec.Struct, frozen=True):
 
 GET = Contract("devices.get", OneDevice, Device)
 LIST = Contract("devices.list", ListDevices, Devices)
-LABEL = Contract("devices.label", LabelDevice, Device)
+CHANGE = Contract("devices.change", ChangeDevice, Device)
 DELETE = Contract("devices.delete", DeleteDevice, Nothing)

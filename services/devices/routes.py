@@ -24,10 +24,20 @@ Label = Annotated[
 ]
 
 
+Group = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$",
+        description="What an integration's filter may ask for",
+    ),
+]
+
+
 class DeviceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client sets of a device."""
 
     label: Label
+    group: Group = "default"
 
 
 class DeviceView(msgspec.Struct, frozen=True):
@@ -36,6 +46,7 @@ class DeviceView(msgspec.Struct, frozen=True):
     id: str
     project: str
     label: str
+    group: str
     status: Literal["pending", "active", "revoked", "quarantined"]
     online: bool
     agent: str
@@ -45,10 +56,11 @@ class DeviceView(msgspec.Struct, frozen=True):
 
 
 class DeviceQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
-    """A page of devices; `online` and `label` narrow it."""
+    """A page of devices; `online`, `label` and `group` narrow it."""
 
     online: bool | None = None
     label: str = ""
+    group: str = ""
 
 
 def _view(device: c.Device) -> DeviceView:
@@ -68,6 +80,7 @@ async def list_devices(call: Call[None, DeviceQuery]) -> Reply:
         position_of(call.query.cursor),
         call.query.online,
         call.query.label,
+        call.query.group,
     )
     page = await call.bus.request(c.LIST, request)
     following = cursor_after(page.items, more=page.more)
@@ -84,9 +97,12 @@ async def patch_device(call: Call[dict[str, Any], NoQuery]) -> Reply:
     """Answer `PATCH /devices/{device}`."""
     account, device = call.caller.account, call.path["device"]
     current = await call.bus.request(c.GET, c.OneDevice(account, device))
-    body = decode(DeviceBody, merge_patch({"label": current.label}, call.body))
-    request = c.LabelDevice(account, device, body.label, call.replaces(str(current.version)))
-    return _reply(await call.bus.request(c.LABEL, request))
+    now = {"label": current.label, "group": current.group}
+    body = decode(DeviceBody, merge_patch(now, call.body))
+    request = c.ChangeDevice(
+        account, device, body.label, body.group, call.replaces(str(current.version))
+    )
+    return _reply(await call.bus.request(c.CHANGE, request))
 
 
 async def delete_device(call: Call[None, NoQuery]) -> Reply:
@@ -112,9 +128,10 @@ def routes() -> list[Route[Any, Any]]:
             handler=get_device, scope="devices:read", response=DeviceView, errors=(NotFound,),
         ),
         Route(
-            method="PATCH", path=DEVICE, summary="Label a device", tag="devices",
-            handler=patch_device, scope="devices:write", body=DeviceBody, response=DeviceView,
-            errors=(NotFound,), examples=({"label": "greenhouse-1"},),
+            method="PATCH", path=DEVICE, tag="devices",
+            summary="Label a device, or put it into a group", handler=patch_device, scope="devices:write",
+            body=DeviceBody, response=DeviceView, errors=(NotFound,),
+            examples=({"label": "greenhouse-1"}, {"group": "canary"}),
         ),
         Route(
             method="DELETE", path=DEVICE, summary="Revoke a device and forget it", tag="devices",

@@ -33,9 +33,10 @@ from services.devices import peers
 CONSUMER = "devices-presence"
 
 
-class _Host(msgspec.Struct):
+class _Described(msgspec.Struct):
     id: str
     host: str
+    group: str
 
 
 class Devices:
@@ -62,16 +63,17 @@ class Devices:
             rows = await tx.all(self._sql["list_devices"], c.Device, **parameters)
         return c.Devices(rows[: request.limit], len(rows) > request.limit)
 
-    async def label(self, request: c.LabelDevice) -> c.Device:
-        """Name a device."""
+    async def change(self, request: c.ChangeDevice) -> c.Device:
+        """Name a device and put it into a group."""
         async with self._database.transaction(account=request.account) as tx:
             await self._lock(tx, request.account, request.device, request.versions)
             device = await tx.one(
-                self._sql["label_device"],
+                self._sql["change_device"],
                 c.Device,
                 account=request.account,
                 device=request.device,
                 label=request.label,
+                group=request.group,
             )
             await self._changed(tx, device.project, device.id)
         return device
@@ -90,12 +92,14 @@ class Devices:
         return Nothing()
 
     async def describe(self, request: DescribeDevices) -> DeviceHosts:
-        """Give the host names of devices, for the relay."""
+        """Give the host names and groups of devices, for the relay."""
         async with self._database.transaction() as tx:
             rows = await tx.all(
-                self._sql["describe"], _Host, project=request.project, devices=request.devices
+                self._sql["describe"], _Described, project=request.project, devices=request.devices
             )
-        return DeviceHosts({row.id: row.host for row in rows})
+        return DeviceHosts(
+            {row.id: row.host for row in rows}, {row.id: row.group for row in rows}
+        )
 
     async def device_changed(self, event: peers.DeviceEvent, info: EventInfo) -> None:
         """Take up what happened to a device; an event that comes twice does nothing twice."""
@@ -155,7 +159,7 @@ async def devices(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterator
     endpoints: list[Endpoint[Any, Any]] = [
         Endpoint(c.GET, rules.get),
         Endpoint(c.LIST, rules.list),
-        Endpoint(c.LABEL, rules.label),
+        Endpoint(c.CHANGE, rules.change),
         Endpoint(c.DELETE, rules.delete),
         Endpoint(DESCRIBE_DEVICES, rules.describe),
     ]

@@ -20,33 +20,34 @@ UPDATE devices_device
  WHERE id = :device AND account = :account
 
 -- name: get_device
-SELECT id, number, account, project, label, agent, system, status, session <> '' AS online,
+SELECT id, number, account, project, label, "group", agent, system, status, session <> '' AS online,
        version, registered_at, last_seen_at
   FROM devices_device
  WHERE id = :device AND account = :account
 
 -- name: lock_device
-SELECT id, number, account, project, label, agent, system, status, session <> '' AS online,
+SELECT id, number, account, project, label, "group", agent, system, status, session <> '' AS online,
        version, registered_at, last_seen_at
   FROM devices_device
  WHERE id = :device AND account = :account
    FOR UPDATE
 
 -- name: list_devices
-SELECT id, number, account, project, label, agent, system, status, session <> '' AS online,
+SELECT id, number, account, project, label, "group", agent, system, status, session <> '' AS online,
        version, registered_at, last_seen_at
   FROM devices_device
  WHERE account = :account AND project = :project AND number > :after
    AND (:online::boolean IS NULL OR (session <> '') = :online)
    AND (:label::text = '' OR label = :label)
+   AND (:group::text = '' OR "group" = :group)
  ORDER BY number
  LIMIT :limit
 
--- name: label_device
+-- name: change_device
 UPDATE devices_device
-   SET label = :label, version = version + 1
+   SET label = :label, "group" = :group, version = version + 1
  WHERE id = :device AND account = :account
-RETURNING id, number, account, project, label, agent, system, status, session <> '' AS online,
+RETURNING id, number, account, project, label, "group", agent, system, status, session <> '' AS online,
           version, registered_at, last_seen_at
 
 -- name: delete_device
@@ -56,6 +57,6 @@ DELETE FROM devices_device WHERE id = :device AND account = :account
 DELETE FROM devices_device WHERE project = :project AND account = :account
 
 -- name: describe
-SELECT id, CASE WHEN label = '' THEN id ELSE label END AS host
+SELECT id, CASE WHEN label = '' THEN id ELSE label END AS host, "group"
   FROM devices_device
  WHERE project = :project AND id = ANY (:devices::text[])
