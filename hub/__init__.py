@@ -44,13 +44,14 @@ if TYPE_CHECKING:
         Unauthenticated,
         Unavailable,
     )
+    from hub.headers import check_headers
     from hub.hookspecs import hookimpl
-    from hub.net import Datagrams
+    from hub.net import Datagrams, explain
     from hub.outbox import Outbox, first_time
     from hub.outcomes import NotConnected, Partial, Rejected, Retry
     from hub.paging import cursor_after, cursor_of, position_of
     from hub.pieces import Piece, PieceLimits, push_each, push_pieces
-    from hub.push import Answer, HttpTarget, comes_again, post
+    from hub.push import Answer, HttpTarget, HttpUrl, comes_again, post
     from hub.relay.contracts import LATEST_METRICS, LatestMetrics, LatestSamples
     from hub.routes import (
         Authenticator,
@@ -66,7 +67,8 @@ if TYPE_CHECKING:
     )
     from hub.secret import Secret
     from hub.services import Command, ConfigSection, Migrations, Service
-    from hub.shaping.rules import SEVERITIES, Severity
+    from hub.shaping.check import check_shape
+    from hub.shaping.rules import SEVERITIES, Severity, Shape
     from hub.sigv4 import SKEWED, THROTTLED, SigV4
     from hub.stream import Stream, SyslogStream, connector
     from hub.syslog import SyslogFormatter, SyslogStyle
@@ -85,13 +87,14 @@ _HOMES = {
     "discard": "Discard",
     "errors": "Conflict FieldError Forbidden Invalid IsaaxError LimitReached NotFound "
     "PreconditionFailed Unauthenticated Unavailable",
+    "headers": "check_headers",
     "hookspecs": "hookimpl",
-    "net": "Datagrams",
+    "net": "Datagrams explain",
     "outbox": "Outbox first_time",
     "paging": "cursor_after cursor_of position_of",
     "pieces": "Piece PieceLimits push_each push_pieces",
-    "push": "Answer HttpTarget comes_again post",
-    "shaping.rules": "SEVERITIES Severity",
+    "push": "Answer HttpTarget HttpUrl comes_again post",
+    "shaping.rules": "SEVERITIES Severity Shape",
     "times": "rfc3339 rfc3339_column",
     "relay.contracts": "LATEST_METRICS LatestMetrics LatestSamples",
     "routes": "Authenticator Call Caller EventStream NoQuery PageQuery Reply Route ServerEvent "
@@ -99,6 +102,7 @@ _HOMES = {
     "secret": "Secret",
     "services": "Command ConfigSection Migrations Service",
     "sigv4": "SKEWED THROTTLED SigV4",
+    "shaping.check": "check_shape",
     "stream": "Stream SyslogStream connector",
     "syslog": "SyslogFormatter SyslogStyle",
     "tls": "client_tls",
@@ -137,6 +141,7 @@ __all__ = [
     "FieldError",
     "Forbidden",
     "HttpTarget",
+    "HttpUrl",
     "Invalid",
     "IsaaxError",
     "LatestMetrics",
@@ -168,6 +173,7 @@ __all__ = [
     "ServerEvent",
     "Service",
     "Severity",
+    "Shape",
     "SigV4",
     "Stream",
     "StreamDestination",
@@ -181,11 +187,14 @@ __all__ = [
     "Unavailable",
     "Vault",
     "Window",
+    "check_headers",
+    "check_shape",
     "client_tls",
     "comes_again",
     "connector",
     "cursor_after",
     "cursor_of",
+    "explain",
     "first_time",
     "hookimpl",
     "merge_patch",

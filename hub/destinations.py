@@ -5,6 +5,7 @@ metrics. A destination owns one push.
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -85,6 +86,10 @@ class Dialer(Protocol):
             Retry: the host's address is not allowed.
             NotConnected: no connection, in words a user understands.
         """
+        ...
+
+    async def open_socket(self, host: str, port: int) -> socket.socket:
+        """Give a connected TCP socket, for a client library that speaks its own protocol on it."""
         ...
 
     async def open_udp(self, host: str, port: int) -> asyncio.DatagramTransport:

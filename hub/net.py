@@ -14,7 +14,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import aiohttp
 import aiohttp.abc
@@ -22,6 +22,8 @@ import structlog
 
 from hub.destinations import Tools
 from hub.outcomes import NotConnected, Rejected, Retry
+
+T = TypeVar("T")
 
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for resolving, connecting and the TLS handshake, each."""
@@ -154,10 +156,21 @@ class GuardedDialer:
             Retry: an address of the host is not allowed.
             NotConnected: no connection, in words a user understands.
         """
+        return await self._first(host, port, lambda address: _open_stream(address, host, tls))
+
+    async def open_socket(self, host: str, port: int) -> socket.socket:
+        """Give a connected TCP socket, for a client library that speaks its own protocol on it.
+
+        Raises:
+            Retry, NotConnected: as for `open_tcp`.
+        """
+        return await self._first(host, port, _connect)
+
+    async def _first(self, host: str, port: int, attempt: Callable[[Resolved], Awaitable[T]]) -> T:
         failure: Exception = OSError("no address")
         for address in await self.guard.addresses(host, port):
             try:
-                return await _open_stream(address, host, tls)
+                return await attempt(address)
             except (OSError, TimeoutError) as error:
                 failure = error
         raise NotConnected(explain(failure, f"{host}:{port}")) from failure
@@ -183,12 +196,8 @@ class GuardedDialer:
 async def _open_stream(
     address: Resolved, host: str, tls: ssl.SSLContext | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    raw = socket.socket(address.family, socket.SOCK_STREAM)
+    raw = await _connect(address)
     try:
-        raw.setblocking(False)
-        notice_dead_peer(raw)
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            await asyncio.get_running_loop().sock_connect(raw, address.sockaddr)
         if tls is None:
             return await asyncio.open_connection(sock=raw)
         return await asyncio.open_connection(
@@ -201,6 +210,19 @@ async def _open_stream(
     except BaseException:
         raw.close()
         raise
+
+
+async def _connect(address: Resolved) -> socket.socket:
+    raw = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        raw.setblocking(False)
+        notice_dead_peer(raw)
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            await asyncio.get_running_loop().sock_connect(raw, address.sockaddr)
+    except BaseException:
+        raw.close()
+        raise
+    return raw
 
 
 def notice_dead_peer(raw: socket.socket) -> None:
