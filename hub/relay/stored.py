@@ -1,11 +1,14 @@
-"""What a stored batch carries besides its payload: its id, and when the hub took it."""
+"""What a stored batch carries besides its payload: its id, when it came, what came before it."""
 
 from typing import Final
 
 import msgspec
 
+from hub.protocol import MAX_LINES
+
 MSG_ID: Final = "Nats-Msg-Id"
 RECEIVED: Final = "Isaax-Received"
+"""When the hub took it, in microseconds since the Unix epoch."""
 LINE: Final = "Isaax-Line"
 """How many lines (or samples) of its project the stream had taken before this message."""
 HOST: Final = "Isaax-Host"
@@ -47,3 +50,11 @@ class BatchId(msgspec.Struct, frozen=True):
     def last(self) -> int:
         """Sequence number of the last line that the batch covers."""
         return self.first + self.span - 1
+
+    @property
+    def lines(self) -> int:
+        """How many lines it counts for, as far as its head tells.
+
+        One that covers more than a batch can hold stands for lines that were lost on the device.
+        """
+        return self.span if self.span <= MAX_LINES else 1
