@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import aiohttp
 import msgspec
@@ -21,6 +21,9 @@ from hub.tls import client_tls
 
 T = TypeVar("T")
 
+
+HttpUrl = Annotated[str, msgspec.Meta(max_length=2048, pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")]
+"""A field of a config: an address without user and password, which would be shown."""
 
 MAX_ANSWER: Final = 64 * 1024
 LONGEST_WAIT: Final = 3600.0
