@@ -6,6 +6,7 @@ they are cut again, once encoded, and what came of each request is told by line.
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hub.outcomes import Partial, Rejected, Retry
 
@@ -42,6 +43,9 @@ class Piece:
     items: Sequence[bytes]
 
 
+P = TypeVar("P", bound=Piece)
+
+
 async def push_pieces(
     items: Sequence[bytes], limits: PieceLimits, send: Callable[[Piece], Awaitable[None]]
 ) -> None:
@@ -70,8 +74,8 @@ async def push_pieces(
 
 
 async def push_each(
-    pieces: Sequence[Piece],
-    send: Callable[[Piece], Awaitable[None]],
+    pieces: Sequence[P],
+    send: Callable[[P], Awaitable[None]],
     *,
     rejected: Sequence[tuple[int, str]] = (),
 ) -> None:
