@@ -22,7 +22,9 @@ from hub.tls import client_tls
 T = TypeVar("T")
 
 
-HttpUrl = Annotated[str, msgspec.Meta(max_length=2048, pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")]
+HttpUrl = Annotated[
+    str, msgspec.Meta(max_length=2048, pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$(?!\n)")
+]
 """A field of a config: an address without user and password, which would be shown."""
 
 MAX_ANSWER: Final = 64 * 1024

@@ -16,8 +16,8 @@ Site = Literal[
 ]  # fmt: skip
 """Those of https://docs.datadoghq.com/api/latest/logs/send-logs/."""
 
-TagName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z][a-zA-Z0-9_./-]{0,99}$")]
-TagText = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[^,]*$")]
+TagName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z][a-zA-Z0-9_./-]{0,99}$(?!\n)")]
+TagText = Annotated[str, msgspec.Meta(max_length=100, pattern=r"^[^,]*$(?!\n)")]
 
 
 class DatadogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,7 +12,9 @@ _TOKEN: Final = re.compile(r"[!-~]{1,4096}")
 
 IndexName = Annotated[
     str,
-    msgspec.Meta(max_length=200, pattern=r"^(?!\.{1,2}$)(?![-_+])([a-z0-9._+-]|%Y|%m|%d|%H)+$"),
+    msgspec.Meta(
+        max_length=200, pattern=r"^(?!\.{1,2}$)(?![-_+])([a-z0-9._+-]|%Y|%m|%d|%H)+$(?!\n)"
+    ),
 ]
 """What both allow in a name ("Create index": lower case, no `\\/*?"<>| ,#:`, no `-_+` first)."""
 
@@ -36,10 +38,10 @@ class ElasticsearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     url: HttpUrl
     index: IndexName = "logs-isaax-default"
     api_key: Secret = Secret("")
-    username: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[!-9;-~]*$")] = ""
+    username: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[!-9;-~]*$(?!\n)")] = ""
     password: Secret = Secret("")
     token: Secret = Secret("")
-    pipeline: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[A-Za-z0-9@._-]*$")] = ""
+    pipeline: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[A-Za-z0-9@._-]*$(?!\n)")] = ""
     gzip: bool = True
     ca: str = ""
 

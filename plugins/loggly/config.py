@@ -9,7 +9,7 @@ from hub import HttpUrl, Secret, client_tls
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9-]{8,64}")
 
-Tag = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Tag = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$(?!\n)")]
 """Loggly, "Tags": letters, digits, dash, period and underscore, at most 64 of them."""
 
 

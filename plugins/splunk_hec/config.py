@@ -9,7 +9,7 @@ from hub import HttpUrl, Secret, client_tls
 
 _TOKEN: Final = re.compile(r"[!-~]{1,256}")
 
-Name = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[A-Za-z0-9_:.@-]*$")]
+Name = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[A-Za-z0-9_:.@-]*$(?!\n)")]
 
 
 class SplunkHecConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

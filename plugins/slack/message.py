@@ -1,0 +1,99 @@
+"""A message that Slack, Mattermost and Rocket.Chat can show.
+
+Limits: https://docs.slack.dev/reference/block-kit/blocks/section-block (3,000 characters) and
+https://docs.slack.dev/reference/block-kit/blocks (50 blocks a message). Escaping:
+https://docs.slack.dev/messaging/formatting-message-text
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from hub import rfc3339
+from plugins.slack.findings import Example, Finding
+
+MAX_SECTION: Final = 3_000
+MAX_TEXT: Final = 12_000
+"""Characters of the plain form: Mattermost takes 16,383 (`MaxPostSize`), Slack 40,000."""
+
+_MAX_EXAMPLE: Final = 280
+"""Characters of one line that is shown, once escaped: ten of them fit into a section."""
+
+_MAX_HOSTS: Final = 10
+_MAX_NAME: Final = 80
+_INVISIBLE: Final = "\u200b"
+_ESCAPES: Final = str.maketrans({
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "@": f"@{_INVISIBLE}",  # Mattermost and Rocket.Chat see mentions in plain text
+    "`": f"`{_INVISIBLE}",  # three of them would end a code block
+})  # fmt: skip
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A text object."""
+
+    text: str
+    type: Literal["mrkdwn"] = "mrkdwn"
+    verbatim: bool = True
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A section block."""
+
+    text: Text
+    type: Literal["section"] = "section"
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What a webhook takes: blocks for Slack, and the same as text for notifications and others."""
+
+    text: str
+    blocks: list[Section]
+
+
+def compose(findings: Sequence[Finding]) -> Message:
+    """Tell what was found: for each rule how much and where, and the first and last of it."""
+    parts: list[str] = []
+    for finding in findings:
+        parts += [_head(finding), _examples(finding)]
+    text = "\n".join(parts)
+    if len(text) > MAX_TEXT:
+        heads = "\n".join(parts[::2])
+        text = heads[: MAX_TEXT - 2] + "\n…"
+    return Message(text, [Section(Text(part)) for part in parts])
+
+
+def escaped(text: str, room: int) -> str:
+    """Give a text on one line that means nothing to Slack, in at most `room` characters."""
+    line = " ⏎ ".join(text.splitlines())
+    shown = line.translate(_ESCAPES)
+    while len(shown) > room:
+        line = line[: min(len(line) * room // len(shown), len(line) - 1)]
+        shown = line.translate(_ESCAPES) + "…"
+    return shown
+
+
+def _head(finding: Finding) -> str:
+    lines = "1 line" if finding.count == 1 else f"{finding.count:,} lines"
+    most = sorted(finding.hosts.items(), key=lambda pair: (-pair[1], pair[0]))
+    hosts = ", ".join(
+        f"{escaped(host, _MAX_NAME)} ({count:,})" for host, count in most[:_MAX_HOSTS]
+    )
+    more = f" and {len(most) - _MAX_HOSTS:,} more" if len(most) > _MAX_HOSTS else ""
+    return f"*{escaped(finding.rule.name, 2 * _MAX_NAME)}*: {lines} from {hosts}{more}"
+
+
+def _examples(finding: Finding) -> str:
+    left_out = finding.count - len(finding.first) - len(finding.last)
+    between = [f"… {left_out:,} more …"] if left_out else []
+    rows = [*map(_row, finding.first), *between, *map(_row, finding.last)]
+    return "```\n" + "\n".join(rows) + "\n```"
+
+
+def _row(example: Example) -> str:
+    moment = rfc3339(example.time)[:19].replace("T", " ")
+    line = f"{example.host} {example.program} {example.severity}: {example.message}"
+    return f"{moment}Z {escaped(line, _MAX_EXAMPLE - 25)}"
