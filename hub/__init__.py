@@ -51,8 +51,10 @@ if TYPE_CHECKING:
     from hub.outcomes import NotConnected, Partial, Rejected, Retry
     from hub.paging import cursor_after, cursor_of, position_of
     from hub.pieces import Piece, PieceLimits, push_each, push_pieces
+    from hub.protocol import Lines
     from hub.push import Answer, HttpTarget, HttpUrl, comes_again, post
     from hub.relay.contracts import LATEST_METRICS, LatestMetrics, LatestSamples
+    from hub.relay.ingest import Ingest
     from hub.routes import (
         Authenticator,
         Call,
@@ -96,6 +98,8 @@ _HOMES = {
     "push": "Answer HttpTarget HttpUrl comes_again post",
     "shaping.rules": "SEVERITIES Severity Shape",
     "times": "rfc3339 rfc3339_column",
+    "protocol": "Lines",
+    "relay.ingest": "Ingest",
     "relay.contracts": "LATEST_METRICS LatestMetrics LatestSamples",
     "routes": "Authenticator Call Caller EventStream NoQuery PageQuery Reply Route ServerEvent "
     "merge_patch",
@@ -142,6 +146,7 @@ __all__ = [
     "Forbidden",
     "HttpTarget",
     "HttpUrl",
+    "Ingest",
     "Invalid",
     "IsaaxError",
     "LatestMetrics",
@@ -149,6 +154,7 @@ __all__ = [
     "LimitReached",
     "Limits",
     "Line",
+    "Lines",
     "MetricBatch",
     "MetricChunk",
     "MetricDestination",

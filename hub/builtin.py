@@ -2,6 +2,7 @@
 
 from hub.gateway.service import gateway
 from hub.hookspecs import hookimpl
+from hub.relay.ingest import Ingest
 from hub.relay.service import relay
 from hub.services import Service
 
@@ -9,4 +10,7 @@ from hub.services import Service
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the relay and the gateway."""
-    return [Service("relay", relay, drain=30.0), Service("gateway", gateway, drain=30.0)]
+    return [
+        Service("relay", relay, provides=Ingest, drain=30.0),
+        Service("gateway", gateway, drain=30.0),
+    ]

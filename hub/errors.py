@@ -86,6 +86,13 @@ class LimitReached(IsaaxError):  # noqa: N818
     status = 429
     code = "limit-reached"
 
+    def __init__(
+        self, detail: str = "", *, errors: Sequence[FieldError] = (), retry_after: float = 0.0
+    ) -> None:
+        super().__init__(detail, errors=errors)
+        self.retry_after = retry_after
+        """Seconds after which it may be tried again; 0 when nobody knows."""
+
 
 class Unavailable(IsaaxError):  # noqa: N818
     """A part that is needed does not answer now; try again."""

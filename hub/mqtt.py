@@ -144,6 +144,7 @@ class Mqtt:
         self._asked: dict[int, list[_Subscription]] = {}
         self._routes: dict[str, _Subscription] = {}
         self._orphans: deque[MqttMessage] = deque()
+        self._unwanted: set[str] = set()
         self._callbacks: list[Callable[[], None]] = []
         self._trouble = "no answer"
         self._closing = False
@@ -193,6 +194,7 @@ class Mqtt:
             Forbidden: the broker refuses the filter.
         """
         subscription = _Subscription(topics, handler, qos)
+        self._unwanted.discard(topics)
         self._subscriptions[topics] = subscription
         self._routes.clear()
         self._deliver_orphans()
@@ -201,6 +203,18 @@ class Mqtt:
         if self.connected.is_set():
             self._ask([subscription])
         await answer
+
+    def unsubscribe(self, topics: str) -> None:
+        """Take no more messages of a topic filter that a persistent session still has.
+
+        What the broker kept of it is dropped, but for what another filter subscribes.
+        """
+        self._unwanted.add(topics)
+        self._subscriptions.pop(topics, None)
+        self._routes.clear()
+        self._deliver_orphans()
+        if self.connected.is_set():
+            self._client.unsubscribe(topics)
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 1) -> None:
         """Send a message, at the next turn of the loop or when the broker is back.
@@ -313,6 +327,8 @@ class Mqtt:
         if wire.closed.done():
             return
         self.connected.set()
+        if self._unwanted:
+            self._client.unsubscribe(list(self._unwanted))
         if self._subscriptions:
             self._ask(list(self._subscriptions.values()))
         self._outgoing.pump()
@@ -370,6 +386,9 @@ class Mqtt:
 
     def _keep_orphan(self, message: MqttMessage) -> None:
         """Keep what a persistent session brings before its filter is subscribed again."""
+        if any(paho.topic_matches_sub(topics, message.topic) for topics in self._unwanted):
+            message.ack()
+            return
         if len(self._orphans) >= ORPHANS:
             dropped = self._orphans.popleft()
             _log.warning("message dropped that nobody has subscribed", topic=dropped.topic)
@@ -381,6 +400,6 @@ class Mqtt:
         for message in waiting:
             subscription = self._route(message.topic)
             if subscription is None:
-                self._orphans.append(message)
+                self._keep_orphan(message)
             else:
                 self._handle(subscription, message)

@@ -35,7 +35,7 @@ from hub.protocol.limits import (
     VERSION,
     ProtocolError,
 )
-from hub.protocol.lines import Lines, decode_lines, encode_batch
+from hub.protocol.lines import Lines, check_lines, decode_lines, encode_batch
 from hub.protocol.metrics import Labels, Samples, decode_samples, encode_samples
 from hub.protocol.sessions import (
     Begin,
@@ -101,6 +101,7 @@ __all__ = [
     "Up",
     "auth_down",
     "auth_up",
+    "check_lines",
     "decode_header",
     "decode_lines",
     "decode_samples",

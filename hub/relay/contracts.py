@@ -55,6 +55,7 @@ class IntegrationChanged(msgspec.Struct, frozen=True):
     id: str
     project: str
     revision: int
+    deleted: bool = False
 
 
 INTEGRATION_CHANGED = Topic("integrations.changed", IntegrationChanged)
@@ -189,7 +190,7 @@ class TestResult(msgspec.Struct, frozen=True):
     answer: str = ""
 
 
-TEST_INTEGRATION = Contract("relay.test", TestIntegration, TestResult)
+TEST_INTEGRATION = Contract("relay.test", TestIntegration, TestResult, timeout=22.0)
 
 
 class LogLine(msgspec.Struct, frozen=True):
@@ -283,7 +284,7 @@ class DryRunResult(msgspec.Struct, frozen=True):
     lines: list[ShapedLine]
 
 
-DRY_RUN = Contract("relay.dry-run", DryRun, DryRunResult)
+DRY_RUN = Contract("relay.dry-run", DryRun, DryRunResult, timeout=10.0)
 
 
 # ── dead letters ──────────────────────────────────────────────────────────────────────────────
@@ -308,7 +309,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
         device, stream: where it comes from; "" when that could not be read.
         at: when it became one; `received` when the hub took it (RFC 3339).
         count: lines or samples in it.
-        lines: of it; empty when they cannot be decoded, or in a list.
+        lines: of it; empty when they cannot be decoded, or in a list. Of a very large one only
+            the first, which is when there are fewer than `count`.
         raw: base64 of the payload, when it cannot be decoded.
     """
 
@@ -368,17 +370,22 @@ class SomeDead(msgspec.Struct, frozen=True):
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """How many dead letters, and how many lines and samples in them."""
+    """How many dead letters, and how many lines and samples in them.
+
+    Args:
+        more: some are left, for they are many or there is no room for them now: ask again.
+    """
 
     letters: int
     lines: int
+    more: bool = False
 
 
 LIST_DEAD = Contract("relay.dead.list", ListDead, DeadLetters)
 GET_DEAD = Contract("relay.dead.get", OneDead, DeadLetter)
 FIX_DEAD = Contract("relay.dead.fix", FixDead, DeadLetter)
-DROP_DEAD = Contract("relay.dead.drop", SomeDead, Counted)
-REPLAY_DEAD = Contract("relay.dead.replay", SomeDead, Counted)
+DROP_DEAD = Contract("relay.dead.drop", SomeDead, Counted, timeout=25.0)
+REPLAY_DEAD = Contract("relay.dead.replay", SomeDead, Counted, timeout=25.0)
 
 
 # ── metrics ───────────────────────────────────────────────────────────────────────────────────
@@ -453,11 +460,23 @@ class LimitsOf(msgspec.Struct, frozen=True):
 
 
 class ProjectLimits(msgspec.Struct, frozen=True):
-    """What a project may send; 0 is no limit. A line more than a day's waits on the device."""
+    """What a project may send; 0 is no limit. A line more than a day's waits on the device.
+
+    Each holds for log lines and, apart from them, for samples of metrics.
+
+    Args:
+        known: False when the project has none of its own: the relay's settings hold then.
+        day: in UTC, `2026-11-23`; of the two that follow.
+        lines, samples: noted for the project on that day so far.
+    """
 
     lines_per_second: float = 0.0
     bytes_per_second: float = 0.0
     lines_per_day: int = 0
+    known: bool = True
+    day: str = ""
+    lines: int = 0
+    samples: int = 0
 
 
 PROJECT_LIMITS = Contract("projects.limits", LimitsOf, ProjectLimits)
@@ -478,3 +497,21 @@ class UsageNoted(msgspec.Struct, frozen=True):
 
 
 USAGE = Topic("relay.usage", UsageNoted)
+
+
+# ── tokens of a project, asked of whoever keeps them ──────────────────────────────────────────
+
+
+class TokenDigest(msgspec.Struct, frozen=True):
+    """Ask whose token this is; `digest` is its SHA-256 in hex."""
+
+    digest: str
+
+
+class TokenOwner(msgspec.Struct, frozen=True):
+    """The project that a token is for; "" when no project has such a token."""
+
+    project: str = ""
+
+
+PROJECT_OF_TOKEN = Contract("projects.of-token", TokenDigest, TokenOwner)

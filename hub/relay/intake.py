@@ -1,10 +1,11 @@
-"""From MQTT into JetStream: each batch measured, stored in order, and acknowledged when synced.
+"""From MQTT into the writer: each batch measured, stored in order, and acknowledged when synced.
 
 PUBACK is withheld until a batch is stored or known not to be: the broker's inflight window then
-bounds what is held here, and what the broker could not hold is a hole that the device fills.
+bounds what is held here, and what the broker could not hold is a hole that the device fills. What
+a project may not send now is confirmed to the broker at once, so that it holds nobody's place
+there, and asked for again later (`Slow`).
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,44 +13,52 @@ from typing import Final, Protocol
 
 import msgspec
 import structlog
-from nats.aio.client import Client
 
 from hub.errors import LimitReached
 from hub.protocol import (
     MAX_PAYLOAD_BYTES,
     Ack,
     AckMessage,
-    Codec,
     Header,
     Mark,
     ProtocolError,
     Reject,
     Resume,
     Session,
+    Slow,
     decode_header,
-    decode_lines,
-    encode_batch,
     is_json,
     json_to_binary,
+    json_to_samples,
     parse_device_topic,
     read_position,
 )
+from hub.relay.admission import Share
+from hub.relay.counts import CountKey
 from hub.relay.dead_letters import DeadLetters
+from hub.relay.limits import Gate
 from hub.relay.marks import Hole, Known, MarkKey, MarkTable
 from hub.relay.meters import IntakeMeters
-from hub.relay.publisher import Outgoing, Publisher, patience
-from hub.relay.retry import Backoff
-from hub.relay.stored import RECEIVED, BatchId
-from hub.relay.streams import batch_subject, shard_of, void_subject
+from hub.relay.stored import BatchId, lines_in
+from hub.relay.streams import Kind
 from hub.relay.tasks import Tasks
+from hub.relay.trimming import beyond, trim
+from hub.relay.writer import Entry, Writer
 
 _log = structlog.stdlib.get_logger(__name__)
 
-TOPICS: Final = "d/#"
+LOG_TOPICS: Final = "d/+/+/+/log/#"
+METRIC_TOPICS: Final = "d/+/+/+/metric/#"
+WINDOW: Final = 1_000  # the broker's `max_inflight_messages` (broker_auth/README.md)
 SOURCE: Final = "intake"
 _ASK_AGAIN: Final = 1_000_000  # µs before the same batch is asked for again
 _MOST_CHANNELS: Final = 200_000
+_SHARE_WAIT: Final = 1.0  # seconds that a project waits that holds more than its share
 _encode: Final = msgspec.json.Encoder().encode
+_FROM_JSON: Final[dict[Kind, Callable[..., bytes]]] = {
+    "log": json_to_binary,
+    "metric": json_to_samples,
+}
 
 
 class Message(Protocol):
@@ -76,9 +85,7 @@ class Channel:
 
     session: Session
     key: MarkKey
-    shard: int
-    subject: str
-    kind: str
+    count: CountKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,64 +93,48 @@ class Taken:
     """What has to happen when a message is stored."""
 
     message: Message
-    key: MarkKey
-    mark: Mark
-    lines: int
     reject: Reject | None = None
 
 
 class Intake:
-    """Takes what devices publish.
+    """Takes what devices publish, of one client of the broker.
 
     Args:
-        places: for each shard, the stream sequence that the marks have come to.
+        gate: says what each project may send.
         answer: publishes to a topic (QoS 1).
         clock: microseconds since the Unix epoch.
     """
 
     def __init__(
         self,
-        nats: Client,
+        writer: Writer,
         *,
-        places: Sequence[int],
         marks: MarkTable,
+        gate: Gate,
         dead: DeadLetters,
         answer: Callable[[str, bytes], None],
         meters: IntakeMeters,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000,
-        backoff: Callable[[], Backoff] = patience,
+        window: int = WINDOW,
     ) -> None:
+        self._writer = writer
         self._marks = marks
-        self.publishers = [
-            Publisher(
-                nats,
-                self._stored,
-                observe=meters.publish.observe,
-                sequence=place,
-                backoff=backoff,
-            )
-            for place in places
-        ]
+        self._gate = gate
+        self._share = Share(window)
         self._dead = dead
         self._answer = answer
         self._meters = meters
         self._tasks = Tasks()
         self._clock = clock
-        self._channels: dict[str, Channel] = {}
+        self._channels: dict[str, Channel | None] = {}
         self._sessions: dict[MarkKey, Session] = {}
         self._resumed: dict[MarkKey, tuple[Mark, int]] = {}
-
-    async def run(self) -> None:
-        """Store what is accepted, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for publisher in self.publishers:
-                group.create_task(publisher.run())
+        self._slowed: dict[MarkKey, tuple[Mark, int]] = {}
 
     async def drain(self) -> None:
         """Wait until all that was accepted is stored and answered."""
         await self._tasks.drain()
-        for publisher in self.publishers:
-            await publisher.drain()
+        await self._writer.drain()
 
     # ── what arrives ──────────────────────────────────────────────────────────────────────────
 
@@ -154,7 +145,7 @@ class Intake:
         except ProtocolError as error:
             self._unknown(message, error)
             return
-        if channel.kind not in {"log", "metric"}:
+        if channel is None:
             message.ack()  # somebody else's
             return
         # Answers go to the session that spoke last: an older one of this device is void.
@@ -162,7 +153,7 @@ class Intake:
         payload = message.payload
         try:
             if is_json(payload):
-                payload = json_to_binary(payload, now=self._clock())
+                payload = _FROM_JSON[channel.count.kind](payload, now=self._clock())
             header = decode_header(payload)
         except ProtocolError as error:
             self._refuse(message, channel, payload, error, read_position(payload))
@@ -178,9 +169,8 @@ class Intake:
         error: ProtocolError | None,
     ) -> None:
         """Measure a batch against the mark; `error` says why it will be a dead letter."""
-        verdict = self._marks.offer(channel.key, header)
+        verdict = self._marks.measure(channel.key, header)
         if isinstance(verdict, Hole):
-            self._meters.resumes.inc()
             self._resume(channel.key, verdict.mark)
             message.ack()
             return
@@ -191,9 +181,16 @@ class Intake:
             message.ack()
             return
         rest = beyond(header, verdict.skip)
+        if wait := self._over(channel, rest, len(payload)):
+            self._put_off(channel.key, wait)
+            message.ack()
+            return
+        self._slowed.pop(channel.key, None)
+        self._marks.offer(channel.key, header)
         if error is None:
             try:
-                stored = trim(payload, rest, verdict.skip) if verdict.skip else payload
+                kind = channel.count.kind
+                stored = trim(kind, payload, rest, verdict.skip) if verdict.skip else payload
             except ProtocolError as bad:
                 error = bad
             else:
@@ -201,28 +198,38 @@ class Intake:
                 return
         self._void(message, channel, payload, rest, error)
 
+    def _over(self, channel: Channel, header: Header, size: int) -> float:
+        """Give the seconds that a batch has to wait; 0 when it is let in."""
+        project = channel.key.project
+        if not self._share.has_place(project, self._clock() / 1e6):
+            self._meters.slowed.labels("share").inc()
+            return _SHARE_WAIT
+        wait = self._gate.ask(channel.count, lines_in(header.span), size)
+        if wait:
+            self._meters.slowed.labels("limit").inc()
+        return wait
+
+    def _put_off(self, key: MarkKey, wait: float) -> None:
+        mark = self._marks.offered(key)
+        self._slowed[key] = (mark, self._clock() + int(wait * 1e6))
+        self._tell(key, Slow(key.stream, mark.boot, mark.seq, round(wait, 3)))
+
     def _resume(self, key: MarkKey, mark: Mark) -> None:
         """Ask for what is missing: once, not for each batch that was under way behind it."""
-        asked = self._resumed.get(key)
         now = self._clock()
+        slowed = self._slowed.get(key)
+        if slowed is not None and slowed[0] == mark and now < slowed[1]:
+            return  # it was told where to go on, and when
+        asked = self._resumed.get(key)
         if asked is not None and asked[0] == mark and now - asked[1] < _ASK_AGAIN:
             return
+        self._meters.resumes.inc()
         self._resumed[key] = (mark, now)
         self._tell(key, Resume(key.stream, mark.boot, mark.seq))
 
     def _store(self, message: Message, channel: Channel, payload: bytes, header: Header) -> None:
-        key = channel.key
-        taken = Taken(message, key, Mark(header.boot, header.last), header.span)
-        self.publishers[channel.shard].submit(
-            Outgoing(
-                subject=channel.subject,
-                payload=payload,
-                id=str(BatchId(key.device, key.stream, header.boot, header.first, header.span)),
-                order=key,
-                headers={RECEIVED: str(self._clock())},
-                context=taken,
-            )
-        )
+        self._share.take(channel.key.project)
+        self._writer.submit(Entry(channel.key, header, payload, self._stored, Taken(message)))
 
     # ── what cannot be taken ──────────────────────────────────────────────────────────────────
 
@@ -265,16 +272,9 @@ class Intake:
             await self._keep(channel, payload, error, str(identity))
 
         reject = Reject(key.stream, header.boot, header.first, error.code, error.detail)
-        self.publishers[channel.shard].submit(
-            Outgoing(
-                subject=void_subject(channel.shard, key.project, key.stream),
-                payload=b"",
-                id=str(identity),
-                order=key,
-                headers={RECEIVED: str(self._clock())},
-                context=Taken(message, key, Mark(header.boot, header.last), 0, reject),
-                prepare=keep,
-            )
+        self._share.take(key.project)
+        self._writer.submit(
+            Entry(key, header, b"", self._stored, Taken(message, reject), prepare=keep)
         )
 
     def _unknown(self, message: Message, error: ProtocolError) -> None:
@@ -320,23 +320,17 @@ class Intake:
 
     # ── what is stored ────────────────────────────────────────────────────────────────────────
 
-    def _stored(self, group: Sequence[Outgoing[Taken]]) -> None:
-        """Take note of a group that JetStream has synced, and tell the devices, each once."""
-        lines = size = 0
-        marks: dict[MarkKey, Mark] = {}
-        for outgoing in group:
-            taken = outgoing.context
-            marks[taken.key] = self._marks.stored(taken.key, taken.mark)
-            lines += taken.lines
-            size += len(outgoing.payload)
-            taken.message.ack()
-            if taken.reject is not None:
-                self._tell(taken.key, taken.reject)
-        for key, mark in marks.items():
+    def _stored(self, entries: Sequence[Entry[Taken]]) -> None:
+        """Tell the devices what JetStream has synced, each once."""
+        told: dict[MarkKey, Mark] = {}
+        for entry in entries:
+            self._share.give_back(entry.key.project)
+            told[entry.key] = Mark(entry.header.boot, entry.header.last)
+            entry.context.message.ack()
+            if entry.context.reject is not None:
+                self._tell(entry.key, entry.context.reject)
+        for key, mark in told.items():
             self._tell_mark(key, mark)
-        self._meters.batches.inc(len(group))
-        self._meters.lines.inc(lines)
-        self._meters.bytes.inc(size)
 
     def _tell_mark(self, key: MarkKey, mark: Mark) -> None:
         self._tell(key, Ack(key.stream, mark.boot, mark.seq))
@@ -347,47 +341,24 @@ class Intake:
         except LimitReached as error:  # the device asks again by sending again
             _log.warning("an answer is dropped", device=key.device, error=str(error))
 
-    def _channel(self, topic: str) -> Channel:
-        channel = self._channels.get(topic)
-        if channel is None:
+    def _channel(self, topic: str) -> Channel | None:
+        try:
+            return self._channels[topic]
+        except KeyError:
             if len(self._channels) >= _MOST_CHANNELS:
                 self._channels.clear()  # sessions come and go; those that live are soon back
-            channel = self._channels[topic] = self._parse(topic)
-        return channel
-
-    def _parse(self, topic: str) -> Channel:
-        parsed = parse_device_topic(topic)
-        session = parsed.session
-        stream = parsed.name if parsed.kind == "log" else f"{parsed.kind}.{parsed.name}"
-        shard = shard_of(session.project, len(self.publishers))
-        return Channel(
-            session=session,
-            key=MarkKey(session.project, session.device, stream),
-            shard=shard,
-            subject=batch_subject(shard, session.project, stream),
-            kind=parsed.kind,
-        )
+            channel = self._channels[topic] = _parse(topic)
+            return channel
 
 
-def beyond(header: Header, skip: int) -> Header:
-    """Give the head of what is left of a batch without its first `skip` sequence numbers."""
-    if not skip:
-        return header
-    return Header(header.codec, header.boot, header.first + skip, header.span - skip)
-
-
-def trim(payload: bytes, rest: Header, skip: int) -> bytes:
-    """Leave out the first `skip` sequence numbers of a batch; `rest` is its head then.
-
-    Raises:
-        ProtocolError: its lines cannot be read.
-    """
-    lines = decode_lines(payload)
-    # A batch that covers more numbers than it has lines keeps at least the line that says so.
-    kept = lines.slice(min(skip, len(lines) - 1))
-    trimmed = encode_batch(
-        kept, boot=rest.boot, first=rest.first, span=rest.span, codec=Codec(rest.codec)
-    )
-    if len(trimmed) > MAX_PAYLOAD_BYTES:
-        raise ProtocolError("too-large", "without its known lines the batch is larger than before")
-    return trimmed
+def _parse(topic: str) -> Channel | None:
+    """Take a topic apart; None when it is neither of logs nor of metrics."""
+    parsed = parse_device_topic(topic)
+    session = parsed.session
+    key = MarkKey(session.project, session.device, parsed.name)
+    if parsed.kind == "log":
+        return Channel(session, key, CountKey("log", session.project))
+    if parsed.kind == "metric":
+        key = key._replace(stream=f"metric.{parsed.name}")
+        return Channel(session, key, CountKey("metric", session.project))
+    return None

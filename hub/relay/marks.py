@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from hub.protocol import Header, Mark
+from hub.protocol import Codec, Header, Mark
 
 
 class MarkKey(NamedTuple):
@@ -60,8 +60,8 @@ class MarkTable:
         self._by_device: dict[tuple[str, str], set[str]] = {}
         self._changed: set[MarkKey] = set()
 
-    def offer(self, key: MarkKey, header: Header) -> Verdict:
-        """Decide on a batch; when the verdict is `Store`, the batch counts as on its way."""
+    def measure(self, key: MarkKey, header: Header) -> Verdict:
+        """Decide on a batch, without counting it as on its way."""
         entry = self._entry(key)
         offered = entry.offered
         if header.boot == offered.boot:
@@ -69,14 +69,34 @@ class MarkTable:
                 return Hole(offered)
             if header.last <= offered.seq:
                 return self._known(entry, header)
-            entry.offered = Mark(header.boot, header.last)
             return Store(offered.seq + 1 - header.first)
         if header.boot < offered.boot:
             return self._known(entry, header)
-        if header.first != 1:
-            return Hole(offered)
-        entry.offered = Mark(header.boot, header.last)
-        return Store(0)
+        return Store(0) if header.first == 1 else Hole(offered)
+
+    def offer(self, key: MarkKey, header: Header) -> Verdict:
+        """Decide on a batch; when the verdict is `Store`, the batch counts as on its way."""
+        verdict = self.measure(key, header)
+        if isinstance(verdict, Store):
+            self._entry(key).offered = Mark(header.boot, header.last)
+        return verdict
+
+    def offered(self, key: MarkKey) -> Mark:
+        """Give the last line that is durable or on its way."""
+        return self._entry(key).offered
+
+    def extend(self, key: MarkKey, boot: int, span: int) -> Header:
+        """Number what comes next in a stream whose lines the hub itself numbers."""
+        entry = self._entry(key)
+        first = entry.offered.seq + 1 if entry.offered.boot == boot else 1
+        header = Header(Codec.NONE, boot, first, span)
+        entry.offered = Mark(boot, header.last)
+        return header
+
+    def newest_boot(self, prefix: str) -> int:
+        """Give the highest boot of the devices whose ids begin so; 0 when there is none."""
+        entries = (e for key, e in self._entries.items() if key.device.startswith(prefix))
+        return max((entry.offered.boot for entry in entries), default=0)
 
     def stored(self, key: MarkKey, mark: Mark) -> Mark:
         """Note that everything up to `mark` is durable; give the durable mark."""

@@ -1,7 +1,8 @@
 """Group commit into a JetStream stream: what arrives during one commit goes with the next.
 
-One atomic batch (ADR-50: `Nats-Batch-Id`, `-Sequence`, `-Commit`) is in flight at a time, so the
-order of what is submitted is the order in the stream, and one sync serves many messages.
+One atomic batch (ADR-50: `Nats-Batch-Id`, `-Sequence`, `-Commit`) is in flight at a time, so one
+sync serves many messages. Whoever submits much waits for itself: a commit takes from each `order`
+in turn, and within one the order of what is submitted is the order in the stream.
 """
 
 import asyncio
@@ -37,7 +38,8 @@ class Outgoing(Generic[T]):
 
     Args:
         id: JetStream stores it once within its dedup window.
-        order: messages of the same `order` are stored in the order of their submission.
+        order: messages of the same `order` are stored in the order of their submission; others
+            take turns with them.
         headers: besides the id.
         context: the submitter's own.
         prepare: awaited before the message is stored.
@@ -109,7 +111,8 @@ class Publisher(Generic[T]):
         self._observe = observe
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._queue: deque[Outgoing[T]] = deque()
+        self._queues: dict[object, deque[Outgoing[T]]] = {}
+        self._turns: deque[object] = deque()  # the orders that have a queue; the first is next
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -119,7 +122,11 @@ class Publisher(Generic[T]):
 
     def submit(self, message: Outgoing[T]) -> None:
         """Queue a message; whoever submits bounds how much is under way."""
-        self._queue.append(message)
+        queue = self._queues.get(message.order)
+        if queue is None:
+            queue = self._queues[message.order] = deque()
+            self._turns.append(message.order)
+        queue.append(message)
         self._idle.clear()
         self._wake.set()
 
@@ -128,7 +135,7 @@ class Publisher(Generic[T]):
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._queue:
+            while self._turns:
                 group = self._take()
                 await self._store(group)
             self._idle.set()
@@ -138,13 +145,21 @@ class Publisher(Generic[T]):
         await self._idle.wait()
 
     def _take(self) -> list[Outgoing[T]]:
-        group = [self._queue.popleft()]
-        size = len(group[0].payload)
-        while self._queue and len(group) < self._max_messages:
-            size += len(self._queue[0].payload)
-            if size > self._max_bytes:
-                break
-            group.append(self._queue.popleft())
+        """Take the next group: a message of each order in turn, while there is room."""
+        group: list[Outgoing[T]] = []
+        size = 0
+        while self._turns and len(group) < self._max_messages:
+            order = self._turns[0]
+            queue = self._queues[order]
+            size += len(queue[0].payload)
+            if group and size > self._max_bytes:
+                break  # it is the first of the next group
+            group.append(queue.popleft())
+            if queue:
+                self._turns.rotate(-1)
+            else:
+                self._turns.popleft()
+                del self._queues[order]
         return group
 
     async def _store(self, group: Sequence[Outgoing[T]]) -> None:

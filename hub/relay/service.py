@@ -33,15 +33,20 @@ from hub.relay.contracts import (
     Statuses,
     StatusOf,
 )
+from hub.relay.counts import LineCounts
 from hub.relay.dead_letters import DeadLetters
 from hub.relay.hosts import HostNames
-from hub.relay.intake import TOPICS, Intake
+from hub.relay.ingest import Ingest
+from hub.relay.intake import LOG_TOPICS, METRIC_TOPICS, Intake
 from hub.relay.integrations import Integrations, Workshop
+from hub.relay.limits import Gate, defaults_of
 from hub.relay.logs import Logs
 from hub.relay.marks import MarkTable
 from hub.relay.meters import DeliveryMeters, IntakeMeters
 from hub.relay.streams import ensure_streams
 from hub.relay.tasks import Tasks
+from hub.relay.usage import Usage
+from hub.relay.writer import Writer
 from hub.settings import MqttSettings, RelaySettings
 from hub.telemetry import Health, Metrics
 from hub.vault import Vault
@@ -50,6 +55,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 _HEADERS: Final = 4096  # bytes that a message's headers take at most
 _APPLY: Final = 2.0  # seconds that an `apply` is waited for; it goes on by itself
+_ONCE_SUBSCRIBED: Final = "d/#"  # by earlier versions: the broker keeps it for our client
 _DRAIN: Final = 5.0  # seconds that what was taken may need to be stored at the end
 
 
@@ -64,8 +70,8 @@ async def relay(
     plugins: PluginHost,
     metrics: Metrics,
     health: Health,
-) -> AsyncIterator[None]:
-    """Run intake and delivery, and serve the relay's contracts.
+) -> AsyncIterator[Ingest]:
+    """Run intake and delivery, and serve the relay's contracts; give sources the way in.
 
     Raises:
         StartError: JetStream is not what the settings say.
@@ -85,18 +91,17 @@ async def relay(
         dead = DeadLetters(nats)
         tasks.start(dead.run())
         marks = MarkTable()
-        places = await restore(nats, database, marks, settings.shards)
         integrations = await stack.enter_async_context(
             _delivering(settings, nats, bus, database, vault, plugins, metrics, dead, hosts, tasks)
         )
-        await stack.enter_async_context(
-            _taking(mqtt, nats, database, metrics, marks, places, dead, tasks)
+        ingest = await stack.enter_async_context(
+            _taking(settings, mqtt, nats, bus, database, metrics, marks, dead, tasks)
         )
         await stack.enter_async_context(
             _serving(bus, nats, marks, integrations, hosts, settings.shards)
         )
         stack.enter_context(health.add("relay", lambda: _check(nats)))
-        yield
+        yield ingest
 
 
 async def _check(nats: Client) -> None:
@@ -107,39 +112,63 @@ async def _check(nats: Client) -> None:
 
 @asynccontextmanager
 async def _taking(
+    settings: RelaySettings,
     mqtt_settings: MqttSettings,
     nats: Client,
+    bus: Bus,
     database: Database,
     metrics: Metrics,
     marks: MarkTable,
-    places: list[int],
     dead: DeadLetters,
     tasks: Tasks,
-) -> AsyncIterator[None]:
-    """Take batches from MQTT; at the end store and acknowledge what was taken."""
-    async with Mqtt.connect(mqtt_settings, client="hub-intake", persistent=True) as mqtt:
-        intake = Intake(
-            nats,
-            places=places,
-            marks=marks,
-            dead=dead,
-            answer=mqtt.publish,
-            meters=IntakeMeters.of(metrics),
+) -> AsyncIterator[Ingest]:
+    """Take batches from MQTT and from sources; at the end store and acknowledge what was taken."""
+    counts, usage, meters = LineCounts(), Usage(), IntakeMeters.of(metrics)
+    places = await restore(nats, database, marks, counts, settings.shards)
+    writer = Writer(
+        nats,
+        shards=settings.shards,
+        places=places,
+        marks=marks,
+        counts=counts,
+        usage=usage,
+        meters=meters,
+    )
+    checkpoints = Checkpoints(database, marks, counts, writer.places)
+    async with AsyncExitStack() as stack:
+        gate = Gate(bus, defaults_of(settings))
+        stack.push_async_callback(gate.close)
+        # Two clients: each has its own window at the broker, so neither kind waits for the other.
+        logs = await stack.enter_async_context(
+            Mqtt.connect(mqtt_settings, client="hub-intake", persistent=True)
         )
-        checkpoints = Checkpoints(database, marks, intake.publishers)
-        tasks.start(intake.run())
+        samples = await stack.enter_async_context(
+            Mqtt.connect(mqtt_settings, client="hub-metrics", persistent=True)
+        )
+        tasks.start(writer.run())
         tasks.start(checkpoints.run())
-        await mqtt.subscribe(TOPICS, intake.accept)
+        tasks.start(usage.run(bus))
+        intakes = {
+            mqtt: Intake(
+                writer, marks=marks, gate=gate, dead=dead, answer=mqtt.publish, meters=meters
+            )
+            for mqtt in (logs, samples)
+        }
+        await logs.subscribe(LOG_TOPICS, intakes[logs].accept)
+        logs.unsubscribe(_ONCE_SUBSCRIBED)
+        await samples.subscribe(METRIC_TOPICS, intakes[samples].accept)
         try:
-            yield
+            yield Ingest(writer, marks, gate, bus)
         finally:
             try:
                 async with asyncio.timeout(_DRAIN):
-                    await intake.drain()
-                    await mqtt.flush(_DRAIN)
+                    for mqtt, intake in intakes.items():
+                        await intake.drain()
+                        await mqtt.flush(_DRAIN)
             except TimeoutError:
                 _log.warning("not all that was taken could be stored; devices send it again")
             await checkpoints.write()
+            await usage.tell(bus)
 
 
 @asynccontextmanager

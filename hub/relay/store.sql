@@ -17,3 +17,14 @@ WHERE (excluded.boot, excluded.seq) > (relay_marks.boot, relay_marks.seq);
 -- name: put_checkpoint
 INSERT INTO relay_checkpoints (shard, sequence) VALUES (:shard, :sequence)
 ON CONFLICT (shard) DO UPDATE SET sequence = excluded.sequence;
+
+-- name: counts
+SELECT kind, project, lines FROM relay_counts;
+
+-- name: put_counts
+INSERT INTO relay_counts (kind, project, lines)
+SELECT * FROM unnest(
+    CAST(:kinds AS text[]), CAST(:projects AS text[]), CAST(:lines AS bigint[])
+)
+ON CONFLICT (kind, project) DO UPDATE SET lines = excluded.lines
+WHERE excluded.lines > relay_counts.lines;

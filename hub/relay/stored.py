@@ -53,8 +53,14 @@ class BatchId(msgspec.Struct, frozen=True):
 
     @property
     def lines(self) -> int:
-        """How many lines it counts for, as far as its head tells.
+        """How many lines it counts for (see `lines_in`)."""
+        return lines_in(self.span)
 
-        One that covers more than a batch can hold stands for lines that were lost on the device.
-        """
-        return self.span if self.span <= MAX_LINES else 1
+
+def lines_in(span: int) -> int:
+    """Say how many lines (or samples) a batch counts for, as far as its head tells.
+
+    One that covers more numbers than a batch can hold stands for lines that were lost on the
+    device, and has one line that says so.
+    """
+    return span if span <= MAX_LINES else 1

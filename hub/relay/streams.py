@@ -1,7 +1,7 @@
 """The relay's JetStream streams: their names, their subjects and their making."""
 
 import zlib
-from typing import Final
+from typing import Final, Literal
 
 from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
@@ -9,6 +9,10 @@ from nats.js.errors import NotFoundError
 from hub.errors import StartError
 from hub.settings import RelaySettings
 
+Kind = Literal["log", "metric"]
+"""Logs and metrics are stored apart."""
+
+KINDS: Final[tuple[Kind, ...]] = ("log", "metric")
 DEAD: Final = "DEAD"
 REPLAY: Final = "REPLAY"
 _SHARD: Final = "RELAY_"
@@ -32,6 +36,26 @@ def metric_stream(shard: int) -> str:
     disk nor their turn.
     """
     return f"{_METRIC}{shard}"
+
+
+def kind_of(stream: str) -> Kind:
+    """Say what a stream of a device holds; metrics are called `metric.<type>`."""
+    return "metric" if stream.startswith("metric.") else "log"
+
+
+def stream_name(kind: Kind, shard: int) -> str:
+    """Give the name of a shard's stream."""
+    return metric_stream(shard) if kind == "metric" else shard_stream(shard)
+
+
+def stream_filter(kind: Kind, shard: int) -> str:
+    """Give the filter for all that a shard's stream holds."""
+    return f"{'metric' if kind == 'metric' else 'relay'}.{shard}.>"
+
+
+def is_void(subject: str) -> bool:
+    """Say whether a stored message only keeps the place of a dead letter."""
+    return subject.split(".", 4)[3] == "void"
 
 
 def batch_subject(shard: int, project: str, stream: str) -> str:

@@ -4,7 +4,17 @@ import json
 
 import pytest
 
-from hub.protocol import Codec, Lines, Mark, decode_header, decode_lines, encode_batch
+from hub.protocol import (
+    Codec,
+    Lines,
+    Mark,
+    Samples,
+    decode_header,
+    decode_lines,
+    decode_samples,
+    encode_batch,
+    encode_samples,
+)
 from hub.relay.marks import MarkKey
 from tests.fixtures.relay import (
     DEVICE,
@@ -20,10 +30,14 @@ from tests.fixtures.relay import (
 ACK_TOPIC = f"c/{PROJECT}/{DEVICE}/{'0' * 32}/ack"
 
 
-async def stored(bench: Bench) -> list[tuple[str, dict[str, str], bytes]]:
+def metric_topic(kind: str = "cpu") -> str:
+    return topic().replace("log/app", f"metric/{kind}")
+
+
+async def stored(bench: Bench, stream: str = "RELAY_0") -> list[tuple[str, dict[str, str], bytes]]:
     js = bench.nats.jetstream()
-    state = (await js.stream_info("RELAY_0")).state
-    messages = [await js.get_msg("RELAY_0", n) for n in range(1, state.last_seq + 1)]
+    state = (await js.stream_info(stream)).state
+    messages = [await js.get_msg(stream, n) for n in range(1, state.last_seq + 1)]
     return [(m.subject or "", m.headers or {}, m.data or b"") for m in messages]
 
 
@@ -97,13 +111,35 @@ async def test_the_json_form_is_stored_as_binary(bench: Bench) -> None:
     assert decode_lines(data).messages == ["hello"]
 
 
-async def test_metrics_go_the_same_way(bench: Bench) -> None:
-    message = bench.take(make_payload(1, 1), topic().replace("log/app", "metric/cpu"))
+async def test_metrics_have_streams_of_their_own(bench: Bench) -> None:
+    payload = encode_samples(Samples([1], "cpu_percent", [12.5]), boot=1, first=1)
+    message = bench.take(payload, metric_topic())
     await until(lambda: message.acked)
-    [(subject, headers, _)] = await stored(bench)
-    assert subject == f"relay.0.{PROJECT}.metric.cpu"
+    assert await stored(bench) == []
+    [(subject, headers, data)] = await stored(bench, "METRIC_0")
+    assert subject == f"metric.0.{PROJECT}.sample.cpu.{DEVICE}"
     assert headers["Nats-Msg-Id"] == f"{DEVICE}:metric.cpu:1:1:1"
+    assert headers["Isaax-Line"] == "0"
+    assert decode_samples(data).values == [12.5]
     assert answers(bench) == [{"op": "ack", "stream": "metric.cpu", "boot": 1, "seq": 1}]
+
+
+async def test_known_samples_are_cut_off(bench: Bench) -> None:
+    for first, count in ((1, 2), (2, 3)):
+        samples = Samples([1] * count, "n", [float(n) for n in range(first, first + count)])
+        message = bench.take(encode_samples(samples, boot=1, first=first), metric_topic())
+        await until(lambda message=message: message.acked)
+    _, _, data = (await stored(bench, "METRIC_0"))[-1]
+    assert decode_samples(data).values == [3.0, 4.0]
+    assert decode_header(data).first == 3
+
+
+async def test_samples_in_the_json_form(bench: Bench) -> None:
+    text = b'{"v":1,"boot":1,"first":1,"samples":[{"name":"a_celsius","value":20}]}'
+    message = bench.take(text, metric_topic("device"))
+    await until(lambda: message.acked)
+    [(_, _, data)] = await stored(bench, "METRIC_0")
+    assert decode_samples(data).name_column() == ["a_celsius"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from hub.migrations import migrate
 from hub.protocol import Mark
 from hub.relay.checkpoint import Checkpoints, restore
 from hub.relay.contracts import LogPage, ReadLogs, TailLine, TailLogs
+from hub.relay.counts import LineCounts
 from hub.relay.logs import Logs, Position
 from hub.relay.marks import MarkTable
 from hub.relay.streams import ensure_streams
@@ -38,31 +39,37 @@ async def test_marks_are_read_from_the_stream_alone(bench: Bench, database: Data
     message = bench.take(bytes(bad), topic("sys"))
     await until(lambda: message.acked)
     marks = MarkTable()
-    assert await restore(bench.nats, database, marks, 1) == [4]
+    assert await restore(bench.nats, database, marks, LineCounts(), 1) == {
+        "RELAY_0": 4,
+        "METRIC_0": 0,
+    }
     assert marks.of_device(PROJECT, DEVICE) == {"app": Mark(1, 5), "sys": Mark(1, 5)}
 
 
 async def test_a_checkpoint_and_what_came_after_it(bench: Bench, database: Database) -> None:
-    checkpoints = Checkpoints(database, bench.marks, bench.intake.publishers)
+    checkpoints = Checkpoints(database, bench.marks, bench.counts, bench.writer.places)
     await bench.store(1, 3)
     await checkpoints.write()
     await bench.nats.jetstream().purge_stream("RELAY_0")  # what the checkpoint spares us
     await bench.store(4, 2)
     await bench.store(1, 1, to=topic(device="dev_two"))
     marks = MarkTable()
-    assert await restore(bench.nats, database, marks, 1) == [3]
+    assert await restore(bench.nats, database, marks, LineCounts(), 1) == {
+        "RELAY_0": 3,
+        "METRIC_0": 0,
+    }
     assert marks.of_device(PROJECT, DEVICE) == {"app": Mark(1, 5)}
     assert marks.of_device(PROJECT, "dev_two") == {"app": Mark(1, 1)}
 
 
 async def test_a_mark_in_the_database_never_goes_back(bench: Bench, database: Database) -> None:
     await bench.store(1, 9)
-    await Checkpoints(database, bench.marks, bench.intake.publishers).write()
+    await Checkpoints(database, bench.marks, bench.counts, bench.writer.places).write()
     late = MarkTable()
     late.stored(next(iter(bench.marks._entries)), Mark(1, 2))
-    await Checkpoints(database, late, []).write()
+    await Checkpoints(database, late, LineCounts(), dict).write()
     marks = MarkTable()
-    await restore(bench.nats, database, marks, 1)
+    await restore(bench.nats, database, marks, LineCounts(), 1)
     assert marks.of_device(PROJECT, DEVICE) == {"app": Mark(1, 9)}
 
 
@@ -75,9 +82,10 @@ async def test_a_device_that_was_away_longer_than_the_dedup_window(
     await bench.nats.jetstream().update_stream(config)
     await asyncio.sleep(0.3)  # the window itself is what is waited for
     marks = MarkTable()
-    places = await restore(bench.nats, database, marks, 1)
-    bench.intake = bench.new_intake(marks, places)
-    bench.start(bench.intake.run())
+    counts = LineCounts()
+    places = await restore(bench.nats, database, marks, counts, 1)
+    bench.begin(marks, counts, places)
+    bench.start(bench.writer.run())
     await bench.store(1, 3)
     await bench.store(2, 5)
     state = (await bench.nats.jetstream().stream_info("RELAY_0")).state
@@ -89,11 +97,14 @@ async def test_lost_jetstream_data_does_not_take_marks_back(
     bench: Bench, database: Database
 ) -> None:
     await bench.store(1, 3)
-    await Checkpoints(database, bench.marks, bench.intake.publishers).write()
+    await Checkpoints(database, bench.marks, bench.counts, bench.writer.places).write()
     await bench.nats.jetstream().delete_stream("RELAY_0")
     await ensure_streams(bench.nats.jetstream(), bench.settings)
     marks = MarkTable()
-    assert await restore(bench.nats, database, marks, 1) == [0]
+    assert await restore(bench.nats, database, marks, LineCounts(), 1) == {
+        "RELAY_0": 0,
+        "METRIC_0": 0,
+    }
     assert marks.of_device(PROJECT, DEVICE) == {"app": Mark(1, 3)}
 
 

@@ -15,17 +15,24 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from nats.aio.client import Client
 
+from hub.contracts import Bus
 from hub.protocol import Lines, Mark, decode_lines, encode_batch
+from hub.relay.contracts import ProjectLimits
+from hub.relay.counts import CountKey, LineCounts
 from hub.relay.dead_letters import DeadLetters
 from hub.relay.intake import Intake
+from hub.relay.limits import Gate
 from hub.relay.marks import MarkKey, MarkTable
 from hub.relay.meters import IntakeMeters
 from hub.relay.retry import Backoff
-from hub.relay.stored import BatchId
+from hub.relay.stored import LINE, BatchId
+from hub.relay.usage import Usage
+from hub.relay.writer import Writer
 from hub.telemetry import Metrics
-from tests.fixtures.relay import DEVICE, PROJECT, Answers, Message, topic
+from tests.fixtures.relay import DEVICE, PROJECT, Answers, Directory, Message, topic
 
 KEY = MarkKey(PROJECT, DEVICE, "app")
+COUNT = CountKey("log", PROJECT)
 
 
 @dataclass
@@ -42,6 +49,11 @@ class Publish:
     @property
     def id(self) -> str:
         return self.headers["Nats-Msg-Id"]
+
+
+def lines_of(message: Publish) -> int:
+    """What a stored message counts for."""
+    return 0 if ".void." in message.subject else BatchId.parse(message.id).lines
 
 
 @dataclass
@@ -116,28 +128,40 @@ class IntakeMachine(RuleBasedStateMachine):
         self.nats = FakeJetStream()
         self.answers = Answers()
         self.messages: list[Message] = []
-        self.checkpoint: tuple[dict[MarkKey, Mark], int] = ({}, 0)
+        self.checkpoint: tuple[dict[MarkKey, Mark], int, int] = ({}, 0, 0)
         self.boot = 1
         self.task: asyncio.Task[None] | None = None
-        self.run(self.begin(MarkTable(), 0))
+        self.run(self.begin(MarkTable(), LineCounts(), 0))
 
-    async def begin(self, marks: MarkTable, place: int) -> None:
+    async def begin(self, marks: MarkTable, counts: LineCounts, place: int) -> None:
         client = cast("Client", self.nats)
         self.marks = marks
+        self.counts = counts
+        self.gate = Gate(cast("Bus", Directory()), ProjectLimits())
         self.dead = DeadLetters(client)
-        self.intake = Intake(
+        meters = IntakeMeters.of(Metrics())
+        self.writer = Writer(
             client,
-            places=[place],
+            shards=1,
+            places={"RELAY_0": place},
             marks=marks,
+            counts=counts,
+            usage=Usage(),
+            meters=meters,
+            backoff=lambda: Backoff(base=0.0, cap=0.0),
+        )
+        self.intake = Intake(
+            self.writer,
+            marks=marks,
+            gate=self.gate,
             dead=self.dead,
             answer=self.answers,
-            meters=IntakeMeters.of(Metrics()),
-            backoff=lambda: Backoff(base=0.0, cap=0.0),
+            meters=meters,
         )
         self.task = asyncio.ensure_future(self.both())
 
     async def both(self) -> None:
-        await asyncio.gather(self.intake.run(), self.dead.run())
+        await asyncio.gather(self.writer.run(), self.dead.run())
 
     def run(self, work: Any) -> Any:
         return self.loop.run_until_complete(work)
@@ -213,9 +237,9 @@ class IntakeMachine(RuleBasedStateMachine):
 
     @rule()
     def writes_a_checkpoint(self) -> None:
-        marks, _ = self.checkpoint
-        place = self.intake.publishers[0].sequence
-        self.checkpoint = (marks | self.marks.take_changed(), place)
+        marks, _, _ = self.checkpoint
+        place = self.writer.places()["RELAY_0"]
+        self.checkpoint = (marks | self.marks.take_changed(), self.counts.durable(COUNT), place)
 
     @rule()
     def crashes(self) -> None:
@@ -224,19 +248,22 @@ class IntakeMachine(RuleBasedStateMachine):
         self.nats.staged.clear()
         self.nats.plan.clear()
         self.messages.clear()
-        marks = MarkTable()
-        known, place = self.checkpoint
+        marks, counts = MarkTable(), LineCounts()
+        known, counted, place = self.checkpoint
+        counts.stored(COUNT, counted)
         for key, mark in known.items():
             marks.stored(key, mark)
         for message in self.nats.stream[place:]:
             batch = BatchId.parse(message.id)
             marks.stored(KEY, Mark(batch.boot, batch.last))
-        self.run(self.begin(marks, len(self.nats.stream)))
+            counts.stored(COUNT, int(message.headers[LINE]) + lines_of(message))
+        self.run(self.begin(marks, counts, len(self.nats.stream)))
 
     async def end(self) -> None:
         assert self.task is not None
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
+        await self.gate.close()
 
     @precondition(lambda self: not self.nats.plan and not self.nats.late)
     @rule()
@@ -264,6 +291,15 @@ class IntakeMachine(RuleBasedStateMachine):
             texts = decode_lines(message.payload).messages
             if "missing" not in texts:
                 assert texts == [f"{batch.boot}:{n}" for n in range(batch.first, batch.last + 1)]
+
+    @invariant()
+    def each_message_says_how_many_lines_came_before_it(self) -> None:
+        if not hasattr(self, "nats"):
+            return
+        before = 0
+        for message in self.nats.stream:
+            assert int(message.headers[LINE]) == before
+            before += lines_of(message)
 
     @invariant()
     def what_was_acknowledged_is_stored(self) -> None:

@@ -1,0 +1,241 @@
+"""The way in for sources that are no devices: what a listener takes goes the way of all lines.
+
+Their lines enter the same streams, under the same limits, as those of devices; whoever hands them
+over waits until they are on disk.
+"""
+
+import asyncio
+import base64
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from hub.contracts import Bus
+from hub.errors import Invalid, LimitReached, Unavailable
+from hub.protocol import (
+    MAX_LINES,
+    MAX_MESSAGE_BYTES,
+    MAX_PAYLOAD_BYTES,
+    STREAMS,
+    Codec,
+    Header,
+    Lines,
+    ProtocolError,
+    check_lines,
+    encode_batch,
+    renumber,
+)
+from hub.relay.contracts import PROJECT_OF_TOKEN, TokenDigest
+from hub.relay.counts import CountKey
+from hub.relay.dead_letters import header_text
+from hub.relay.limits import Gate
+from hub.relay.marks import MarkKey, MarkTable
+from hub.relay.writer import Entry, Writer
+from hub.secret import Secret
+
+PREFIX: Final = "src_"  # of the ids that stand in for those of devices
+_PATIENCE: Final = 10.0  # seconds that a commit is waited for
+_MOST_CHARACTERS: Final = 512 * 1024  # of one batch's texts: far below what a body may have
+_MOST_WAITING: Final = 64 * 1024 * 1024  # bytes that wait to be stored
+_MOST_HOSTS: Final = 10_000  # of a project's source
+_OTHER: Final = "other"
+_LONGEST_HOST: Final = 255  # RFC 5424, 6: HOSTNAME
+_CUT: Final = " [cut here]"
+_TOKEN_KNOWN: Final = 15.0  # seconds; a revoked token is let in for so long at most
+_TOKEN_UNKNOWN: Final = 5.0
+_MOST_TOKENS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    project: str | None
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    future: asyncio.Future[None]
+    size: int
+
+
+class Ingest:
+    """Takes lines of sources that are no devices.
+
+    Args:
+        writer: stores; marks: how far each source has come.
+        gate: says what each project may send.
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        marks: MarkTable,
+        gate: Gate,
+        bus: Bus,
+        *,
+        clock: Callable[[], float] = time.time,
+        patience: float = _PATIENCE,
+        most_waiting: int = _MOST_WAITING,
+        most_hosts: int = _MOST_HOSTS,
+    ) -> None:
+        self._writer = writer
+        self._marks = marks
+        self._gate = gate
+        self._bus = bus
+        self._clock = clock
+        self._patience = patience
+        self._most_waiting = most_waiting
+        self._most_hosts = most_hosts
+        # Larger than any before, should the clock have gone back.
+        self._boot = max(int(clock() * 1_000_000), marks.newest_boot(PREFIX) + 1)
+        self._waiting = 0
+        self._hosts: dict[tuple[str, str], set[str]] = {}
+        self._tokens: dict[bytes, _Known] = {}
+
+    async def submit(
+        self, project: str, source: str, host: str, lines: Lines, *, stream: str = "sys"
+    ) -> None:
+        """Have lines stored; returning says that they are on disk.
+
+        What fails may be handed over again. Lines of which it is not known whether they were
+        stored (`Unavailable`, or cancelled while waiting) are then there twice.
+
+        Args:
+            project: whose they are.
+            source: name of the listener, with what tells it from another of its kind.
+            host: to show for them; a source has 10,000 at most, and the rest are called `other`.
+            lines: any number of them; a text of more than 64 KiB is cut.
+            stream: `app`, `sys` or `agent`.
+
+        Raises:
+            LimitReached: the project is over its limits; `retry_after` says for how long.
+            Unavailable: JetStream does not store them in time.
+            Invalid: the columns do not fit, or a priority is none.
+        """
+        if stream not in STREAMS:
+            raise Invalid(f"no such stream: {stream!r}")
+        if not len(lines):
+            return
+        name = self._host(project, source, host)
+        key = MarkKey(project, device_id(source, name), stream)
+        batches = list(_encoded(lines))
+        size = sum(len(payload) for _, payload in batches)
+        wait = self._gate.ask(CountKey("log", project), len(lines), size)
+        if wait:
+            raise LimitReached("the project sends more than it may", retry_after=wait)
+        if self._waiting + size > self._most_waiting:
+            raise Unavailable("more waits to be stored than may")
+        await self._stored(key, name, batches, size)
+
+    async def project_of(self, token: Secret) -> str | None:
+        """Say which project a project token is for; None when it is no live token.
+
+        Answers are used again for some seconds. The token is looked up by its SHA-256, so the
+        time that this takes says nothing about tokens that are like it.
+
+        Raises:
+            Unavailable: nobody who keeps the tokens answers.
+        """
+        digest = hashlib.sha256(token.reveal().encode()).digest()
+        known = self._tokens.get(digest)
+        now = self._clock()
+        if known is not None and known.until - _TOKEN_KNOWN <= now < known.until:
+            return known.project
+        owner = await self._bus.request(PROJECT_OF_TOKEN, TokenDigest(digest.hex()))
+        project = owner.project or None
+        if len(self._tokens) >= _MOST_TOKENS:
+            self._tokens.clear()  # those that are used are soon back
+        fresh = _TOKEN_KNOWN if project else _TOKEN_UNKNOWN
+        self._tokens[digest] = _Known(project, now + fresh)
+        return project
+
+    async def _stored(
+        self, key: MarkKey, host: str, batches: Sequence[tuple[int, bytes]], size: int
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        waiters = [_Waiter(loop.create_future(), len(payload)) for _, payload in batches]
+        self._waiting += size
+        for (count, payload), waiter in zip(batches, waiters, strict=True):
+            header = self._marks.extend(key, self._boot, count)
+            wire = renumber(payload, boot=header.boot, first=header.first)
+            self._writer.submit(Entry(key, header, wire, self._settled, waiter, host))
+        try:
+            async with asyncio.timeout(self._patience):
+                await asyncio.gather(*(waiter.future for waiter in waiters))
+        except TimeoutError:
+            raise Unavailable("JetStream has not stored these lines in time") from None
+
+    def _settled(self, entries: Sequence[Entry[_Waiter]]) -> None:
+        for entry in entries:
+            self._waiting -= entry.context.size
+            if not entry.context.future.done():
+                entry.context.future.set_result(None)
+
+    def _host(self, project: str, source: str, host: str) -> str:
+        """Give the name to show: fit for a header, and one of a bounded number."""
+        name = header_text(host)[:_LONGEST_HOST] or _OTHER
+        names = self._hosts.setdefault((project, source), set())
+        if name not in names:
+            if len(names) >= self._most_hosts:
+                return _OTHER
+            names.add(name)
+        return name
+
+
+def device_id(source: str, host: str) -> str:
+    """Give the id that stands in for a device's: the same for the same source and host."""
+    digest = hashlib.sha256(f"{source}\n{host}".encode()).digest()
+    return PREFIX + base64.b32encode(digest).decode()[:20].lower()
+
+
+def _encoded(lines: Lines) -> Iterator[tuple[int, bytes]]:
+    """Encode lines as batches of a size that every reader takes: how many lines, and the bytes.
+
+    Raises:
+        Invalid: they cannot be encoded.
+    """
+    for piece in _pieces(lines):
+        try:
+            check_lines(piece, Header(Codec.ZSTD, 1, 1, len(piece)))
+            payload = encode_batch(piece, boot=1, first=1, codec=Codec.ZSTD)
+        except (ProtocolError, OverflowError, UnicodeEncodeError) as error:
+            raise Invalid(f"these lines cannot be stored: {error}") from None
+        if len(payload) <= MAX_PAYLOAD_BYTES:
+            yield len(piece), payload
+        else:  # texts that do not compress; a single one of 64 KiB always fits
+            half = len(piece) // 2
+            yield from _encoded(piece.slice(0, half))
+            yield from _encoded(piece.slice(half))
+
+
+def _pieces(lines: Lines) -> Iterator[Lines]:
+    """Cut after 1,000 lines, or before there is more text than a body should have."""
+    start = size = 0
+    for index, text in enumerate(lines.messages):
+        length = len(text)
+        if index > start and (index - start == MAX_LINES or size + length > _MOST_CHARACTERS):
+            yield _shortened(lines.slice(start, index))
+            start, size = index, 0
+        size += length
+    yield _shortened(lines.slice(start))
+
+
+def _shortened(lines: Lines) -> Lines:
+    """Cut texts that are longer than a line may be, and say so in them."""
+    longest = MAX_MESSAGE_BYTES // 4  # characters that fit, whatever they are
+    if all(len(text) <= longest for text in lines.messages):
+        return lines
+    messages = [text if len(text) <= longest else _cut(text) for text in lines.messages]
+    return msgspec.structs.replace(lines, messages=messages)
+
+
+def _cut(text: str) -> str:
+    data = text.encode(errors="replace")
+    if len(data) <= MAX_MESSAGE_BYTES:
+        return text
+    return data[: MAX_MESSAGE_BYTES - len(_CUT)].decode(errors="ignore") + _CUT
