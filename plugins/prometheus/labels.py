@@ -23,7 +23,7 @@ def labels_of(own: Mapping[str, str], *, project: str, device: str, host: str) -
 
 
 def label_name(name: str) -> str:
-    """Make a name match `[a-zA-Z_][a-zA-Z0-9_]*`; those that start with `__` are Prometheus' own."""
+    """Make a name match `[a-zA-Z_][a-zA-Z0-9_]*`; Prometheus keeps what starts with `__`."""
     clean = _BAD.sub("_", name)
     if clean[:1].isdigit():
         clean = f"_{clean}"
