@@ -7,6 +7,12 @@ import msgspec
 SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 """RFC 5424, 6.2.1, table 2, by their usual keywords: the index is the number."""
 
+FACILITIES = (
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
+    "ftp", "ntp", "audit", "alert", "clock", *(f"local{n}" for n in range(8)),
+)  # fmt: skip
+"""RFC 5424, 6.2.1, table 1, by their usual keywords: the index is the number."""
+
 Severity = Literal["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"]
 StreamName = Annotated[
     str, msgspec.Meta(pattern=r"^(app|sys|agent|metric\.(device|cpu|memory|disk|network|ps))$")
