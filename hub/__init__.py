@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hub.batches import Batch, Chunk, Line, MetricBatch, MetricChunk, Sample
+    from hub.certificate import ServerCertificate
     from hub.contracts import (
         Bus,
         Consumer,
@@ -74,11 +75,14 @@ if TYPE_CHECKING:
     from hub.sigv4 import SKEWED, THROTTLED, SigV4
     from hub.stream import Stream, SyslogStream, connector
     from hub.syslog import SyslogFormatter, SyslogStyle
+    from hub.telemetry import Metrics
     from hub.times import rfc3339, rfc3339_column
     from hub.tls import client_tls
     from hub.vault import Vault
 
 _HOMES = {
+    "telemetry": "Metrics",
+    "certificate": "ServerCertificate",
     "contracts": "Bus Consumer Contract Endpoint EventInfo Nothing StreamEndpoint Topic",
     "database": "Connection Database Queries",
     "datagrams": "DatagramSender",
@@ -158,6 +162,7 @@ __all__ = [
     "MetricBatch",
     "MetricChunk",
     "MetricDestination",
+    "Metrics",
     "Migrations",
     "NoQuery",
     "NotConnected",
@@ -176,6 +181,7 @@ __all__ = [
     "Route",
     "Sample",
     "Secret",
+    "ServerCertificate",
     "ServerEvent",
     "Service",
     "Severity",
