@@ -132,6 +132,20 @@ def encode(struct: msgspec.Struct) -> bytes:
     return msgspec.json.encode(struct, enc_hook=_in_clear)
 
 
+def secrets_in(value: object) -> list[str]:
+    """Give every secret that is set in a Struct, in clear: to look for it where it must not be."""
+    found: list[str] = []
+
+    def note(item: object) -> object:
+        if isinstance(item, Secret):
+            found.append(item.reveal())
+            return ""
+        return _in_clear(item)
+
+    msgspec.to_builtins(value, enc_hook=note, str_keys=True)
+    return [secret for secret in found if secret]
+
+
 def _masked(value: object) -> object:
     if isinstance(value, Secret):
         return Secret.MASK if value else ""

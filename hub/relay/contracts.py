@@ -462,18 +462,17 @@ class LimitsOf(msgspec.Struct, frozen=True):
 class ProjectLimits(msgspec.Struct, frozen=True):
     """What a project may send; 0 is no limit. A line more than a day's waits on the device.
 
-    Each holds for log lines and, apart from them, for samples of metrics.
+    Each holds for log lines and, apart from them, for samples of metrics. None is what the
+    relay's settings say for every project.
 
     Args:
-        known: False when the project has none of its own: the relay's settings hold then.
         day: in UTC, `2026-11-23`; of the two that follow.
         lines, samples: noted for the project on that day so far.
     """
 
-    lines_per_second: float = 0.0
-    bytes_per_second: float = 0.0
-    lines_per_day: int = 0
-    known: bool = True
+    lines_per_second: float | None = None
+    bytes_per_second: float | None = None
+    lines_per_day: int | None = None
     day: str = ""
     lines: int = 0
     samples: int = 0

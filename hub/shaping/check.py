@@ -1,7 +1,6 @@
 """Checking a shape as its user gives it: all of it that only compiling can tell."""
 
 from hub.errors import FieldError, Invalid
-from hub.shaping.join import Joiner
 from hub.shaping.rules import Shape
 from hub.shaping.shaper import Shaper
 
@@ -20,8 +19,6 @@ def check_shape(shape: Shape, *, at: str = "/shape") -> None:
         return
     try:
         Shaper(shape)
-        if shape.join is not None:
-            Joiner[None](shape.join)
     except Invalid as error:
         inside = [FieldError(f"{at}{e.pointer}", e.detail) for e in error.errors]
         raise Invalid(error.detail, errors=inside) from None

@@ -129,8 +129,8 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="PATCH", path=DEVICE, tag="devices",
-            summary="Label a device, or put it into a group", handler=patch_device, scope="devices:write",
-            body=DeviceBody, response=DeviceView, errors=(NotFound,),
+            summary="Label a device, or put it into a group", handler=patch_device,
+            scope="devices:write", body=DeviceBody, response=DeviceView, errors=(NotFound,),
             examples=({"label": "greenhouse-1"}, {"group": "canary"}),
         ),
         Route(

@@ -97,9 +97,7 @@ class Devices:
             rows = await tx.all(
                 self._sql["describe"], _Described, project=request.project, devices=request.devices
             )
-        return DeviceHosts(
-            {row.id: row.host for row in rows}, {row.id: row.group for row in rows}
-        )
+        return DeviceHosts({row.id: row.host for row in rows}, {row.id: row.group for row in rows})
 
     async def device_changed(self, event: peers.DeviceEvent, info: EventInfo) -> None:
         """Take up what happened to a device; an event that comes twice does nothing twice."""

@@ -5,12 +5,16 @@ from typing import Any
 
 import msgspec
 
-from hub import Contract, Nothing
-from hub.relay.contracts import IntegrationStatus
+from hub import Contract, Nothing, Shape
+from hub.relay.contracts import IntegrationStatus, TestResult
 
 
 class Integration(msgspec.Struct, frozen=True):
-    """An integration; `config` shows no secret, `revision` makes its ETag."""
+    """An integration; `config` shows no secret, `revision` makes its ETag.
+
+    Args:
+        start_at: microseconds since the Unix epoch; see `hub.relay.contracts.IntegrationSpec`.
+    """
 
     id: str
     number: int
@@ -19,9 +23,11 @@ class Integration(msgspec.Struct, frozen=True):
     name: str
     enabled: bool
     config: dict[str, Any]
+    shape: Shape
     revision: int
     created_at: datetime
     updated_at: datetime
+    start_at: int = 0
     status: IntegrationStatus | None = None
 
 
@@ -34,6 +40,7 @@ class CreateIntegration(msgspec.Struct, frozen=True):
     name: str
     enabled: bool
     config: dict[str, Any]
+    shape: Shape = Shape()
 
 
 class OneIntegration(msgspec.Struct, frozen=True):
@@ -70,11 +77,52 @@ class ChangeIntegration(msgspec.Struct, frozen=True):
     name: str
     enabled: bool
     config: dict[str, Any]
+    shape: Shape = Shape()
     versions: tuple[str, ...] | None = None
 
 
+class SwitchIntegration(msgspec.Struct, frozen=True):
+    """Pause an integration, or let it go on; one that is so already stays as it is."""
+
+    account: str
+    integration: str
+    enabled: bool
+    versions: tuple[str, ...] | None = None
+
+
+class RewindIntegration(msgspec.Struct, frozen=True):
+    """Deliver the lines that were taken since then, whether they were delivered before or not.
+
+    Args:
+        start_at: None for now, which leaves out what waits.
+    """
+
+    account: str
+    integration: str
+    start_at: datetime | None = None
+    versions: tuple[str, ...] | None = None
+
+
+class TestIntegration(msgspec.Struct, frozen=True):
+    """Send one line to where an integration delivers, beside its other lines."""
+
+    account: str
+    integration: str
+    message: str = ""
+
+
+class TestConfig(msgspec.Struct, frozen=True):
+    """The same for a config that is not saved."""
+
+    account: str
+    project: str
+    type: str
+    config: dict[str, Any]
+    message: str = ""
+
+
 class DeleteIntegration(msgspec.Struct, frozen=True):
-    """Delete an integration; what it has not delivered yet stays in the log."""
+    """Delete an integration and its dead letters; what it has not delivered stays in the log."""
 
     account: str
     integration: str
@@ -101,5 +149,9 @@ CREATE = Contract("messages.integrations.create", CreateIntegration, Integration
 GET = Contract("messages.integrations.get", OneIntegration, Integration)
 LIST = Contract("messages.integrations.list", ListIntegrations, Integrations)
 CHANGE = Contract("messages.integrations.change", ChangeIntegration, Integration)
+SWITCH = Contract("messages.integrations.switch", SwitchIntegration, Integration)
+REWIND = Contract("messages.integrations.rewind", RewindIntegration, Integration)
+TEST = Contract("messages.integrations.test", TestIntegration, TestResult, timeout=25.0)
+TEST_CONFIG = Contract("messages.integrations.test-config", TestConfig, TestResult, timeout=25.0)
 DELETE = Contract("messages.integrations.delete", DeleteIntegration, Nothing)
 TYPES = Contract("messages.types", Nothing, IntegrationTypes)

@@ -1,36 +1,42 @@
-"""Integrations, their types, and the log over HTTP."""
+"""Integrations and their types over HTTP."""
 
-from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 
 from hub import (
     Call,
-    EventStream,
     Invalid,
-    NoQuery,
     NotFound,
     Nothing,
     PageQuery,
     Reply,
     Route,
-    ServerEvent,
+    Shape,
     cursor_after,
     merge_patch,
     position_of,
 )
-from hub.protocol import STREAMS
-from hub.relay import contracts as relay
-from hub.structs import decode
+from hub.structs import decode, json_values
 from services.messages import contracts as c
-from services.messages import peers
+from services.messages import dead_letters, health, logs, operations
+from services.messages.views import (
+    INTEGRATION,
+    OF_PROJECT,
+    IntegrationView,
+    NoBody,
+    find,
+    reply,
+    view,
+)
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 Config = Annotated[
     dict[str, Any],
     msgspec.Meta(description="As `config_schema` of its integration type says."),
+]
+Enabled = Annotated[
+    bool, msgspec.Meta(description="false pauses it: lines wait for it, as long as they are kept.")
 ]
 
 
@@ -40,7 +46,8 @@ class IntegrationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type: str
     name: Name
     config: Config
-    enabled: bool = True
+    enabled: Enabled = True
+    shape: Shape = Shape()
 
 
 class IntegrationChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,50 +55,16 @@ class IntegrationChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     name: Name
     config: Config
-    enabled: bool = True
+    enabled: Enabled = True
+    shape: Shape = Shape()
 
 
-class IntegrationView(msgspec.Struct, frozen=True):
-    """An integration as the API shows it: secrets masked, and how it fares."""
-
-    id: str
-    project: str
-    type: str
-    name: str
-    enabled: bool
-    config: dict[str, Any]
-    created_at: datetime
-    updated_at: datetime
-    status: relay.IntegrationStatus | None = None
-
-
-class LogQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Lines of one device or stream; `cursor` (from `Link: rel="next"`) goes back in time."""
-
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
-    cursor: str = ""
-    device: str = ""
-    stream: str = ""
-
-    def __post_init__(self) -> None:
-        if self.stream and self.stream not in STREAMS:
-            raise ValueError(f"stream is one of: {', '.join(STREAMS)}")
-
-
-def _view(item: c.Integration) -> IntegrationView:
-    return msgspec.convert(item, IntegrationView, from_attributes=True)
-
-
-def _reply(item: c.Integration, location: str | None = None) -> Reply:
-    return Reply(_view(item), location=location, version=str(item.revision))
-
-
-async def list_types(call: Call[None, NoQuery]) -> Reply:
+async def list_types(call: NoBody) -> Reply:
     """Answer `GET /integration-types`."""
     return Reply((await call.bus.request(c.TYPES, Nothing())).items)
 
 
-async def get_type(call: Call[None, NoQuery]) -> Reply:
+async def get_type(call: NoBody) -> Reply:
     """Answer `GET /integration-types/{type}`."""
     for item in (await call.bus.request(c.TYPES, Nothing())).items:
         if item.name == call.path["type"]:
@@ -109,91 +82,76 @@ async def list_integrations(call: Call[None, PageQuery]) -> Reply:
     )
     page = await call.bus.request(c.LIST, request)
     following = cursor_after(page.items, more=page.more)
-    return Reply([_view(item) for item in page.items], next=following)
+    return Reply([view(item) for item in page.items], next=following)
 
 
-async def create_integration(call: Call[IntegrationBody, NoQuery]) -> Reply:
+async def create_integration(call: Call[IntegrationBody, Any]) -> Reply:
     """Answer `POST /projects/{project}/integrations`."""
     body = call.body
     made = await call.bus.request(
         c.CREATE,
         c.CreateIntegration(
             call.caller.account, call.path["project"],
-            body.type, body.name, body.enabled, body.config,
+            body.type, body.name, body.enabled, body.config, body.shape,
         ),
     )  # fmt: skip
-    return _reply(made, f"/api/v1/integrations/{made.id}")
+    return reply(made, f"/api/v1/integrations/{made.id}")
 
 
-async def get_integration(call: Call[None, NoQuery]) -> Reply:
+async def get_integration(call: NoBody) -> Reply:
     """Answer `GET /integrations/{integration}`."""
-    return _reply(await _get(call))
+    return reply(await find(call))
 
 
-async def put_integration(call: Call[IntegrationChange, NoQuery]) -> Reply:
+async def put_integration(call: Call[IntegrationChange, Any]) -> Reply:
     """Answer `PUT /integrations/{integration}`."""
     return await _change(call, call.body, call.versions)
 
 
-async def patch_integration(call: Call[dict[str, Any], NoQuery]) -> Reply:
+async def patch_integration(call: Call[dict[str, Any], Any]) -> Reply:
     """Answer `PATCH /integrations/{integration}`."""
-    current = await _get(call)
-    now = {"name": current.name, "enabled": current.enabled, "config": current.config}
+    current = await find(call)
+    now = {
+        "name": current.name,
+        "enabled": current.enabled,
+        "config": current.config,
+        "shape": json_values(current.shape),
+    }
     change = decode(IntegrationChange, merge_patch(now, call.body))
     return await _change(call, change, call.replaces(str(current.revision)))
 
 
-async def delete_integration(call: Call[None, NoQuery]) -> Reply:
+async def delete_integration(call: NoBody) -> Reply:
     """Answer `DELETE /integrations/{integration}`."""
     request = c.DeleteIntegration(call.caller.account, call.path["integration"], call.versions)
     await call.bus.request(c.DELETE, request)
     return Reply()
 
 
-async def read_logs(call: Call[None, LogQuery]) -> Reply | EventStream:
-    """Answer `GET /projects/{project}/logs`: a page of lines, or a live stream of them."""
-    project, query = call.path["project"], call.query
-    await call.bus.request(peers.GET_PROJECT, peers.GetProject(call.caller.account, project))
-    if call.wants_stream:
-        wanted = relay.TailLogs(project, call.last_event_id, query.device, query.stream)
-        return EventStream(_tail(call, wanted))
-    page = await call.bus.request(
-        relay.READ_LOGS,
-        relay.ReadLogs(project, query.limit, query.cursor, query.device, query.stream),
-    )
-    return Reply(page.lines, next=page.before or None)
-
-
-async def _tail(call: Call[None, LogQuery], wanted: relay.TailLogs) -> AsyncIterator[ServerEvent]:
-    async for item in call.bus.stream(relay.TAIL_LOGS, wanted):
-        yield ServerEvent(item, id=item.position, event="line")
-
-
-async def _get(call: Call[Any, NoQuery]) -> c.Integration:
-    request = c.OneIntegration(call.caller.account, call.path["integration"])
-    return await call.bus.request(c.GET, request)
-
-
 async def _change(
-    call: Call[Any, NoQuery], change: IntegrationChange, versions: tuple[str, ...] | None
+    call: Call[Any, Any], change: IntegrationChange, versions: tuple[str, ...] | None
 ) -> Reply:
     request = c.ChangeIntegration(
         call.caller.account, call.path["integration"],
-        change.name, change.enabled, change.config, versions,
+        change.name, change.enabled, change.config, change.shape, versions,
     )  # fmt: skip
-    return _reply(await call.bus.request(c.CHANGE, request))
+    return reply(await call.bus.request(c.CHANGE, request))
 
 
 TYPES = "/api/v1/integration-types"
-OF_PROJECT = "/api/v1/projects/{project}/integrations"
-INTEGRATION = "/api/v1/integrations/{integration}"
 _EXAMPLE = IntegrationBody(
     "papertrail", "papertrail", {"mode": "classic", "host": "logs1.papertrailapp.com", "port": 514}
 )
+_SHAPED = {
+    "shape": {
+        "filter": {"include": [{"severity": "warning"}], "exclude": [{"programs": ["cron"]}]},
+        "redact": {"tokens": True, "emails": True},
+    }
+}
 
 
 def routes() -> list[Route[Any, Any]]:
-    """Give the routes of integrations and logs."""
+    """Give all routes of the service."""
     return [
         Route(
             method="GET", path=TYPES, summary="List the kinds of integration",
@@ -215,7 +173,8 @@ def routes() -> list[Route[Any, Any]]:
             tag="integrations", handler=create_integration, scope="integrations:write",
             body=IntegrationBody, response=IntegrationView, status=201,
             errors=(NotFound, Invalid), examples=(_EXAMPLE,),
-            description="Every line that is taken from now on goes there.",
+            description="Every line that is taken from now on, and that its shape lets through, "
+            "goes there.",
         ),
         Route(
             method="GET", path=INTEGRATION, summary="Read an integration, and how it fares",
@@ -232,20 +191,15 @@ def routes() -> list[Route[Any, Any]]:
             method="PATCH", path=INTEGRATION, summary="Change an integration",
             tag="integrations", handler=patch_integration, scope="integrations:write",
             body=IntegrationChange, response=IntegrationView, errors=(NotFound, Invalid),
-            examples=({"enabled": False},),
+            examples=({"enabled": False}, _SHAPED),
         ),
         Route(
-            method="DELETE", path=INTEGRATION, summary="Delete an integration",
-            tag="integrations", handler=delete_integration, scope="integrations:write",
-            status=204, errors=(NotFound,),
+            method="DELETE", path=INTEGRATION, tag="integrations",
+            summary="Delete an integration and its dead letters", handler=delete_integration,
+            scope="integrations:write", status=204, errors=(NotFound,),
         ),
-        Route(
-            method="GET", path="/api/v1/projects/{project}/logs", tag="logs",
-            summary="Read a project's log, or follow it", handler=read_logs,
-            scope="logs:read", query=LogQuery, response=list[relay.LogLine],
-            stream=relay.TailLine, errors=(NotFound,),
-            description="The newest lines, oldest first; `Link: rel=\"next\"` leads to older "
-            "ones. With `Accept: text/event-stream` it follows the log live, and goes on after "
-            "`Last-Event-ID` when the client reconnects.",
-        ),
+        *operations.routes(),
+        *dead_letters.routes(),
+        *health.routes(),
+        *logs.routes(),
     ]  # fmt: skip

@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -24,7 +24,9 @@ from hub import (
     Outbox,
     PreconditionFailed,
     Queries,
+    Shape,
     Vault,
+    check_shape,
 )
 from hub.ids import new
 from hub.plugins import PluginHost
@@ -35,6 +37,7 @@ from services.messages import peers
 
 _log = structlog.get_logger("messages")
 Types = Mapping[str, DestinationType[Any]]
+TEST_LINE: Final = "a test line, sent by Isaax because somebody asked for it"
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -49,27 +52,25 @@ class Row(msgspec.Struct, frozen=True):
     enabled: bool
     shown: dict[str, Any]
     sealed: bytes
+    shape: Shape
     revision: int
     created_at: datetime
     updated_at: datetime
+    start_at: int
 
     def view(self, status: relay.IntegrationStatus | None = None) -> c.Integration:
         """Give it as others see it."""
         return c.Integration(
             self.id, self.number, self.project, self.type, self.name, self.enabled, self.shown,
-            self.revision, self.created_at, self.updated_at, status,
+            self.shape, self.revision, self.created_at, self.updated_at, self.start_at, status,
         )  # fmt: skip
 
     def spec(self) -> relay.IntegrationSpec:
         """Give it as the relay needs it."""
         return relay.IntegrationSpec(
             self.id, self.account, self.project, self.type, self.sealed, self.enabled,
-            int(self.created_at.timestamp() * 1_000_000), self.revision,
+            self.start_at, self.revision, self.shape,
         )  # fmt: skip
-
-
-class _Id(msgspec.Struct):
-    id: str
 
 
 class Messages:
@@ -99,6 +100,7 @@ class Messages:
         wanted = peers.GetProject(request.account, request.project)
         await self._bus.request(peers.GET_PROJECT, wanted)
         config = self._decode(request.type, request.config)
+        check_shape(request.shape)
         identifier = new("int")
         async with self._database.transaction(account=request.account) as tx:
             row = await tx.one(
@@ -112,6 +114,7 @@ class Messages:
                 enabled=request.enabled,
                 shown=public(config),
                 sealed=await self._seal(tx, request.account, request.project, identifier, config),
+                shape=request.shape,
             )
             await self._changed(tx, row)
         try:  # deleted meanwhile, its event may have been here before the row was
@@ -143,11 +146,13 @@ class Messages:
         return c.Integrations(items, len(rows) > request.limit)
 
     async def change(self, request: c.ChangeIntegration) -> c.Integration:
-        """Replace an integration's name, config and whether it is on; its cursor stays.
+        """Replace an integration's name, config, shape and whether it is on; its cursor stays.
 
         Raises:
-            Invalid: the config is not good, or it leaves out a secret and changes the rest.
+            Invalid: the config or the shape is not good, or a secret is left out and the rest
+                of the config changed.
         """
+        check_shape(request.shape)
         async with self._database.transaction(account=request.account) as tx:
             old = await self._lock(tx, request.account, request.integration, request.versions)
             kept = decode(self._type(old.type).config, await self._open(tx, old))
@@ -164,17 +169,88 @@ class Messages:
                 enabled=request.enabled,
                 shown=public(config),
                 sealed=await self._seal(tx, old.account, old.project, old.id, config),
+                shape=request.shape,
             )
             await self._changed(tx, row)
         await self._apply(row.id, row.spec())
         return row.view()
+
+    async def switch(self, request: c.SwitchIntegration) -> c.Integration:
+        """Pause an integration or let it go on; its cursor stays."""
+        async with self._database.transaction(account=request.account) as tx:
+            row = await self._lock(tx, request.account, request.integration, request.versions)
+            if row.enabled is request.enabled:
+                return row.view()
+            row = await tx.one(
+                self._sql["switch"],
+                Row,
+                integration=row.id,
+                account=row.account,
+                enabled=request.enabled,
+            )
+            await self._changed(tx, row)
+        await self._apply(row.id, row.spec())
+        return row.view()
+
+    async def rewind(self, request: c.RewindIntegration) -> c.Integration:
+        """Put an integration's cursor at a time.
+
+        Raises:
+            Invalid: that is yet to come.
+        """
+        now = datetime.now(UTC)
+        start_at = request.start_at or now
+        if start_at > now:
+            wrong = FieldError("/from", 'is in the future; "now" leaves out what waits')
+            raise Invalid(wrong.detail, errors=[wrong])
+        async with self._database.transaction(account=request.account) as tx:
+            row = await self._lock(tx, request.account, request.integration, request.versions)
+            row = await tx.one(
+                self._sql["rewind"],
+                Row,
+                integration=row.id,
+                account=row.account,
+                start_at=start_at,
+            )
+            await self._changed(tx, row)
+        await self._apply(row.id, row.spec())
+        return row.view()
+
+    async def test(self, request: c.TestIntegration) -> relay.TestResult:
+        """Send one line where an integration delivers, and say what came of it."""
+        async with self._database.transaction(account=request.account) as tx:
+            scope = {"account": request.account, "integration": request.integration}
+            row = await tx.one(self._sql["get"], Row, **scope)
+        return await self._test(row.spec(), request.message)
+
+    async def test_config(self, request: c.TestConfig) -> relay.TestResult:
+        """The same for a config that is not saved.
+
+        Raises:
+            Invalid: the config is not good.
+        """
+        wanted = peers.GetProject(request.account, request.project)
+        await self._bus.request(peers.GET_PROJECT, wanted)
+        config = self._decode(request.type, request.config)
+        identifier = new("int")
+        async with self._database.transaction(account=request.account) as tx:
+            sealed = await self._seal(tx, request.account, request.project, identifier, config)
+        spec = relay.IntegrationSpec(
+            identifier, request.account, request.project, request.type, sealed, True, 0, 1
+        )
+        return await self._test(spec, request.message)
+
+    async def _test(self, spec: relay.IntegrationSpec, message: str) -> relay.TestResult:
+        return await self._bus.request(
+            relay.TEST_INTEGRATION, relay.TestIntegration(spec, message or TEST_LINE)
+        )
 
     async def delete(self, request: c.DeleteIntegration) -> Nothing:
         """Delete an integration."""
         async with self._database.transaction(account=request.account) as tx:
             row = await self._lock(tx, request.account, request.integration, request.versions)
             await tx.run(self._sql["delete"], integration=row.id, account=row.account)
-            await self._changed(tx, row)
+            await self._changed(tx, row, deleted=True)
         await self._apply(row.id, None)
         return Nothing()
 
@@ -190,12 +266,15 @@ class Messages:
         return relay.Integrations(rows)
 
     async def project_deleted(self, event: peers.ProjectChanged, _: EventInfo) -> None:
-        """Delete a project's integrations."""
+        """Delete a project's integrations, and what the intake could not take of it."""
         scope = {"project": event.project, "account": event.account}
         async with self._database.transaction(account=event.account) as tx:
-            gone = await tx.all(self._sql["delete_project"], _Id, **scope)
+            gone = await tx.all(self._sql["delete_project"], Row, **scope)
+            for row in gone:
+                await self._changed(tx, row, deleted=True)
         for row in gone:
             await self._apply(row.id, None)
+        await self._bus.request(relay.DROP_DEAD, relay.SomeDead(event.project, "intake"))
 
     def _type(self, name: str) -> DestinationType[Any]:
         if name in self._types:
@@ -236,8 +315,8 @@ class Messages:
             raise PreconditionFailed("the integration has changed: read it again")
         return row
 
-    async def _changed(self, tx: Connection, row: Row) -> None:
-        event = relay.IntegrationChanged(row.id, row.project, row.revision)
+    async def _changed(self, tx: Connection, row: Row, *, deleted: bool = False) -> None:
+        event = relay.IntegrationChanged(row.id, row.project, row.revision, deleted)
         await self._outbox.add(tx, relay.INTEGRATION_CHANGED, event, key=row.id)
 
     async def _apply(self, identifier: str, spec: relay.IntegrationSpec | None) -> None:
@@ -270,6 +349,10 @@ async def messages(
         Endpoint(c.GET, rules.get),
         Endpoint(c.LIST, rules.page),
         Endpoint(c.CHANGE, rules.change),
+        Endpoint(c.SWITCH, rules.switch),
+        Endpoint(c.REWIND, rules.rewind),
+        Endpoint(c.TEST, rules.test, concurrency=16),
+        Endpoint(c.TEST_CONFIG, rules.test_config, concurrency=16),
         Endpoint(c.DELETE, rules.delete),
         Endpoint(relay.LIST_INTEGRATIONS, rules.list_specs),
     ]

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from hub import Migrations, Route, Service, hookimpl
+from hub import Command, Migrations, Route, Service, hookimpl
+from services.projects.commands import app
 from services.projects.routes import routes
 from services.projects.service import projects
 
@@ -23,3 +24,9 @@ def isaax_migrations() -> list[Migrations]:
 def isaax_routes() -> list[Route[Any, Any]]:
     """Declare its routes."""
     return routes()
+
+
+@hookimpl
+def isaax_commands() -> list[Command]:
+    """Declare `isaax limits`."""
+    return [Command("limits", app, "What projects may send.")]

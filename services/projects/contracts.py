@@ -137,6 +137,24 @@ class Digests(msgspec.Struct, frozen=True):
     items: list[TokenDigest]
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """What a project may send, and what it sent on a day.
+
+    Args:
+        lines_per_second, bytes_per_second, lines_per_day: None is what the hub's settings say,
+            0 no limit.
+        day: in UTC, `2026-11-23`.
+    """
+
+    lines_per_second: float | None
+    bytes_per_second: float | None
+    lines_per_day: int | None
+    day: str
+    lines: int
+    samples: int
+    bytes: int
+
+
 CREATE = Contract("projects.create", CreateProject, Project)
 GET = Contract("projects.get", GetProject, Project)
 LIST = Contract("projects.list", ListProjects, Projects)
@@ -146,6 +164,7 @@ CREATE_TOKEN = Contract("projects.tokens.create", CreateToken, CreatedToken)
 GET_TOKEN = Contract("projects.tokens.get", OneToken, Token)
 LIST_TOKENS = Contract("projects.tokens.list", ListTokens, Tokens)
 DELETE_TOKEN = Contract("projects.tokens.delete", OneToken, Nothing)
+GET_LIMITS = Contract("projects.limits.get", GetProject, Limits)
 LIST_DIGESTS = Contract("projects.tokens.digests", ListDigests, Digests)
 
 

@@ -54,6 +54,34 @@ class TokenView(msgspec.Struct, frozen=True):
     token: str | None = None
 
 
+class UsageView(msgspec.Struct, frozen=True):
+    """What a project sent on a day.
+
+    Args:
+        day: in UTC, until now; it lags by a minute or two.
+        bytes: as stored: compressed.
+    """
+
+    day: str
+    lines: int
+    samples: int
+    bytes: int
+
+
+class LimitsView(msgspec.Struct, frozen=True):
+    """What a project may send; each holds for log lines and, apart from them, for samples.
+
+    Args:
+        lines_per_second, bytes_per_second, lines_per_day: null is what holds for every project
+            of this hub, 0 is no limit.
+    """
+
+    lines_per_second: float | None
+    bytes_per_second: float | None
+    lines_per_day: int | None
+    today: UsageView
+
+
 def _view(project: c.Project) -> ProjectView:
     return ProjectView(project.id, project.name, project.created_at, project.updated_at)
 
@@ -107,6 +135,16 @@ async def delete_project(call: Call[None, NoQuery]) -> Reply:
     return Reply()
 
 
+async def get_limits(call: Call[None, NoQuery]) -> Reply:
+    """Answer `GET /projects/{project}/limits`."""
+    request = c.GetProject(call.caller.account, call.path["project"])
+    found = await call.bus.request(c.GET_LIMITS, request)
+    today = UsageView(found.day, found.lines, found.samples, found.bytes)
+    return Reply(
+        LimitsView(found.lines_per_second, found.bytes_per_second, found.lines_per_day, today)
+    )
+
+
 async def list_tokens(call: Call[None, PageQuery]) -> Reply:
     """Answer `GET /projects/{project}/tokens`."""
     request = c.ListTokens(
@@ -144,6 +182,7 @@ async def delete_token(call: Call[None, NoQuery]) -> Reply:
 
 PROJECTS = "/api/v1/projects"
 PROJECT = f"{PROJECTS}/{{project}}"
+LIMITS = f"{PROJECT}/limits"
 TOKENS = f"{PROJECT}/tokens"
 TOKEN = f"{TOKENS}/{{token}}"
 
@@ -175,6 +214,13 @@ def routes() -> list[Route[Any, Any]]:
             summary="Delete a project", scope="projects:write", status=204, errors=(NotFound,),
             description="Deletes its tokens, devices and integrations as well; its devices are "
             "cut off at once.",
+        ),
+        Route(
+            method="GET", path=LIMITS, summary="Read what a project may send, and what it sent",
+            tag="projects", handler=get_limits, scope="projects:read", response=LimitsView,
+            errors=(NotFound,),
+            description="The operator of the hub sets the limits (`isaax limits set`). Who sends "
+            "more is asked to wait, and loses nothing.",
         ),
         Route(
             method="GET", path=TOKENS, summary="List a project's tokens", tag="tokens",

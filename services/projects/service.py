@@ -12,6 +12,7 @@ from hub import (
     Bus,
     Conflict,
     Connection,
+    Consumer,
     Database,
     Endpoint,
     NotFound,
@@ -21,7 +22,9 @@ from hub import (
     Queries,
 )
 from hub.ids import new
+from hub.relay.contracts import PROJECT_LIMITS, PROJECT_OF_TOKEN, USAGE
 from services.projects import contracts as c
+from services.projects.limits import CONSUMER, Limits
 
 KIND = "isp_"  # lets a scanner recognise a leaked project token
 
@@ -178,7 +181,7 @@ class Projects:
 @asynccontextmanager
 async def projects(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterator[None]:
     """Run the service."""
-    rules = Projects(database, outbox)
+    rules, limits = Projects(database, outbox), Limits(database)
     endpoints: list[Endpoint[Any, Any]] = [
         Endpoint(c.CREATE, rules.create),
         Endpoint(c.GET, rules.get),
@@ -190,6 +193,10 @@ async def projects(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterato
         Endpoint(c.LIST_TOKENS, rules.list_tokens),
         Endpoint(c.DELETE_TOKEN, rules.delete_token),
         Endpoint(c.LIST_DIGESTS, rules.list_digests),
+        Endpoint(c.GET_LIMITS, limits.show),
+        Endpoint(PROJECT_LIMITS, limits.of),
+        Endpoint(PROJECT_OF_TOKEN, limits.owner),
     ]
-    async with bus.serve("projects", "1.0.0", endpoints):
+    usage = Consumer(USAGE, CONSUMER, limits.noted)
+    async with bus.serve("projects", "1.0.0", endpoints), bus.consume(usage):
         yield

@@ -71,3 +71,42 @@ SELECT number, account, project, encode(digest, 'hex') AS digest
  WHERE number > :after
  ORDER BY number
  LIMIT :limit
+
+-- name: token_owner
+SELECT project FROM projects_token WHERE digest = decode(:digest, 'hex')
+
+-- name: limits
+-- Of any project: the relay knows no accounts.
+SELECT p.lines_per_second, p.bytes_per_second, p.lines_per_day,
+       to_char(CAST(:day AS date), 'YYYY-MM-DD') AS day,
+       coalesce(u.lines, 0) AS lines, coalesce(u.samples, 0) AS samples
+  FROM projects_project AS p
+  LEFT JOIN projects_usage AS u ON u.project = p.id AND u.day = :day
+ WHERE p.id = :project
+
+-- name: get_limits
+SELECT p.lines_per_second, p.bytes_per_second, p.lines_per_day,
+       to_char(CAST(:day AS date), 'YYYY-MM-DD') AS day, coalesce(u.lines, 0) AS lines,
+       coalesce(u.samples, 0) AS samples, coalesce(u.bytes, 0) AS bytes
+  FROM projects_project AS p
+  LEFT JOIN projects_usage AS u ON u.project = p.id AND u.day = :day
+ WHERE p.id = :project AND p.account = :account
+
+-- name: set_limits
+UPDATE projects_project
+   SET lines_per_second = CAST(:lines_per_second AS double precision),
+       bytes_per_second = CAST(:bytes_per_second AS double precision),
+       lines_per_day = CAST(:lines_per_day AS bigint)
+ WHERE id = :project
+
+-- name: note_usage
+-- Nothing is noted of a project that is gone.
+INSERT INTO projects_usage (account, project, day, lines, samples, bytes)
+SELECT account, id, CAST(:day AS date), CAST(:lines AS bigint), CAST(:samples AS bigint),
+       CAST(:bytes AS bigint)
+  FROM projects_project
+ WHERE id = :project
+ON CONFLICT (project, day) DO UPDATE
+   SET lines = projects_usage.lines + excluded.lines,
+       samples = projects_usage.samples + excluded.samples,
+       bytes = projects_usage.bytes + excluded.bytes

@@ -1,0 +1,185 @@
+"""Dead letters over HTTP: what could not be delivered, or not even be taken."""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from hub import (
+    Call,
+    Invalid,
+    NotFound,
+    PageQuery,
+    Reply,
+    Route,
+    cursor_of,
+    position_of,
+)
+from hub.relay import contracts as relay
+from hub.structs import decode
+from services.messages import peers
+from services.messages.views import INTEGRATION, PROJECT, NoBody, find
+
+INTAKE: Final = "intake"
+"""The source of what devices sent and the hub could not take."""
+
+
+class DeadLetterView(msgspec.Struct, frozen=True):
+    """A dead letter in a list: all but its lines.
+
+    Args:
+        count: lines or samples in it.
+        at: when it became one; `received` when the hub took it (RFC 3339).
+    """
+
+    id: str
+    source: str
+    reason: str
+    device: str
+    host: str
+    stream: str
+    at: str
+    received: str
+    count: int
+
+
+class DeadLetterPage(msgspec.Struct, frozen=True):
+    """Dead letters, oldest first; `total` counts all that there are."""
+
+    items: list[DeadLetterView]
+    total: int
+
+
+class Dropped(msgspec.Struct, frozen=True):
+    """How many dead letters were dropped, and how many lines and samples in them."""
+
+    letters: int
+    lines: int
+
+
+class DeadLetterFix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The texts of its lines, one for each."""
+
+    messages: Annotated[list[str], msgspec.Meta(min_length=1, max_length=1_000)]
+
+
+# ── of an integration ─────────────────────────────────────────────────────────────────────────
+
+
+async def list_letters(call: Call[None, PageQuery]) -> Reply:
+    """Answer `GET /integrations/{integration}/dead-letters`."""
+    found = await find(call)
+    return await _page(call, found.project, found.id)
+
+
+async def get_letter(call: NoBody) -> Reply:
+    """Answer `GET /integrations/{integration}/dead-letters/{letter}`."""
+    found = await find(call)
+    wanted = relay.OneDead(found.project, found.id, call.path["letter"])
+    return Reply(await call.bus.request(relay.GET_DEAD, wanted))
+
+
+async def patch_letter(call: Call[dict[str, Any], Any]) -> Reply:
+    """Answer `PATCH /integrations/{integration}/dead-letters/{letter}`."""
+    found = await find(call)
+    letter = call.path["letter"]
+    wanted = relay.OneDead(found.project, found.id, letter)
+    if "messages" not in call.body:  # an empty patch changes nothing (RFC 7396)
+        decode(DeadLetterFix, {"messages": [""], **call.body})
+        return Reply(await call.bus.request(relay.GET_DEAD, wanted))
+    fix = decode(DeadLetterFix, call.body)
+    request = relay.FixDead(found.project, found.id, letter, fix.messages)
+    return Reply(await call.bus.request(relay.FIX_DEAD, request))
+
+
+async def drop_letter(call: NoBody) -> Reply:
+    """Answer `DELETE /integrations/{integration}/dead-letters/{letter}`."""
+    found = await find(call)
+    wanted = relay.SomeDead(found.project, found.id, [call.path["letter"]])
+    await call.bus.request(relay.DROP_DEAD, wanted)
+    return Reply()
+
+
+async def drop_letters(call: NoBody) -> Reply:
+    """Answer `DELETE /integrations/{integration}/dead-letters`."""
+    found = await find(call)
+    return await _drop(call, found.project, found.id)
+
+
+# ── of the intake ─────────────────────────────────────────────────────────────────────────────
+
+
+async def list_refused(call: Call[None, PageQuery]) -> Reply:
+    """Answer `GET /projects/{project}/dead-letters`."""
+    return await _page(call, await _project(call), INTAKE)
+
+
+async def drop_refused(call: NoBody) -> Reply:
+    """Answer `DELETE /projects/{project}/dead-letters`."""
+    return await _drop(call, await _project(call), INTAKE)
+
+
+async def _project(call: Call[Any, Any]) -> str:
+    wanted = peers.GetProject(call.caller.account, call.path["project"])
+    return (await call.bus.request(peers.GET_PROJECT, wanted)).id
+
+
+async def _page(call: Call[None, PageQuery], project: str, source: str) -> Reply:
+    after = position_of(call.query.cursor)
+    wanted = relay.ListDead(project, source, call.query.limit, after)
+    page = await call.bus.request(relay.LIST_DEAD, wanted)
+    items = [msgspec.convert(item, DeadLetterView, from_attributes=True) for item in page.items]
+    following = cursor_of(int(items[-1].id)) if page.more else None
+    return Reply(DeadLetterPage(items, page.total), next=following)
+
+
+async def _drop(call: Call[Any, Any], project: str, source: str) -> Reply:
+    done = await call.bus.request(relay.DROP_DEAD, relay.SomeDead(project, source))
+    return Reply(Dropped(done.letters, done.lines))
+
+
+LETTERS: Final = f"{INTEGRATION}/dead-letters"
+LETTER: Final = f"{LETTERS}/{{letter}}"
+REFUSED: Final = f"{PROJECT}/dead-letters"
+
+
+def routes() -> list[Route[Any, Any]]:
+    """Give the routes of dead letters."""
+    return [
+        Route(
+            method="GET", path=LETTERS, summary="List what could not be delivered",
+            tag="dead letters", handler=list_letters, scope="dead-letters:read",
+            query=PageQuery, response=DeadLetterPage, errors=(NotFound,),
+            description="Oldest first, with the reason that the destination gave.",
+        ),
+        Route(
+            method="DELETE", path=LETTERS, summary="Drop all dead letters of an integration",
+            tag="dead letters", handler=drop_letters, scope="dead-letters:write",
+            response=Dropped, errors=(NotFound,),
+        ),
+        Route(
+            method="GET", path=LETTER, summary="Read a dead letter and its lines",
+            tag="dead letters", handler=get_letter, scope="dead-letters:read",
+            response=relay.DeadLetter, errors=(NotFound,),
+        ),
+        Route(
+            method="PATCH", path=LETTER, summary="Fix the lines of a dead letter",
+            tag="dead letters", handler=patch_letter, scope="dead-letters:write",
+            body=DeadLetterFix, response=relay.DeadLetter, errors=(NotFound, Invalid),
+            examples=({"messages": ["the text as it should have been"]},),
+            description="It keeps its id and its place; a replay then sends it as it is now.",
+        ),
+        Route(
+            method="DELETE", path=LETTER, summary="Drop a dead letter", tag="dead letters",
+            handler=drop_letter, scope="dead-letters:write", status=204, errors=(NotFound,),
+        ),
+        Route(
+            method="GET", path=REFUSED, summary="List what devices sent and nobody can read",
+            tag="dead letters", handler=list_refused, scope="dead-letters:read",
+            query=PageQuery, response=DeadLetterPage, errors=(NotFound,),
+        ),
+        Route(
+            method="DELETE", path=REFUSED, summary="Drop what nobody can read",
+            tag="dead letters", handler=drop_refused, scope="dead-letters:write",
+            response=Dropped, errors=(NotFound,),
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,95 @@
+"""How the relay fares over HTTP: as a whole, and for one project."""
+
+from typing import Any
+
+import msgspec
+
+from hub import Call, NotFound, Nothing, Reply, Route
+from hub.relay import contracts as relay
+from services.messages import contracts as c
+from services.messages.dead_letters import INTAKE
+from services.messages.views import PROJECT, NoBody
+
+_PAGE = 200
+
+
+class IntegrationHealth(msgspec.Struct, frozen=True):
+    """How one integration fares; no status while the relay does not answer."""
+
+    id: str
+    type: str
+    name: str
+    status: relay.IntegrationStatus | None
+
+
+class ProjectHealth(msgspec.Struct, frozen=True):
+    """How a project's integrations fare.
+
+    Args:
+        states: how many integrations there are, by state.
+        lag_lines, lag_seconds: of the one that is furthest behind.
+        dead_letters: of all integrations; `refused` those of the intake: what devices sent and
+            nobody can read.
+    """
+
+    integrations: list[IntegrationHealth]
+    states: dict[str, int]
+    lag_lines: int
+    lag_seconds: float
+    dead_letters: int
+    refused: int
+
+
+async def get_relay(call: NoBody) -> Reply:
+    """Answer `GET /relay`."""
+    return Reply(await call.bus.request(relay.RELAY_HEALTH, Nothing()))
+
+
+async def get_project_relay(call: NoBody) -> Reply:
+    """Answer `GET /projects/{project}/relay`."""
+    items = await _integrations(call)
+    statuses = [item.status for item in items if item.status is not None]
+    wanted = relay.ListDead(call.path["project"], INTAKE, 1)
+    refused = await call.bus.request(relay.LIST_DEAD, wanted)
+    states = [status.state for status in statuses]
+    return Reply(
+        ProjectHealth(
+            integrations=[IntegrationHealth(i.id, i.type, i.name, i.status) for i in items],
+            states={state: states.count(state) for state in sorted(set(states))},
+            lag_lines=max((status.lag_lines for status in statuses), default=0),
+            lag_seconds=max((status.lag_seconds for status in statuses), default=0.0),
+            dead_letters=sum(status.dead_letters for status in statuses),
+            refused=refused.total,
+        )
+    )
+
+
+async def _integrations(call: Call[Any, Any]) -> list[c.Integration]:
+    items: list[c.Integration] = []
+    more = True
+    while more:
+        after = items[-1].number if items else 0
+        page = await call.bus.request(
+            c.LIST,
+            c.ListIntegrations(call.caller.account, call.path["project"], _PAGE, after),
+        )
+        items += page.items
+        more = page.more
+    return items
+
+
+def routes() -> list[Route[Any, Any]]:
+    """Give the routes of the relay's health."""
+    return [
+        Route(
+            method="GET", path="/api/v1/relay", summary="See how the relay fares", tag="relay",
+            handler=get_relay, scope="relay:read", response=relay.RelayHealth,
+            description="Figures of the whole relay, of all accounts together; none of a single "
+            "one. In Prometheus form they are at `/metrics`.",
+        ),
+        Route(
+            method="GET", path=f"{PROJECT}/relay", summary="See how a project's relay fares",
+            tag="relay", handler=get_project_relay, scope="integrations:read",
+            response=ProjectHealth, errors=(NotFound,),
+        ),
+    ]  # fmt: skip
