@@ -273,6 +273,8 @@ class Dialogue:
                 sender.on_resume(message, at=at)
             case protocol.Reject():
                 sender.on_reject(message, at=at)
+            case protocol.Slow():
+                sender.on_slow(message, at=at)
 
     def _say(self, message: protocol.Up) -> None:
         self._port.publish(protocol.auth_up(self._client), msgspec.json.encode(message))

@@ -1,6 +1,7 @@
 """Sends what one stream has spooled, in order, and frees what the hub acknowledges."""
 
 import logging
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ import msgspec
 from agent import life as lives
 from agent.life import Life
 from agent.spool import Spool
-from hub.protocol import Ack, Mark, Reject, Resume, renumber
+from hub.protocol import Ack, Mark, Reject, Resume, Slow, renumber
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,8 @@ WINDOW: Final = 8  # batches that may be on their way
 ACK_SECONDS: Final = 30.0  # without progress for so long, all that is unacknowledged goes again
 DOUBT: Final = 2  # rounds without an answer after which the link says hello again
 RESUME_SECONDS: Final = 2.0  # one hole makes a `Resume` for each batch behind it: heed the first
+
+SLOWEST_SECONDS: Final = 600.0  # that a sender waits on the hub's word, whatever it says
 
 Publish = Callable[[bytes], None]
 
@@ -56,6 +59,7 @@ class Sender:
         self._rejected: dict[int, int] = {}
         self._progress_at = 0.0
         self._resume: tuple[Mark, float] | None = None
+        self._paused_until = 0.0
         self.silent = 0
 
     @property
@@ -66,7 +70,9 @@ class Sender:
     @property
     def deadline(self) -> float | None:
         """When (monotonic seconds) `pump` must be called for want of an answer."""
-        return self._progress_at + ACK_SECONDS if self._in_flight else None
+        if self._in_flight:
+            return self._progress_at + ACK_SECONDS
+        return self._paused_until if self._paused_until and not self.is_done else None
 
     def open(self, marks: Mapping[str, Mark], *, at: float) -> None:
         """Begin a session: compare with the hub's marks, and send from there on.
@@ -76,6 +82,7 @@ class Sender:
         """
         self.silent = 0
         self._resume = None
+        self._paused_until = 0.0
         mark = marks.get(self.stream, Mark())
         self._settle(mark, lives.newest_boot(marks.values()))
         self._rewind(at)
@@ -92,8 +99,9 @@ class Sender:
         Raises:
             OSError: the spool cannot be read.
         """
-        if self._life is None:
+        if self._life is None or at < self._paused_until:
             return
+        self._paused_until = 0.0
         if self._in_flight and at >= self._progress_at + ACK_SECONDS:
             self.silent += 1
             log.warning(
@@ -140,6 +148,23 @@ class Sender:
             return
         self._rewind(at)
         self._sent = max(self._sent, settled.acked)
+
+    def on_slow(self, message: Slow, *, at: float) -> None:
+        """Wait as the hub asks, then go on after what it took; that is not free until the `Ack`.
+
+        Raises:
+            OSError: the spool cannot be read.
+        """
+        settled = self._settled(Mark(message.boot, message.seq), message.boot)
+        if settled.life != self._life:
+            self.silent = DOUBT  # as in `on_resume`
+            return
+        wait = min(max(message.wait, 0.0), SLOWEST_SECONDS)
+        log.info("the hub asks to wait %.1f s with %s", wait, self.stream, extra=self._quiet)
+        self._rewind(at)
+        self._sent = max(self._sent, settled.acked)
+        # Not all devices of a project at the same moment.
+        self._paused_until = at + wait * random.uniform(1.0, 1.25)
 
     def on_reject(self, message: Reject, *, at: float) -> None:
         """Let go of a batch that the hub cannot take, and do not send it again."""

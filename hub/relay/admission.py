@@ -9,6 +9,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from hub.relay.contracts import ProjectLimits
 from hub.relay.counts import CountKey
 from hub.relay.streams import KINDS
@@ -17,6 +19,23 @@ BURST: Final = 2.0  # seconds
 LONGEST: Final = 300.0  # seconds that anybody is asked to wait at once: limits may be raised
 SHORTEST: Final = 0.1
 _DAY: Final = 86_400.0
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """What holds for a project that has no limits of its own; 0 is no limit."""
+
+    lines_per_second: float = 0.0
+    bytes_per_second: float = 0.0
+    lines_per_day: int = 0
+
+    def of(self, limits: ProjectLimits) -> "Rates":
+        """Give what holds for a project that has these."""
+        lines, size, day = limits.lines_per_second, limits.bytes_per_second, limits.lines_per_day
+        return Rates(
+            self.lines_per_second if lines is None else lines,
+            self.bytes_per_second if size is None else size,
+            self.lines_per_day if day is None else day,
+        )
 
 
 class Bucket:
@@ -93,7 +112,7 @@ class Admission:
         defaults: of a project whose own limits are not known.
     """
 
-    def __init__(self, defaults: ProjectLimits) -> None:
+    def __init__(self, defaults: Rates) -> None:
         self._defaults = defaults
         self._accounts: dict[CountKey, _Account] = {}
         self._learned: set[str] = set()
@@ -122,7 +141,7 @@ class Admission:
         first = project not in self._learned
         self._learned.add(project)
         today = day_of(now)
-        rates = limits if limits.known else self._defaults
+        rates = self._defaults.of(limits)
         for kind in KINDS:
             account = self._account(CountKey(kind, project), now)
             account.lines.change(rates.lines_per_second, now)

@@ -9,8 +9,8 @@ import structlog
 
 from hub.contracts import Bus
 from hub.errors import IsaaxError
-from hub.relay.admission import Admission
-from hub.relay.contracts import PROJECT_LIMITS, LimitsOf, ProjectLimits
+from hub.relay.admission import Admission, Rates
+from hub.relay.contracts import PROJECT_LIMITS, LimitsOf
 from hub.relay.counts import CountKey
 from hub.relay.tasks import Tasks
 from hub.settings import RelaySettings
@@ -22,9 +22,9 @@ _AGAIN: Final = 5.0  # seconds before somebody who did not answer is asked again
 _PATIENCE: Final = 5.0
 
 
-def defaults_of(settings: RelaySettings) -> ProjectLimits:
+def defaults_of(settings: RelaySettings) -> Rates:
     """Give the limits that the settings set for every project."""
-    return ProjectLimits(
+    return Rates(
         settings.project_lines_per_second,
         settings.project_bytes_per_second,
         settings.project_lines_per_day,
@@ -43,7 +43,7 @@ class Gate:
     def __init__(
         self,
         bus: Bus,
-        defaults: ProjectLimits,
+        defaults: Rates,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:

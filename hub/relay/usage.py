@@ -1,8 +1,8 @@
 """What each project sends, told once a minute to whoever keeps count of it."""
 
 import asyncio
-import secrets
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -69,7 +69,7 @@ class Usage:
         for (project, day), one in list(sent.items()):
             event = UsageNoted(project, day, one.lines, one.samples, one.bytes)
             try:
-                await bus.publish(USAGE, event, id=f"use_{secrets.token_hex(12)}", key=project)
+                await bus.publish(USAGE, event, id=str(uuid.uuid4()), key=project)
             except IsaaxError as error:
                 _log.warning("usage is told later", reason=str(error))
                 break

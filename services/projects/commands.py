@@ -33,7 +33,7 @@ def show(project: Project, config: Config = None) -> None:
     limits = asyncio.run(_read(config, project))
     for name in FIELDS:
         value = getattr(limits, name)
-        typer.echo(f"{name}: {'as the config says' if value is None else f'{value:g}'}")
+        typer.echo(f"{name}: {'as the config says' if value is None else f'{value:.10g}'}")
     typer.echo(f"today ({limits.day}): {limits.lines} lines, {limits.samples} samples")
 
 

@@ -12,12 +12,12 @@ from agent.config import AgentConfig, Hidden
 from agent.dialogue import LONG_SECONDS, Dialogue, Leave
 from agent.linequeue import LineQueue, Missing
 from agent.lines import Line
-from agent.sender import ACK_SECONDS, DOUBT, RESUME_SECONDS, WINDOW, Sender
+from agent.sender import ACK_SECONDS, DOUBT, RESUME_SECONDS, SLOWEST_SECONDS, WINDOW, Sender
 from agent.spool import Spool
 from agent.spooler import Feed, Spooler
 from agent.state import Identity, SessionFile
 from hub import protocol
-from hub.protocol import Ack, Lines, Mark, Reject, Resume, decode_header, decode_lines
+from hub.protocol import Ack, Lines, Mark, Reject, Resume, Slow, decode_header, decode_lines
 
 
 def line(text: str, **more: object) -> Line:
@@ -220,6 +220,48 @@ def test_without_an_ack_after_a_resume_everything_goes_again(sender: Sender, wir
     wire.take()
     sender.pump(wire, at=0.1 + ACK_SECONDS)
     assert wire.take()[0] == (1, 1)
+
+
+def test_it_waits_as_the_hub_asks_and_goes_on_after_what_was_taken(
+    sender: Sender, spool: Spool, wire: Wire
+) -> None:
+    sender.pump(wire, at=0.0)
+    wire.take()
+    sender.on_slow(Slow("app", 1, 4, 40.0), at=1.0)
+    assert sender.deadline is not None
+    assert 41.0 <= sender.deadline <= 51.0
+    sender.pump(wire, at=40.0)
+    assert wire.take() == []
+    assert sender.silent == 0, "the hub is not silent: it asked to wait"
+    sender.on_ack(Ack("app", 1, 4), at=41.0)
+    assert spool.acked == 4
+    sender.pump(wire, at=51.0)
+    assert wire.take()[0] == (1, 5)
+    assert sender.deadline == 51.0 + ACK_SECONDS
+
+
+def test_it_waits_no_longer_than_is_sane(sender: Sender, wire: Wire) -> None:
+    sender.pump(wire, at=0.0)
+    wire.take()
+    sender.on_slow(Slow("app", 1, 0, 1e12), at=0.0)
+    sender.pump(wire, at=2 * SLOWEST_SECONDS)
+    assert wire.take()[0] == (1, 1)
+
+
+def test_a_wait_of_an_old_life_of_the_hub_asks_for_a_hello(sender: Sender, wire: Wire) -> None:
+    sender.pump(wire, at=0.0)
+    sender.on_slow(Slow("app", 9, 4, 1.0), at=0.0)
+    assert sender.silent == DOUBT
+
+
+def test_a_new_session_waits_for_nothing(sender: Sender, wire: Wire) -> None:
+    sender.pump(wire, at=0.0)
+    wire.take()
+    sender.on_slow(Slow("app", 1, 4, 40.0), at=0.0)
+    sender.close()
+    sender.open({"app": Mark(1, 4)}, at=1.0)
+    sender.pump(wire, at=1.0)
+    assert wire.take()[0] == (1, 5)
 
 
 def test_a_rejected_batch_is_not_sent_again(sender: Sender, spool: Spool, wire: Wire) -> None:

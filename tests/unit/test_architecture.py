@@ -27,6 +27,7 @@ SHARED_WITH_ONE = {
     "services/auth": {"hub.mqtt", "hub.broker"},  # it speaks with devices, and tells the broker
     "services/messages": {"hub.plugins"},  # it checks integrations against their types
     "services/accounts": {"hub.process"},  # its command reads the config
+    "services/projects": {"hub.process"},  # so does its own
 }
 
 

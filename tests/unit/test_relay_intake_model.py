@@ -17,7 +17,7 @@ from nats.aio.client import Client
 
 from hub.contracts import Bus
 from hub.protocol import Lines, Mark, decode_lines, encode_batch
-from hub.relay.contracts import ProjectLimits
+from hub.relay.admission import Rates
 from hub.relay.counts import CountKey, LineCounts
 from hub.relay.dead_letters import DeadLetters
 from hub.relay.intake import Intake
@@ -137,7 +137,7 @@ class IntakeMachine(RuleBasedStateMachine):
         client = cast("Client", self.nats)
         self.marks = marks
         self.counts = counts
-        self.gate = Gate(cast("Bus", Directory()), ProjectLimits())
+        self.gate = Gate(cast("Bus", Directory()), Rates())
         self.dead = DeadLetters(client)
         meters = IntakeMeters.of(Metrics())
         self.writer = Writer(
