@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import io
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -29,6 +30,7 @@ HttpUrl = Annotated[
 
 MAX_ANSWER: Final = 64 * 1024
 LONGEST_WAIT: Final = 3600.0
+LARGE_BODY: Final = 1024 * 1024
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _COME_AGAIN: Final = frozenset({408, 425, 429})
 
@@ -117,7 +119,8 @@ async def post(
         async with http.request(
             method,
             url,
-            data=body,
+            # aiohttp writes bytes at once, and warns of many; a file it writes in parts.
+            data=body if len(body) < LARGE_BODY else io.BytesIO(body),
             headers=headers,
             ssl=True if tls is None else tls,
             allow_redirects=False,

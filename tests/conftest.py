@@ -12,4 +12,6 @@ pytest_plugins = [
     "tests.fixtures.agents",
     "tests.fixtures.relay",
     "tests.fixtures.spine",
+    "tests.fixtures.aws",
+    "tests.fixtures.victoria",
 ]

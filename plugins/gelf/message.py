@@ -21,13 +21,12 @@ def messages(batch: Batch) -> list[bytes]:
 
 
 def _message(line: Line, project: str) -> dict[str, Any]:
-    # A message whose short_message is blank is thrown away by Graylog.
-    short = line.message.strip().partition("\n")[0].strip("\r\0 ") or "-"
+    short, full = _texts(line.message)
     message: dict[str, Any] = {f"_{_field(name)}": value for name, value in line.labels.items()}
     message |= {
         "version": "1.1",
         "host": line.host or line.device,
-        "short_message": short if "\n" in line.message.strip() else line.message or short,
+        "short_message": short,
         "timestamp": line.time / 1_000_000,
         "level": line.priority & 7,
         "_line_id": line.id,
@@ -37,9 +36,17 @@ def _message(line: Line, project: str) -> dict[str, Any]:
         "_program": line.program,
         "_facility": line.priority >> 3,
     }
-    if "\n" in line.message.strip():
-        message["full_message"] = line.message
+    if full:
+        message["full_message"] = full
     return message
+
+
+def _texts(text: str) -> tuple[str, str]:
+    """Give the short message, and the full one where that is more than a line."""
+    bare = text.strip()
+    if "\n" in bare:
+        return bare.partition("\n")[0].rstrip(), text
+    return text if bare else "-", ""  # Graylog throws away what has a blank short message
 
 
 def _field(name: str) -> str:
