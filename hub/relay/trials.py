@@ -22,9 +22,9 @@ from hub.outcomes import NotConnected
 from hub.protocol import Lines, Samples
 from hub.push import Answer, trace
 from hub.relay.contracts import IntegrationSpec, TestIntegration, TestResult
-from hub.relay.integrations import Workshop
 from hub.relay.push import Failed, Outcome, Refused, Taken, TookSome, fenced, named, push
 from hub.relay.veil import Veil
+from hub.relay.workshop import Workshop
 from hub.structs import secrets_in
 
 _log = structlog.stdlib.get_logger(__name__)
