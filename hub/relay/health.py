@@ -105,13 +105,13 @@ class HealthPage:
     async def run(self) -> None:
         """Look at the counters and at JetStream, until cancelled."""
         while True:
-            for _ in range(_GAUGES):
-                self._looks.append(self._look())
-                await asyncio.sleep(_TICK)
             try:
                 self._meters.note(await self._streams())
             except (nats.errors.Error, OSError) as error:
                 _log.info("JetStream does not say what it holds", error=str(error))
+            for _ in range(_GAUGES):
+                self._looks.append(self._look())
+                await asyncio.sleep(_TICK)
 
     async def read(self, _: Nothing) -> RelayHealth:
         """Say how the relay fares.
