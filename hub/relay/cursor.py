@@ -1,9 +1,9 @@
-"""The durable place of one integration in its shard's stream."""
+"""The durable place of one lane of an integration in its stream."""
 
 import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import nats.errors
@@ -11,70 +11,88 @@ from nats.aio.client import Client
 from nats.js import api
 from nats.js.errors import NotFoundError
 
-from hub.relay.contracts import IntegrationSpec
-from hub.relay.reader import Interrupted, Reader, StoredMessage
-from hub.relay.streams import logs_filter, shard_of, shard_stream
+from hub.relay.ledger import Ledger, Place
+from hub.relay.reader import LARGEST_BATCH, Interrupted, Reader
 
 # Nothing comes again by itself, out of order: we put the cursor back when it has to.
 _ACK_WAIT: Final = 10 * 365 * 86400.0
+
+_START_AT: Final = "isaax-start-at"
+"""Key in the consumer's metadata: since when it delivers, so that a replay is made once."""
 
 
 class _Reset(msgspec.Struct, frozen=True):
     error: dict[str, Any] | None = None
 
 
-class View(msgspec.Struct, frozen=True):
-    """A look at a cursor.
+class Source(NamedTuple):
+    """What a cursor reads.
 
     Args:
-        pending: messages not yet read.
-        read: stream sequence of the last message that was read in this process.
-        first_kept: stream sequence of the oldest message that retention has kept.
+        stream, consumer: names; `filter` is the subject.
+        start_at: microseconds since the Unix epoch; None for all that the stream holds.
+        largest: bytes of the largest message there.
+    """
+
+    stream: str
+    consumer: str
+    filter: str
+    start_at: int | None
+    largest: int = LARGEST_BATCH
+
+
+class Standing(NamedTuple):
+    """Where a consumer is.
+
+    Args:
+        pending: messages that are stored and not yet done with.
+        until: stream sequence up to which all of them are.
     """
 
     pending: int
-    read: int
-    first_kept: int
+    until: int
 
 
 class Cursor:
-    """One durable pull consumer with AckPolicy.ALL, and the reader at its place.
+    """One durable pull consumer with AckPolicy.ALL, its ledger, and the reader at its place.
 
-    Its place moves by `taken`, and `rewind` reads again from the first message that is not.
+    Its place moves by `acknowledge`, and `rewind` reads again from the first message that is not
+    done.
     """
 
-    def __init__(self, nats: Client, spec: IntegrationSpec, *, shards: int) -> None:
-        shard = shard_of(spec.project, shards)
+    def __init__(self, nats: Client, source: Source) -> None:
         self._nats = nats
         self._js = nats.jetstream()
-        self._stream = shard_stream(shard)
-        self._name = spec.id
-        self._start_at = spec.start_at
-        self._filter = logs_filter(shard, spec.project)
-        self._last: StoredMessage | None = None
+        self.source = source
+        self.ledger = Ledger()
+        self._stream = source.stream
+        self._name = source.consumer
+        self._last: Place | None = None
         self._unsettled = False
         self._epoch = 0
-        self._seen: View | None = None
         self._reader: Reader | None = None
 
-    @property
-    def taken_until(self) -> int:
-        """Stream sequence of the last message that was taken in this process (0: none)."""
-        return self._last.sequence if self._last else 0
-
-    async def ensure(self) -> None:
-        """Make the consumer where it does not exist.
+    async def ensure(self) -> bool:
+        """Make the consumer where it does not exist, or starts at another time; say whether.
 
         Raises:
             nats.errors.Error: JetStream does not answer, or refuses.
         """
         try:
-            await self._js.consumer_info(self._stream, self._name)
+            info = await self._js.consumer_info(self._stream, self._name)
         except NotFoundError:
-            await self._js.add_consumer(self._stream, self._config())
+            pass
+        else:
+            known = (info.config.metadata or {}).get(_START_AT)
+            if known is None or known == str(self.source.start_at):
+                return False
+            # Should we end here, the next one to look makes it anew at the same time.
+            await delete_cursor(self._nats, self._name, self._stream)
+        await self._js.add_consumer(self._stream, self._config())
+        return True
 
     async def rewind(self) -> None:
-        """Put the consumer back to its first message that was not taken (ADR-60).
+        """Put the consumer back to its first message that was not acknowledged (ADR-60).
 
         Raises:
             Interrupted: JetStream did not do it.
@@ -82,7 +100,7 @@ class Cursor:
         try:
             await self.ensure()
             # Acknowledgements are worked off beside requests: wait for the last one first. After
-            # a restart of NATS it may mean nothing any more; then `is_taken` helps.
+            # a restart of NATS it may mean nothing any more; then the ledger helps.
             with contextlib.suppress(nats.errors.TimeoutError):
                 await self.settle()
             self._unsettled = False
@@ -99,25 +117,40 @@ class Cursor:
     def reader(self, *, window: int, wake: Callable[[], None]) -> Reader:
         """Make the reader for after a `rewind`."""
         self._reader = Reader(
-            self._nats, self._stream, self._name, window=window, wake=wake, epoch=self._epoch
-        )
+            self._nats, self._stream, self._name, window=window, wake=wake, epoch=self._epoch,
+            largest=self.source.largest,
+        )  # fmt: skip
         return self._reader
 
-    def is_taken(self, message: StoredMessage) -> bool:
-        """Say whether it was taken before: a crashed NATS may forget its last acknowledgements."""
-        return message.sequence <= self.taken_until
+    @property
+    def held(self) -> int:
+        """Bytes of messages that are read ahead."""
+        return self._reader.held if self._reader else 0
 
-    async def taken(self, message: StoredMessage) -> None:
-        """Note that this message and all before it were taken."""
-        if message.sequence >= self.taken_until:
-            self._last = message
-        if message.epoch != self._epoch:
-            return  # its reply would confuse the consumer; it comes again, and is told then
+    @property
+    def is_reading(self) -> bool:
+        """Messages are being read ahead."""
+        return self._reader is not None and self._reader.is_open
+
+    async def acknowledge(self) -> bool:
+        """Acknowledge what the ledger says is done; say whether there was any news.
+
+        Raises:
+            Interrupted: JetStream does not take it.
+        """
+        place = self.ledger.advance()
+        if place is None:
+            return False
+        if self._last is None or place.sequence >= self._last.sequence:
+            self._last = place
+        if place.epoch != self._epoch:
+            return True  # its reply would confuse the consumer; it comes again, and is told then
         self._unsettled = True
         try:
-            await self._nats.publish(message.reply)
+            await self._nats.publish(place.reply)
         except nats.errors.Error as error:
             raise Interrupted(str(error)) from error
+        return True
 
     async def settle(self) -> None:
         """Wait until the server has worked off the last acknowledgement.
@@ -129,51 +162,53 @@ class Cursor:
             await self._nats.request(self._last.reply, b"+ACK", timeout=2.0)
             self._unsettled = False
 
-    async def view(self) -> "View":
-        """Look at the consumer and its stream.
+    async def standing(self) -> Standing:
+        """Look where the consumer is.
+
+        Raises:
+            nats.errors.Error: JetStream does not answer; NotFoundError: it is not made yet.
+        """
+        info = await self._js.consumer_info(self._stream, self._name)
+        delivered = info.delivered.stream_seq if info.delivered else 0
+        floor = info.ack_floor.stream_seq if info.ack_floor else 0
+        pending = info.num_pending or 0
+        # What was acknowledged a moment ago, the server may not have worked off.
+        if self.ledger.until < delivered:
+            pending += info.num_ack_pending or 0
+        return Standing(pending, max(floor, self.ledger.until))
+
+    async def first_kept(self) -> int:
+        """Give the stream sequence of the oldest message that retention has kept.
 
         Raises:
             nats.errors.Error: JetStream does not answer.
         """
-        consumer = await self._js.consumer_info(self._stream, self._name)
-        stream = await self._js.stream_info(self._stream)
-        # What the server calls delivered moves over what retention took, too.
-        read = self._reader.position if self._reader else 0
-        return View(consumer.num_pending or 0, max(read, self.taken_until), stream.state.first_seq)
-
-    def newly_lost(self, view: "View") -> int:
-        """Say how many stream positions retention took since the last look, unread (at most).
-
-        Other projects of the shard have theirs among them. An integration that had read all
-        there was has lost nothing.
-        """
-        before, self._seen = self._seen, view
-        if before is None or not before.pending:
-            return 0
-        return max(0, view.first_kept - 1 - max(before.read, view.read, before.first_kept - 1))
+        return (await self._js.stream_info(self._stream)).state.first_seq
 
     def _config(self) -> api.ConsumerConfig:
+        start_at = self.source.start_at
         config = api.ConsumerConfig(
             durable_name=self._name,
-            filter_subject=self._filter,
+            filter_subject=self.source.filter,
             ack_policy=api.AckPolicy.ALL,
             ack_wait=_ACK_WAIT,
             max_ack_pending=-1,
             max_deliver=-1,
+            metadata=None if start_at is None else {_START_AT: str(start_at)},
         )
-        if self._last is None:
-            config.deliver_policy = api.DeliverPolicy.BY_START_TIME
-            config.opt_start_time = datetime.fromtimestamp(self._start_at / 1e6, UTC)
-        else:  # somebody deleted it under us
+        if self._last is not None:  # somebody deleted it under us
             config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
             config.opt_start_seq = self._last.sequence + 1
+        elif start_at is not None:
+            config.deliver_policy = api.DeliverPolicy.BY_START_TIME
+            config.opt_start_time = datetime.fromtimestamp(start_at / 1e6, UTC)
         return config
 
 
-async def delete_cursor(nats: Client, spec_id: str, stream: str) -> None:
-    """Delete an integration's consumer; it is fine when there is none."""
+async def delete_cursor(nats: Client, name: str, stream: str) -> None:
+    """Delete a consumer; it is fine when there is none."""
     try:
-        await nats.jetstream().delete_consumer(stream, spec_id)
+        await nats.jetstream().delete_consumer(stream, name)
     except NotFoundError:
         return
 

@@ -1,18 +1,26 @@
 """What could not be delivered or taken, kept in the stream DEAD with the reason."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 import msgspec
 from nats.aio.client import Client
 
-from hub.batches import Batch, Chunk
-from hub.protocol import MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES, Codec, encode_batch
-from hub.relay.batching import part
+from hub.batches import Chunk
+from hub.protocol import (
+    MAX_LINES,
+    MAX_MESSAGE_BYTES,
+    MAX_PAYLOAD_BYTES,
+    Codec,
+    encode_batch,
+    encode_samples,
+)
+from hub.relay.cutting import AnyBatch, AnyChunk, runs
 from hub.relay.publisher import Outgoing, Publisher
-from hub.relay.stored import RECEIVED
+from hub.relay.stored import BATCH, HOST, LABELS, RECEIVED, BatchId
 from hub.relay.streams import dead_subject
 
 REASON: Final = "Isaax-Reason"
@@ -43,6 +51,7 @@ class DeadLetters:
         device: str = "",
         stream: str = "",
         received: int = 0,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Keep one payload.
 
@@ -50,14 +59,16 @@ class DeadLetters:
             source: id of the integration, or `intake`.
             id: stable, so that a repetition within the dedup window is kept once.
             reason: in words a user understands; no secrets.
+            headers: more of them.
         """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        headers = {
+        all_headers = {
             REASON: header_text(reason),
             SOURCE: source,
             DEVICE: device,
             STREAM: stream,
             RECEIVED: str(received),
+            **(headers or {}),
         }
         self._publisher.submit(
             Outgoing(
@@ -65,46 +76,63 @@ class DeadLetters:
                 payload=payload,
                 id=f"{source}:{id}",
                 order=device,
-                headers={name: value for name, value in headers.items() if value},
+                headers={name: value for name, value in all_headers.items() if value},
                 context=future,
             )
         )
         await future
 
-    async def put_batch(self, integration: str, batch: Batch, reason: str) -> None:
+    async def put_batch(self, integration: str, batch: AnyBatch, reason: str) -> None:
         """Keep all lines of a batch, a letter for each chunk."""
         await self.put_chunks(integration, [(chunk, reason) for chunk in batch.chunks])
 
-    async def put_chunks(self, integration: str, chunks: Sequence[tuple[Chunk, str]]) -> None:
-        """Keep chunks, each with its own reason, as batches in the wire's form."""
+    async def put_chunks(self, integration: str, chunks: Sequence[tuple[AnyChunk, str]]) -> None:
+        """Keep chunks, each with its own reason, as batches in the wire's form.
+
+        A letter's lines follow each other without a hole, so that its id says which they are.
+        """
         await asyncio.gather(
             *(
-                self.put(
-                    project=piece.project,
-                    source=integration,
-                    id=f"{piece.device}:{piece.stream}:{piece.boot}:{piece.first}:{len(piece.lines)}",
-                    payload=payload,
-                    reason=reason,
-                    device=piece.device,
-                    stream=piece.stream,
-                    received=piece.received,
-                )
+                self._put_piece(integration, piece, payload, reason)
                 for chunk, reason in chunks
-                for piece, payload in _encoded(chunk)
+                for run in runs(chunk)
+                for piece, payload in _encoded(run)
             )
         )
 
+    async def _put_piece(
+        self, integration: str, piece: AnyChunk, payload: bytes, reason: str
+    ) -> None:
+        batch = str(BatchId(piece.device, piece.stream, piece.boot, piece.first, len(piece)))
+        labels = json.dumps(dict(piece.labels)) if piece.labels else ""
+        await self.put(
+            project=piece.project,
+            source=integration,
+            id=batch,
+            payload=payload,
+            reason=reason,
+            device=piece.device,
+            stream=piece.stream,
+            received=piece.received,
+            headers={BATCH: batch, LABELS: labels, HOST: header_text(piece.host)},
+        )
 
-def _encoded(chunk: Chunk) -> Iterator[tuple[Chunk, bytes]]:
+
+def _encoded(chunk: AnyChunk) -> Iterator[tuple[AnyChunk, bytes]]:
     """Encode a chunk, in pieces where the whole would be larger than a batch may be."""
-    payload = encode_batch(chunk.lines, boot=chunk.boot, first=chunk.first, codec=Codec.ZSTD)
-    if len(payload) <= MAX_PAYLOAD_BYTES:
-        yield chunk, payload
-    elif len(chunk.lines) > 1:
-        half = len(chunk.lines) // 2
-        yield from _encoded(part(chunk, 0, half))
-        yield from _encoded(part(chunk, half, None))
+    if isinstance(chunk, Chunk):
+        payload = encode_batch(chunk.lines, boot=chunk.boot, first=chunk.first, codec=Codec.ZSTD)
     else:
+        payload = encode_samples(
+            chunk.samples, boot=chunk.boot, first=chunk.first, codec=Codec.ZSTD
+        )
+    if len(payload) <= MAX_PAYLOAD_BYTES and len(chunk) <= MAX_LINES:
+        yield chunk, payload
+    elif len(chunk) > 1:
+        half = len(chunk) // 2
+        yield from _encoded(chunk.part(0, half))
+        yield from _encoded(chunk.part(half))
+    elif isinstance(chunk, Chunk):
         yield from _encoded(_cut(chunk))
 
 

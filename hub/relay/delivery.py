@@ -1,9 +1,9 @@
-"""Delivery of one integration: its own task, its own consumer, its own destination.
+"""Delivery of one lane of an integration: its own task, consumer and destination.
 
-Order is kept because nothing is ever read past a batch that is still being tried. For a
-destination that answers, a batch is acknowledged to JetStream when it was taken. For one that
-never answers (a `Window`), it is acknowledged once confirmed, and all that is not is read and
-sent again when the connection is lost.
+Order is kept because nothing is ever sent past a batch that is still being tried. For a
+destination that answers, lines are done when they were taken. For one that never answers (a
+`Window`), they are done once confirmed, and all that are not are read and sent again when the
+connection is lost. The ledger says how far may be acknowledged to JetStream.
 """
 
 import asyncio
@@ -12,22 +12,24 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final, cast
 
 import nats.errors
 import structlog
 
 from hub.batches import Batch
-from hub.destinations import Destination, StreamDestination, Window
-from hub.relay.batching import Assembler, Parcel, subset
+from hub.destinations import Destination, Limits, MetricDestination, StreamDestination, Window
+from hub.errors import Unavailable
+from hub.relay.batching import Assembler, Parcel, Shaping
 from hub.relay.cursor import Cursor
+from hub.relay.cutting import AnyBatch, AnyChunk, subset
 from hub.relay.dead_letters import DeadLetters
 from hub.relay.hosts import HostNames
-from hub.relay.progress import Progress, State
-from hub.relay.push import Failed, Refused, Taken, TookSome, fenced, push
+from hub.relay.progress import LaneProgress, State
+from hub.relay.push import Failed, Refused, Taken, TookSome, fenced, named, push
 from hub.relay.reader import Interrupted, Reader, StoredMessage
 from hub.relay.retry import Backoff, Breaker, Circuit
-from hub.relay.streams import project_of
 from hub.relay.window import Unconfirmed
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -36,6 +38,10 @@ _TICK: Final = 1.0  # seconds between looks at the connection to NATS while noth
 _CLOSE: Final = 10.0  # seconds that a destination may take to close
 # Stands in for a window where every send is answered: nothing is ever added to it.
 _ANSWERED: Final = Window()
+_NOTHING: Final = Batch("", ())
+
+AnyDestination = Destination | MetricDestination
+BuildDestination = Callable[[], AbstractAsyncContextManager[AnyDestination]]
 
 
 class Rewind(Exception):  # noqa: N818 - moves the loop to its start
@@ -46,20 +52,37 @@ class Rewind(Exception):  # noqa: N818 - moves the loop to its start
         self.failed = failed
 
 
+class _LetGo(Exception):  # noqa: N818 - moves the loop to its start
+    """The circuit is open: what was read ahead is given up, but for the batch in hand."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How one destination is served.
 
     Args:
-        max_lines, max_bytes, timeout, window: as in `DestinationType`.
-        memory: bytes of stored batches that are held ahead.
+        limits: what one batch may hold, and how long it is waited for.
+        timeout, window: as in `DestinationType`.
+        memory: gives the bytes of stored batches that may be held ahead at present.
     """
 
-    max_lines: int
-    max_bytes: int
+    limits: Limits
     timeout: float
     window: Window | None
-    memory: int
+    memory: Callable[[], int]
+
+
+@dataclass(slots=True)
+class _Hand:
+    """The parcel in hand, and what is left of it to send.
+
+    Args:
+        may_go: the rate limit has let it pass.
+    """
+
+    parcel: Parcel
+    left: AnyBatch
+    may_go: bool = False
 
 
 class Delivery:
@@ -67,41 +90,57 @@ class Delivery:
 
     Args:
         build: makes the destination, with all that it needs, and lets go of that afterwards.
+        shaping: what is done to lines before they are sent.
     """
 
     def __init__(
         self,
         integration: str,
+        project: str,
         cursor: Cursor,
-        build: Callable[[], AbstractAsyncContextManager[Destination]],
+        build: BuildDestination,
         rules: Rules,
         *,
         dead: DeadLetters,
         hosts: HostNames,
-        progress: Progress,
+        progress: LaneProgress,
         breaker: Breaker | None = None,
+        shaping: Shaping | None = None,
     ) -> None:
         self._integration = integration
+        self._project = project
         self._cursor = cursor
+        self._ledger = cursor.ledger
         self._build = build
         self._rules = rules
         self._dead = dead
         self._progress = progress
         self._breaker = breaker or Breaker()
+        self._shaping = shaping or Shaping()
         self._assembler = Assembler(
-            hosts, max_lines=rules.max_lines, max_bytes=rules.max_bytes, poison=self._poison
+            project,
+            cursor.ledger,
+            hosts,
+            rules.limits,
+            poison=self._poison,
+            shaping=self._shaping,
         )
         self._unconfirmed = Unconfirmed(rules.window or _ANSWERED)
-        self._again: StoredMessage | None = None
+        self._hand: _Hand | None = None
+        self._reads = False
+        self._pause = 0.0
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._life: AsyncExitStack | None = None
-        self._destination: Destination | None = None
+        self._destination: AnyDestination | None = None
         self._answers = rules.window is None
         self._log = _log.bind(integration=integration)
 
     def stop(self) -> None:
-        """Ask `run` to end: the send in hand is finished, what was sent is confirmed if it can."""
+        """Ask `run` to end: the send in hand is finished, what was sent is confirmed if it can.
+
+        What waits to be joined, or for its batch to fill, stays stored for the next one.
+        """
         self._stopping.set()
         self._wake.set()
 
@@ -111,9 +150,15 @@ class Delivery:
         try:
             while not self._stopping.is_set():
                 try:
+                    await self._deliver_hand()
                     await self._read_and_send(backoff)
                 except Rewind as rewind:
                     await self._after_loss(rewind.failed)
+                except _LetGo:
+                    self._assembler.clear()
+                except Unavailable as error:
+                    self._progress.note(State.RETRYING, error.detail)
+                    await self._sleep(backoff.next())
                 except (Interrupted, nats.errors.Error) as error:
                     self._progress.note(State.RETRYING, f"JetStream: {error}")
                     await self._sleep(backoff.next())
@@ -123,48 +168,58 @@ class Delivery:
     # ── reading ───────────────────────────────────────────────────────────────────────────────
 
     async def _read_and_send(self, backoff: Backoff) -> None:
+        if self._stopping.is_set():
+            return
         self._assembler.clear()
+        self._ledger.rewind()
         async with self._reading() as reader:
-            backoff.reset()
             while not self._stopping.is_set():
+                reader.limit(self._rules.memory())
                 await reader.pump()
                 await self._confirm()
-                parcel = await self._assembler.next(lambda: self._untaken(reader))
-                if parcel is None:
+                parcel = await self._assembler.next(reader.take)
+                backoff.reset()
+                await self._note_missing()
+                if parcel is not None:
+                    self._hand = _Hand(parcel, parcel.batch)
+                    await self._deliver_hand()
+                    if parcel.batch.chunks:
+                        continue
+                # What came may have been done already, or not be for this destination.
+                if not await self._cursor.acknowledge() and not reader.waiting:
                     await self._idle()
-                    continue
-                self._progress.reading(parcel.since, reader.waiting, parcel.completes)
-                await self._deliver(parcel)
+                else:
+                    await asyncio.sleep(0)
 
     @contextlib.asynccontextmanager
     async def _reading(self) -> AsyncIterator[Reader]:
         await self._cursor.rewind()
-        reader = self._cursor.reader(window=self._rules.memory, wake=self._wake.set)
+        reader = self._cursor.reader(window=self._rules.memory(), wake=self._wake.set)
         await reader.open()
+        self._reads = True
         try:
             yield reader
         finally:
+            self._reads = False
             with contextlib.suppress(nats.errors.Error):
                 await reader.close()
 
-    def _untaken(self, reader: Reader) -> StoredMessage | None:
-        """Give the next message, without those that come again although they were sent.
-
-        That is so after an interruption of JetStream, when the destination's connection stood.
-        """
-        while (message := reader.take()) is not None:
-            if self._cursor.is_taken(message):
-                self._again = message
-            elif not self._unconfirmed.holds(message):
-                return message
-        return None
+    async def _note_missing(self) -> None:
+        """Count lines that should have come and did not, if it was retention that took them."""
+        missing = self._ledger.missing
+        if missing is None:
+            return
+        if await self._cursor.first_kept() > missing.after + 1:
+            self._progress.gap(missing.lines)
+        self._ledger.missing = None
 
     async def _idle(self) -> None:
-        """Wait for a message, the loss of the connection, a confirmation that is due, or stop."""
-        due = self._unconfirmed.due()
-        seconds = _TICK if due is None else max(0.0, min(_TICK, due - time.monotonic()))
+        """Wait for a message, for what is due, for the loss of the connection, or for stop."""
+        dues = [due for due in (self._unconfirmed.due(), self._assembler.due()) if due is not None]
+        seconds = max(0.0, min([_TICK, *(due - time.monotonic() for due in dues)]))
         if not len(self._unconfirmed):
-            self._progress.state(State.WAITING)
+            if self._assembler.is_empty:
+                self._progress.state(State.WAITING)
             await self._woken(seconds)
             return
         async with self._watched() as lost:
@@ -178,7 +233,8 @@ class Delivery:
         Raises:
             Rewind: it is lost.
         """
-        lost = asyncio.create_task(_lost(cast("StreamDestination", self._destination)))
+        with named(self._integration):
+            lost = asyncio.create_task(_lost(cast("StreamDestination", self._destination)))
         try:
             yield lost
         finally:
@@ -195,90 +251,108 @@ class Delivery:
 
     # ── sending ───────────────────────────────────────────────────────────────────────────────
 
-    async def _deliver(self, parcel: Parcel) -> None:
-        """Try until the parcel is done with.
+    async def _deliver_hand(self) -> None:
+        """Try until the parcel in hand is done with, or `stop`.
 
         Raises:
             Rewind: the connection is gone, and with it what was unconfirmed.
+            _LetGo: what was read ahead has to be given up first.
         """
-        batch = parcel.batch
-        while batch.chunks:
-            batch = await self._attempt(batch)
-            if batch.chunks and self._stopping.is_set():
+        hand = self._hand
+        if hand is None:
+            return
+        await self._at_its_rate(hand)
+        while hand.left.chunks:
+            await self._rest()
+            if self._stopping.is_set():
                 return
-        await self._done(parcel)
+            hand.left = await self._attempt(hand.left)
+            if hand.left.chunks and self._reads and self._breaker.circuit is Circuit.OPEN:
+                raise _LetGo
+        self._hand = None
+        self._settle(hand.parcel)
+        await self._cursor.acknowledge()
 
-    async def _attempt(self, batch: Batch) -> Batch:
+    async def _at_its_rate(self, hand: _Hand) -> None:
+        shaper = self._shaping.shaper
+        if shaper is None or hand.may_go:
+            return
+        hand.may_go = True
+        for step, count in shaper.take_counts().items():
+            self._progress.left_out(step, count)
+        if hand.left.chunks:
+            await self._sleep(shaper.delay(len(hand.left)))
+
+    async def _attempt(self, batch: AnyBatch) -> AnyBatch:
         """Send once; give what is left to send."""
         destination = await self._ready()
         if destination is None:
             return batch
         self._progress.state(State.DELIVERING)
-        outcome = await push(destination, batch, self._rules.timeout)
+        with named(self._integration):
+            outcome = await push(destination, batch, self._rules.timeout)
         match outcome:
             case Taken():
                 self._progress.delivered(len(batch))
                 self._succeeded()
-                return Batch("", ())
+                return _NOTHING
             case Refused(reason):
                 await self._dead.put_batch(self._integration, batch, reason)
                 self._progress.rejected(len(batch), reason)
                 self._succeeded()
-                return Batch("", ())
-            case TookSome(rejected, retry):
-                return await self._took_some(batch, rejected, retry)
+                return _NOTHING
+            case TookSome():
+                return await self._took_some(batch, outcome)
             case Failed():
                 await self._failed(outcome)
                 return batch
 
-    async def _took_some(
-        self, batch: Batch, rejected: tuple[tuple[int, str], ...], retry: tuple[int, ...]
-    ) -> Batch:
-        reasons = {index: reason for index, reason in rejected if 0 <= index < len(batch)}
-        left = subset(batch, [index for index in retry if index not in reasons])
-        await self._dead.put_chunks(
-            self._integration,
-            [
-                (chunk, reasons[index])
-                for index in sorted(reasons)
-                for chunk in subset(batch, [index]).chunks
-            ],
-        )
+    async def _took_some(self, batch: AnyBatch, some: TookSome) -> AnyBatch:
+        reasons = {index: reason for index, reason in some.rejected if 0 <= index < len(batch)}
+        left = subset(batch, [index for index in some.retry if index not in reasons])
+        letters: list[tuple[AnyChunk, str]] = [
+            (chunk, reason)
+            for reason, indexes in groupby(sorted(reasons), key=reasons.__getitem__)
+            for chunk in subset(batch, list(indexes)).chunks
+        ]
+        await self._dead.put_chunks(self._integration, letters)
         if reasons:
             self._progress.rejected(len(reasons), reasons[min(reasons)])
         self._progress.delivered(len(batch) - len(reasons) - len(left))
-        if len(left) == len(batch):
-            await self._failed(Failed("it took none of the lines"))
-        elif left.chunks:
-            await self._failed(Failed(f"it asked for {len(left)} lines again"))
-        else:
+        if len(left) < len(batch):
             self._succeeded()
+        if left.chunks:
+            reason = some.reason or f"it asked for {len(left)} lines again"
+            await self._failed(Failed(reason, some.after))
         return left
 
-    async def _done(self, parcel: Parcel) -> None:
-        message = parcel.completes
-        if message is None:
-            return
+    def _settle(self, parcel: Parcel) -> None:
+        """Note in the ledger what became of a parcel that was sent, or had nothing to send."""
         # What was not sent, and comes after nothing that was, waits for no confirmation.
         if self._answers or not (parcel.batch.chunks or len(self._unconfirmed)):
-            await self._cursor.taken(message)
-        else:
-            self._unconfirmed.add(message, parcel.size, time.monotonic())
+            for entry, count in parcel.finishes:
+                self._ledger.done(entry, count)
+            return
+        finishes = parcel.finishes
+        for entry, count in finishes:
+            self._ledger.written(entry, count)
+        self._unconfirmed.add(finishes, parcel.size, time.monotonic())
 
     async def _confirm(self) -> None:
-        again, self._again = self._again, None
-        if again is not None:  # NATS forgot that it was taken
-            await self._cursor.taken(again)
         now = time.monotonic()
         due = self._unconfirmed.due()
-        if due is not None and due <= now:
+        if due is None:
+            return
+        if due <= now:
             # It came of age while a send or NATS was waited for: did the connection, too?
             async with self._watched() as lost:
                 await asyncio.wait({lost}, timeout=0)
-        message = self._unconfirmed.confirmed(now)
-        if message is not None:
+        finishes = self._unconfirmed.confirmed(now)
+        if finishes:
             self._breaker.succeeded()
-            await self._cursor.taken(message)
+            for entry, count in finishes:
+                self._ledger.done(entry, count)
+            await self._cursor.acknowledge()
 
     def _succeeded(self) -> None:
         # Where nothing is answered, only a confirmation is a success: a peer that takes lines
@@ -293,22 +367,33 @@ class Delivery:
             raise Rewind(failed)
         if failed.broken:
             await self._let_go()
-        await self._wait(failed)
+        self._put_off(failed)
 
     async def _after_loss(self, failed: Failed) -> None:
+        self._hand = None
         self._unconfirmed.lost(time.monotonic())
+        self._ledger.lost()
+        self._assembler.clear()
         if failed.broken:
             await self._let_go()
-        await self._wait(failed)
+        self._put_off(failed)
+        await self._rest()
 
-    async def _wait(self, failed: Failed) -> None:
+    def _put_off(self, failed: Failed) -> None:
         delay = self._breaker.failed(failed.after)
         opened = self._breaker.circuit is Circuit.OPEN
         self._progress.failed(State.OPEN if opened else State.RETRYING, failed.reason)
         self._log.info("not delivered", reason=failed.reason, again_in=round(delay, 3))
-        await self._sleep(delay)
+        self._pause = delay
+
+    async def _rest(self) -> None:
+        """Wait as long as the last failure asks for."""
+        pause, self._pause = self._pause, 0.0
+        await self._sleep(pause)
 
     async def _sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
@@ -317,7 +402,7 @@ class Delivery:
         """Put away a message that cannot be decoded."""
         self._progress.rejected(1, reason)
         await self._dead.put(
-            project=project_of(message.subject),
+            project=self._project,
             source=self._integration,
             id=f"stream:{message.sequence}",
             payload=message.payload,
@@ -326,16 +411,17 @@ class Delivery:
 
     # ── the destination ───────────────────────────────────────────────────────────────────────
 
-    async def _ready(self) -> Destination | None:
-        """Give the destination, made if need be; None, after a wait, when it cannot be made."""
+    async def _ready(self) -> AnyDestination | None:
+        """Give the destination, made if need be; None when it cannot be made now."""
         if self._destination is None:
             life = AsyncExitStack()
             try:
-                self._destination = await life.enter_async_context(self._build())
+                with named(self._integration):
+                    self._destination = await life.enter_async_context(self._build())
             except Exception as error:  # noqa: BLE001 - the boundary to plugins
                 await life.aclose()
                 self._progress.failed(State.BROKEN, f"cannot be built: {type(error).__name__}")
-                await self._sleep(self._breaker.failed())
+                self._pause = self._breaker.failed()
                 return None
             self._life = life
             # A type may offer both: syslog over TLS, which is never answered, and HTTPS, which is.
@@ -350,7 +436,8 @@ class Delivery:
         if destination is None or life is None:
             return False
         try:
-            await fenced(destination.close(), _CLOSE)
+            with named(self._integration):
+                await fenced(destination.close(), _CLOSE)
         except Exception as error:  # noqa: BLE001 - the boundary to plugins
             self._log.info("the destination did not close well", error=type(error).__name__)
             return False
@@ -362,11 +449,18 @@ class Delivery:
 
     async def _finish(self) -> None:
         """Close; what was sent counts as taken when the destination says so by closing well."""
+        hand, self._hand = self._hand, None
+        if hand is not None and self._answers:
+            hand.parcel.settle_but(self._ledger, hand.left)
         closed = await self._let_go()
-        message = self._unconfirmed.all_confirmed()
+        finishes = self._unconfirmed.all_confirmed()
+        if closed:
+            for entry, count in finishes:
+                self._ledger.done(entry, count)
+        self._ledger.lost()
+        self._ledger.rewind()
         with contextlib.suppress(Interrupted, nats.errors.Error):
-            if closed and message is not None:
-                await self._cursor.taken(message)
+            await self._cursor.acknowledge()
             await self._cursor.settle()
 
 

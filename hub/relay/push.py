@@ -1,21 +1,36 @@
 """One call of a destination, fenced: whatever it does, it becomes an outcome, in time."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 
-from hub.batches import Batch
-from hub.destinations import Destination
+from hub.destinations import Destination, MetricDestination
 from hub.outcomes import NotConnected, Partial, Rejected, Retry
+from hub.relay.cutting import AnyBatch
 
 _log = structlog.stdlib.get_logger(__name__)
 
 _MAX_REASON: Final = 500
 _CANCEL_GRACE: Final = 1.0
 """Seconds that a call may take to end once it is cancelled; then it is left behind."""
+
+current: ContextVar[str] = ContextVar("current", default="")
+"""Id of the integration whose plugin runs, in its calls and in the tasks that they start."""
+
+
+@contextmanager
+def named(integration: str) -> Iterator[None]:
+    """Say meanwhile whose plugin runs."""
+    token = current.set(integration)
+    try:
+        yield
+    finally:
+        current.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +67,27 @@ class TookSome:
 
     rejected: tuple[tuple[int, str], ...]
     retry: tuple[int, ...]
+    reason: str = ""
+    after: float | None = None
 
 
 Outcome = Taken | Failed | Refused | TookSome
 
 
 async def push(  # noqa: PLR0911 - one line for each outcome
-    destination: Destination, batch: Batch, seconds: float
+    destination: Destination | MetricDestination, batch: AnyBatch, seconds: float
 ) -> Outcome:
     """Send one batch, and say what came of it."""
     try:
-        await fenced(destination.send(batch), seconds)
+        await fenced(_send(destination, batch), seconds)
     except Retry as retry:
         return Failed(_words(retry.reason), after=_seconds(retry.after))
     except Rejected as rejected:
         return Refused(_words(rejected.reason))
     except Partial as partial:
-        return TookSome(partial.rejected, partial.retry)
+        return TookSome(
+            partial.rejected, partial.retry, _words(partial.reason), _seconds(partial.after)
+        )
     except NotConnected as gone:
         return Failed(_words(gone.reason), lost=True)
     except TimeoutError:
@@ -78,6 +97,12 @@ async def push(  # noqa: PLR0911 - one line for each outcome
         _log.warning("the destination raised what it must not", error=type(error).__name__)
         return Failed(f"unexpected {type(error).__name__}", broken=True)
     return Taken()
+
+
+def _send(destination: Any, batch: AnyBatch) -> Coroutine[Any, Any, None]:
+    """Hand over a batch of the kind that this destination was made for."""
+    call: Coroutine[Any, Any, None] = destination.send(batch)
+    return call
 
 
 def _words(reason: object) -> str:

@@ -19,14 +19,17 @@ from nats.aio.subscription import Subscription
 from nats.js import api
 from nats.js.errors import NotFoundError
 
+from hub.protocol import MAX_PAYLOAD_BYTES
 from hub.relay.retry import Backoff
 
 _EXPIRES: Final = 30.0  # seconds that a pull request stays open at the server
 _GRACE: Final = 5.0  # seconds that the server's word on an expired request may take
 _BATCH: Final = 1_000
 _TICK: Final = 1.0  # seconds between looks at the connection
-# Largest message that a stream may hold: nats-server's default `max_payload`, with room.
-_MIN_REQUEST: Final = 1024 * 1024 + 64 * 1024
+LARGEST: Final = 1024 * 1024 + 64 * 1024
+"""Bytes of the largest message that any stream may hold: nats-server's own limit, with room."""
+LARGEST_BATCH: Final = MAX_PAYLOAD_BYTES + 64 * 1024
+"""The same where all are batches of lines or samples."""
 
 
 class Interrupted(Exception):  # noqa: N818 - an event, not a fault of the caller
@@ -68,7 +71,7 @@ class Reader:
     """The messages of one pull consumer, in order, checked for gaps.
 
     Args:
-        window: bytes of messages that are held or asked for at most.
+        window: bytes of messages that are held or asked for at most, but for one of the largest.
         wake: called when something arrived, or when the reader is interrupted.
     """
 
@@ -81,11 +84,14 @@ class Reader:
         window: int,
         wake: Callable[[], None],
         epoch: int = 0,
+        largest: int = LARGEST,
     ) -> None:
         self._nats = nats
+        # A request for less than the next message takes would get nothing.
+        self._least = largest
         self._epoch = epoch
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
-        self._window = max(window, 2 * _MIN_REQUEST)
+        self._window = max(window, self._least)
         self._wake = wake
         self._inbox = nats.new_inbox()
         self._queue: deque[StoredMessage] = deque()
@@ -110,6 +116,22 @@ class Reader:
         if self._subscription is not None and not self._nats.is_closed:
             await self._subscription.unsubscribe()
         self._subscription = None
+        self._queue.clear()
+        self._held = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Messages are asked for."""
+        return self._subscription is not None
+
+    @property
+    def held(self) -> int:
+        """Bytes of the messages that were read and not taken."""
+        return self._held
+
+    def limit(self, window: int) -> None:
+        """Hold and ask for so many bytes at most, from now on."""
+        self._window = max(window, self._least)
 
     @property
     def waiting(self) -> int:
@@ -144,8 +166,8 @@ class Reader:
             self._requests.popleft()
         asked = sum(request.size for request in self._requests)
         room = self._window - self._held - asked
-        if len(self._requests) < 2 and room >= max(_MIN_REQUEST, self._window // 4):
-            await self._ask(max(_MIN_REQUEST, room // 2))
+        if len(self._requests) < 2 and room >= max(self._least, self._window // 4):
+            await self._ask(max(self._least, room // 2))
 
     async def _ask(self, size: int) -> None:
         self._made += 1

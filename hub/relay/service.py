@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from nats.aio.client import Client
 
-from hub.contracts import Bus, Consumer, Endpoint, EventInfo, Nothing, StreamEndpoint
+from hub.contracts import Bus
 from hub.database import Database
 from hub.errors import StartError, Unavailable
 from hub.memory import keep_freed_buffers
@@ -17,35 +17,21 @@ from hub.net import tools_for
 from hub.plugins import PluginHost
 from hub.protocol import MAX_PAYLOAD_BYTES
 from hub.relay.checkpoint import Checkpoints, restore
-from hub.relay.contracts import (
-    APPLY_INTEGRATION,
-    DEVICE_CHANGED,
-    INTEGRATION_CHANGED,
-    MARKS,
-    READ_LOGS,
-    STATUS,
-    TAIL_LOGS,
-    ApplyIntegration,
-    DeviceChanged,
-    IntegrationChanged,
-    Marks,
-    MarksOf,
-    Statuses,
-    StatusOf,
-)
 from hub.relay.counts import LineCounts
 from hub.relay.dead_letters import DeadLetters
 from hub.relay.hosts import HostNames
 from hub.relay.ingest import Ingest
 from hub.relay.intake import LOG_TOPICS, METRIC_TOPICS, Intake
-from hub.relay.integrations import Integrations, Workshop
+from hub.relay.integrations import Integrations
 from hub.relay.limits import Gate, defaults_of
-from hub.relay.logs import Logs
 from hub.relay.marks import MarkTable
 from hub.relay.meters import DeliveryMeters, IntakeMeters
+from hub.relay.places import Places
+from hub.relay.serving import serving
 from hub.relay.streams import ensure_streams
 from hub.relay.tasks import Tasks
 from hub.relay.usage import Usage
+from hub.relay.workshop import Workshop
 from hub.relay.writer import Writer
 from hub.settings import MqttSettings, RelaySettings
 from hub.telemetry import Health, Metrics
@@ -54,7 +40,6 @@ from hub.vault import Vault
 _log = structlog.stdlib.get_logger(__name__)
 
 _HEADERS: Final = 4096  # bytes that a message's headers take at most
-_APPLY: Final = 2.0  # seconds that an `apply` is waited for; it goes on by itself
 _ONCE_SUBSCRIBED: Final = "d/#"  # by earlier versions: the broker keeps it for our client
 _DRAIN: Final = 5.0  # seconds that what was taken may need to be stored at the end
 
@@ -98,7 +83,9 @@ async def relay(
             _taking(settings, mqtt, nats, bus, database, metrics, marks, dead, tasks)
         )
         await stack.enter_async_context(
-            _serving(bus, nats, marks, integrations, hosts, settings.shards)
+            serving(
+                bus, nats, metrics, marks, integrations, hosts, tasks, shards=settings.shards
+            )
         )
         stack.enter_context(health.add("relay", lambda: _check(nats)))
         yield ingest
@@ -188,67 +175,25 @@ async def _delivering(
         nats,
         bus,
         Workshop(
-            plugins.destinations, database, vault, tools_for, private_hosts=settings.private_hosts
+            plugins.destinations,
+            database,
+            vault,
+            tools_for,
+            private_hosts=settings.private_hosts,
+            files=settings.files,
         ),
         settings=settings,
         dead=dead,
         hosts=hosts,
+        places=Places(database),
         meters=DeliveryMeters.of(metrics),
     )
-    looking = tasks.start(integrations.run())
+    looking = [tasks.start(integrations.run()), tasks.start(integrations.replay())]
     tasks.start(integrations.measure())
+    tasks.start(integrations.keep())
     try:
         yield integrations
     finally:
-        looking.cancel()
+        for task in looking:
+            task.cancel()
         await integrations.stop()
-
-
-@asynccontextmanager
-async def _serving(
-    bus: Bus,
-    nats: Client,
-    marks: MarkTable,
-    integrations: Integrations,
-    hosts: HostNames,
-    shards: int,
-) -> AsyncIterator[None]:
-    logs = Logs(nats, hosts, shards=shards)
-    applying = Tasks()
-
-    async def marks_of(request: MarksOf) -> Marks:
-        return Marks(marks.of_device(request.project, request.device))
-
-    async def apply(request: ApplyIntegration) -> Nothing:
-        # A stalled destination may need long to end: the caller does not wait for that.
-        await asyncio.wait(
-            {applying.start(integrations.apply(request.id, request.spec))}, timeout=_APPLY
-        )
-        return Nothing()
-
-    async def status(request: StatusOf) -> Statuses:
-        return Statuses(await integrations.statuses(request.integrations))
-
-    async def integration_changed(_event: IntegrationChanged, _info: EventInfo) -> None:
-        integrations.look_soon()
-
-    async def device_changed(event: DeviceChanged, _info: EventInfo) -> None:
-        hosts.forget(event.project, event.device)
-
-    endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
-        Endpoint(MARKS, marks_of),
-        Endpoint(APPLY_INTEGRATION, apply),
-        Endpoint(STATUS, status),
-        Endpoint(READ_LOGS, logs.read, concurrency=8),
-        StreamEndpoint(TAIL_LOGS, logs.tail),
-    ]
-    consumers = (
-        Consumer(INTEGRATION_CHANGED, "relay-integrations", integration_changed),
-        Consumer(DEVICE_CHANGED, "relay-hosts", device_changed),
-    )
-    async with bus.serve("relay", "1.0.0", endpoints), bus.consume(*consumers):
-        integrations.look_soon()
-        try:
-            yield
-        finally:
-            await applying.cancel()

@@ -13,7 +13,6 @@ from hub.destinations import Window
 from hub.embedded.nats import Nats
 from hub.outcomes import NotConnected, Partial, Rejected, Retry
 from hub.protocol import Codec, Lines, decode_lines, encode_batch
-from hub.relay.delivery import Rules
 from hub.relay.retry import Breaker
 from tests.fixtures.relay import (
     PROJECT,
@@ -22,6 +21,7 @@ from tests.fixtures.relay import (
     Bench,
     Recorder,
     make_payload,
+    make_rules,
     topic,
     until,
 )
@@ -74,7 +74,7 @@ async def test_batches_are_cut_to_the_destinations_size(bench: Bench) -> None:
     await bench.store(1, 10)
     await bench.store(11, 3)
     destination = Recorder()
-    rules = Rules(max_lines=4, max_bytes=1_000_000, timeout=5.0, window=None, memory=1 << 22)
+    rules = make_rules(max_lines=4)
     bench.start(bench.delivery(destination, rules=rules).run())
     await until(lambda: len(destination.texts) == 13)
     assert [len(batch) for batch in destination.batches] == [4, 4, 4, 1]
@@ -175,7 +175,7 @@ async def test_a_reset_noticed_by_the_send_loses_nothing(bench: Bench) -> None:
 
 async def test_age_confirms(bench: Bench) -> None:
     destination = Recorder()
-    rules = Rules(5_000, 1_000_000, 5.0, Window(size=1 << 20, age=0.2), 1 << 22)
+    rules = make_rules(window=Window(size=1 << 20, age=0.2))
     bench.start(bench.delivery(destination, rules=rules).run())
     await bench.store(1, 3)
     await until(lambda: drained(bench))
@@ -190,7 +190,7 @@ async def test_what_was_lost_while_nobody_looked_is_not_confirmed_by_its_age(
 ) -> None:
     """NATS is away; meanwhile the connection is lost, and what it carried comes of age."""
     destination = Recorder()
-    rules = Rules(5_000, 1_000_000, 5.0, Window(size=1 << 20, age=1.0), 1 << 22)
+    rules = make_rules(window=Window(size=1 << 20, age=1.0))
     bench.start(bench.delivery(destination, rules=rules).run())
     await bench.store(1, 3)
     await until(lambda: len(destination.texts) == 3)
@@ -226,7 +226,7 @@ async def test_a_peer_that_closes_idle_connections_is_not_sent_the_same_for_ever
             await asyncio.sleep(0.1)
 
     destination = Impatient()
-    rules = Rules(5_000, 1_000_000, 5.0, Window(size=1 << 20, age=0.4), 1 << 22)
+    rules = make_rules(window=Window(size=1 << 20, age=0.4))
     bench.start(bench.delivery(destination, rules=rules).run())
     await bench.store(1, 1)
     await until(lambda: drained(bench))
@@ -342,9 +342,9 @@ class CannotBeBuilt(Recorder):
     "bad", [Stalls, IgnoresCancellation, Exits, CancelsItself, Refuses, CannotBeBuilt]
 )
 async def test_one_that_misbehaves_holds_up_no_other(
-    bench: Bench, bad: type[Recorder], window: object
+    bench: Bench, bad: type[Recorder], window: Window | None
 ) -> None:
-    rules = Rules(5_000, 1_000_000, 0.05, window, 1 << 22)  # type: ignore[arg-type]
+    rules = make_rules(timeout=0.05, window=window)
     culprit, good = bad(), Recorder()
     bench.start(bench.delivery(culprit, "int_bad", rules=rules).run())
     bench.start(bench.delivery(good, "int_good").run())
@@ -378,7 +378,7 @@ async def test_what_is_held_ahead_is_bounded(bench: Bench) -> None:
         messages.append(bench.take(encode_batch(lines, boot=1, first=n, codec=Codec.NONE)))
     await until(lambda: all(message.acked for message in messages))
     destination = Stalls()
-    rules = Rules(1, 1 << 20, 60.0, None, 0)  # as little memory as it can work with
+    rules = make_rules(1, 1 << 20, 60.0, memory=0)  # as little memory as it can work with
     bench.start(bench.delivery(destination, rules=rules).run())
     await until(lambda: len(destination.attempts) == 1)
 
@@ -406,19 +406,3 @@ async def test_it_stops_at_once_when_there_is_nothing_to_do(bench: Bench) -> Non
     assert b'state="waiting"} 1.0' in bench.metrics.render()
 
 
-async def test_what_retention_took_before_it_was_read_is_counted(bench: Bench) -> None:
-    cursor = bench.cursor()
-    await cursor.ensure()
-    for n in range(1, 6):
-        await bench.store(n, 1)
-    assert cursor.newly_lost(await cursor.view()) == 0
-    await bench.nats.jetstream().purge_stream("RELAY_0", seq=4)
-    assert cursor.newly_lost(await cursor.view()) == 3
-    assert cursor.newly_lost(await cursor.view()) == 0
-    destination = Recorder()
-    bench.start(bench.delivery(destination, cursor=cursor).run())
-    await until(lambda: destination.texts == ["line 4", "line 5"])
-    await until(lambda: drained(bench))
-    assert cursor.newly_lost(await cursor.view()) == 0
-    await bench.nats.jetstream().purge_stream("RELAY_0")
-    assert cursor.newly_lost(await cursor.view()) == 0, "it had read all there was"

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from hub.batches import Batch
 from hub.contracts import Bus
 from hub.destinations import Window
+from hub.errors import Unavailable
 from hub.protocol import Lines
-from hub.relay.batching import fitting, subset, text_bytes
+from hub.relay.cutting import fitting, subset, text_bytes
 from hub.relay.dead_letters import header_text
 from hub.relay.hosts import HostNames
+from hub.relay.ledger import Entry
 from hub.relay.reader import StoredMessage
 from hub.relay.retry import Backoff, Breaker, Circuit
 from hub.relay.stored import BatchId
@@ -104,37 +106,38 @@ def test_what_the_destination_asks_for_is_waited_within_reason(after: float, lea
 # ── the window ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_bytes_written_after_it_confirm_a_message() -> None:
+def entry(sequence: int) -> Entry:
+    return Entry(message(sequence), -1, 0)
+
+
+def test_bytes_written_after_it_confirm_what_was_written() -> None:
     window = Unconfirmed(Window(size=100, age=60.0))
-    for sequence in (1, 2, 3):
-        window.add(message(sequence), 60, now=0.0)
-    confirmed = window.confirmed(now=1.0)
-    assert confirmed is not None
-    assert confirmed.sequence == 1
+    entries = [entry(sequence) for sequence in (1, 2, 3)]
+    for one in entries:
+        window.add([(one, 5)], 60, now=0.0)
+    assert window.confirmed(now=1.0) == [(entries[0], 5)]
     assert len(window) == 2
 
 
-def test_age_confirms_a_message_over_several_connections() -> None:
+def test_age_confirms_over_several_connections() -> None:
     window = Unconfirmed(Window(size=100, age=60.0))
-    window.add(message(1), 10, now=0.0)
+    one = entry(1)
+    window.add([(one, 5)], 10, now=0.0)
     assert window.due() == 60.0
     window.lost(now=40.0)
     assert len(window) == 0
-    window.add(message(1), 10, now=50.0)
-    assert window.confirmed(now=69.0) is None
-    assert window.confirmed(now=70.0) == message(1)
+    window.add([(one, 5)], 10, now=50.0)
+    assert window.confirmed(now=69.0) == []
+    assert window.confirmed(now=70.0) == [(one, 5)]
 
 
-def test_what_was_written_is_known_again_with_its_new_reply() -> None:
+def test_what_closed_well_is_confirmed_whole() -> None:
     window = Unconfirmed(Window(size=100, age=60.0))
-    window.add(message(4), 10, now=0.0)  # written together with 3
-    again = StoredMessage("relay.0.p.log.app", b"", {}, 4, 0, 0, "another reply")
-    assert window.holds(message(3))
-    assert window.holds(again)
-    assert not window.holds(message(5))
-    confirmed = window.all_confirmed()
-    assert confirmed is not None
-    assert confirmed.reply == "another reply"
+    first, second = entry(3), entry(4)
+    window.add([(first, 1)], 10, now=0.0)
+    window.add([(first, 5), (second, 2)], 10, now=0.0)
+    assert window.all_confirmed() == [(first, 1), (first, 5), (second, 2)]
+    assert window.due() is None
 
 
 # ── host names ────────────────────────────────────────────────────────────────────────────────
@@ -165,6 +168,17 @@ async def test_a_directory_that_is_away_costs_the_name_and_nothing_else() -> Non
     assert hosts.known(PROJECT, "dev_a") == "dev_a"
     now = 6.0
     assert await hosts.look_up(PROJECT, ["dev_a"]) == {"dev_a": "kitchen"}
+    directory.groups = {"dev_a": "pumps"}
+    hosts.forget(PROJECT, "dev_a")
+    assert await hosts.group(PROJECT, "dev_a") == "pumps"
+    assert await hosts.group(PROJECT, "dev_b") == "default"
     directory.hosts = None
     now = 700.0
     assert await hosts.look_up(PROJECT, ["dev_a"]) == {"dev_a": "kitchen"}, "the old one is best"
+    assert await hosts.group(PROJECT, "dev_a") == "pumps"
+
+
+async def test_a_group_that_nobody_ever_knew_is_not_guessed() -> None:
+    hosts = HostNames(cast("Bus", Directory()))
+    with pytest.raises(Unavailable, match="groups"):
+        await hosts.group(PROJECT, "dev_a")

@@ -1,0 +1,16 @@
+-- name: cursors
+SELECT integration, lane, start_at, sequence, line, gap_lines FROM relay_cursors
+WHERE integration = :integration;
+
+-- name: put_cursors
+INSERT INTO relay_cursors (integration, lane, start_at, sequence, line, gap_lines)
+SELECT * FROM unnest(
+    CAST(:integrations AS text[]), CAST(:lanes AS text[]), CAST(:start_ats AS bigint[]),
+    CAST(:sequences AS bigint[]), CAST(:lines AS bigint[]), CAST(:gaps AS bigint[])
+)
+ON CONFLICT (integration, lane) DO UPDATE SET
+    start_at = excluded.start_at, sequence = excluded.sequence, line = excluded.line,
+    gap_lines = excluded.gap_lines;
+
+-- name: delete_cursors
+DELETE FROM relay_cursors WHERE integration = :integration;

@@ -1,0 +1,335 @@
+"""One integration at one revision: its lanes prepared, its deliveries run and ended."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import msgspec
+import structlog
+from nats.aio.client import Client
+
+from hub.destinations import DestinationType, Limits
+from hub.errors import Invalid, IsaaxError, Unavailable
+from hub.relay.batching import Shaping
+from hub.relay.contracts import IntegrationSpec, IntegrationStatus
+from hub.relay.cursor import Cursor, delete_cursor
+from hub.relay.dead_letters import DeadLetters
+from hub.relay.delivery import Delivery, Rules
+from hub.relay.hosts import HostNames
+from hub.relay.lanes import TROUBLE, Budget, Lane, LaneKind, delete_replayed, source_of
+from hub.relay.looks import Looks
+from hub.relay.places import KeptPlace, Places
+from hub.relay.progress import Progress, State
+from hub.relay.push import named
+from hub.relay.retry import Backoff, Breaker
+from hub.relay.workshop import Wanted, Workshop
+from hub.settings import RelaySettings
+from hub.shaping.join import Joiner
+from hub.shaping.rules import Shape
+from hub.shaping.shaper import Shaper
+
+_log = structlog.stdlib.get_logger(__name__)
+
+_STOP: Final = 8.0  # seconds that a delivery may take to end well
+_WANTED: Final[dict[LaneKind, Wanted]] = {
+    LaneKind.LOGS: "lines",
+    LaneKind.METRICS: "samples",
+    LaneKind.REPLAY: "both",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all integrations share.
+
+    Args:
+        breaker: makes the circuit breaker of one lane.
+    """
+
+    nats: Client
+    workshop: Workshop
+    settings: RelaySettings
+    dead: DeadLetters
+    hosts: HostNames
+    looks: Looks
+    places: Places
+    budget: Budget
+    breaker: Callable[[], Breaker]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """What deliveries are made of, once it is known to be usable."""
+
+    kind: DestinationType[Any]
+    config: msgspec.Struct
+    limits: Limits
+
+
+class _Broken(Exception):  # noqa: N818 - moves the loop to its start
+    """It cannot be run as it is; the text says why, in words a user understands."""
+
+
+class Runner:
+    """Runs an integration from `start` until `stop`.
+
+    Args:
+        lanes: of the revision before this one; they go on at their places.
+    """
+
+    def __init__(
+        self,
+        spec: IntegrationSpec,
+        means: Means,
+        progress: Progress,
+        lanes: dict[LaneKind, Lane] | None = None,
+    ) -> None:
+        self.spec = spec
+        self.progress = progress
+        self._means = means
+        self._lanes = lanes or {}
+        self._ready: _Ready | None = None
+        self._stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def successor(self, spec: IntegrationSpec) -> "Runner":
+        """Make the runner of the next revision; where it starts at another time, anew."""
+        lanes = self._lanes
+        if spec.start_at != self.spec.start_at:
+            lanes = {kind: lane for kind, lane in lanes.items() if kind is LaneKind.REPLAY}
+        return Runner(spec, self._means, self.progress, lanes)
+
+    def start(self) -> None:
+        """Begin."""
+        self._begin(self._run())
+
+    async def stop(self) -> None:
+        """End the deliveries: well within their time, or by cancelling them."""
+        self._stopping.set()
+        for lane in self._lanes.values():
+            if lane.delivery is not None:
+                lane.delivery.stop()
+        for _ in range(2):
+            if not self._tasks:
+                return
+            await asyncio.wait(self._tasks, timeout=_STOP)
+            for task in self._tasks:
+                task.cancel()
+
+    async def remove(self) -> None:
+        """End, and delete the consumers; what was to be replayed goes, too.
+
+        Raises:
+            nats.errors.Error: JetStream does not answer.
+        """
+        await self.stop()
+        for kind in LaneKind:
+            source = source_of(kind, self.spec, self._means.settings.shards)
+            await delete_cursor(self._means.nats, source.consumer, source.stream)
+        self.progress.remove()
+
+    # ── getting ready ─────────────────────────────────────────────────────────────────────────
+
+    async def _run(self) -> None:
+        backoff = Backoff(base=0.2, cap=15.0)
+        while not self._stopping.is_set():
+            try:
+                await self._prepare()
+            except _Broken as broken:
+                self._note(State.BROKEN, str(broken))
+            except Unavailable as error:
+                self._note(State.RETRYING, error.detail)
+            except TROUBLE as error:
+                self._note(State.RETRYING, f"JetStream: {error}")
+            else:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.1 + backoff.next()):
+                    await self._stopping.wait()
+
+    async def _prepare(self) -> None:
+        kind = self._means.workshop.type_of(self.spec)
+        await self._prepare_lanes(kind)
+        if not self.spec.enabled:
+            for lane in self._lanes.values():
+                lane.progress.state(State.PAUSED)
+            return
+        if kind is None:
+            raise _Broken(f"there is no destination type {self.spec.type!r} here")
+        self._ready = await self._open(kind)
+        deliveries = {
+            lane: self._delivery(lane, self._ready, self._shaping(lane))
+            for lane in self._lanes.values()
+        }
+        for lane, delivery in deliveries.items():
+            self._deliver(lane, delivery)
+
+    async def _prepare_lanes(self, kind: DestinationType[Any] | None) -> None:
+        """Make the consumers, paused or not: what is stored from now on waits for them."""
+        kinds = {LaneKind.LOGS} if kind is None or kind.build is not None else set()
+        if kind is not None and kind.metrics is not None:
+            kinds.add(LaneKind.METRICS)
+        for name in self._lanes.keys() - kinds - {LaneKind.REPLAY}:
+            del self._lanes[name]
+            self.progress.end_lane(name)
+        for name in kinds:
+            self._lane(name)
+        kept: dict[str, KeptPlace] = {}
+        if any(not lane.is_prepared for lane in self._lanes.values()):
+            kept = await self._means.places.of(self.spec.id)
+            self.progress.restore_gaps(max((p.gap_lines for p in kept.values()), default=0))
+        for lane in self._lanes.values():
+            await lane.prepare(self._means.looks, kept.get(lane.kind.value))
+
+    def _lane(self, kind: LaneKind) -> Lane:
+        lane = self._lanes.get(kind)
+        if lane is None:
+            cursor = Cursor(
+                self._means.nats, source_of(kind, self.spec, self._means.settings.shards)
+            )
+            lane = self._lanes[kind] = Lane(kind, cursor, self.progress.lane(kind.value))
+        lane.progress.state(State.STARTING)
+        return lane
+
+    async def _open(self, kind: DestinationType[Any]) -> _Ready:
+        try:
+            config = await self._means.workshop.config_of(self.spec, kind)
+        except Unavailable:
+            raise
+        except Invalid as error:
+            # Only the place: a plugin's own words may repeat a value that is secret.
+            place = next((f" at {e.pointer}" for e in error.errors if e.pointer), "")
+            raise _Broken(f"its config is not valid{place}") from None
+        except IsaaxError as error:
+            raise _Broken(f"its config cannot be opened: {type(error).__name__}") from None
+        try:
+            with named(self.spec.id):
+                return _Ready(kind, config, kind.limits_of(config))
+        except Exception as error:  # noqa: BLE001 - the boundary to plugins
+            raise _Broken(f"its limits cannot be known: {type(error).__name__}") from None
+
+    def _shaping(self, lane: Lane) -> Shaping:
+        """Compile the shape for a lane; what is replayed was shaped before."""
+        shape = self.spec.shape
+        if lane.kind is LaneKind.REPLAY:
+            return Shaping()
+        rule = shape.join if lane.kind is LaneKind.LOGS else None
+        try:
+            if rule is not None:
+                Joiner[object](rule)
+            shaper = Shaper(shape) if msgspec.structs.replace(shape, join=None) != Shape() else None
+        except Invalid as error:
+            place = next((f" at {e.pointer}" for e in error.errors if e.pointer), "")
+            raise _Broken(f"its shape is not valid{place}: {error.detail}") from None
+        return Shaping(
+            shaper, None if rule is None else lambda: Joiner(rule), lane.progress.left_out
+        )
+
+    # ── delivering ────────────────────────────────────────────────────────────────────────────
+
+    def _delivery(self, lane: Lane, ready: _Ready, shaping: Shaping) -> Delivery:
+        means, kind = self._means, ready.kind
+        limits = ready.limits
+        if lane.kind is LaneKind.REPLAY:
+            limits = replace(limits, linger=0.0)
+        return Delivery(
+            self.spec.id,
+            self.spec.project,
+            lane.cursor,
+            lambda: means.workshop.build(self.spec, kind, ready.config, _WANTED[lane.kind]),
+            Rules(limits, kind.timeout, kind.window, means.budget.share),
+            dead=means.dead,
+            hosts=means.hosts,
+            progress=lane.progress,
+            breaker=means.breaker(),
+            shaping=shaping,
+        )
+
+    def _deliver(self, lane: Lane, delivery: Delivery) -> None:
+        lane.delivery = delivery
+        lane.task = self._begin(self._supervise(lane, delivery))
+
+    async def _supervise(self, lane: Lane, delivery: Delivery) -> None:
+        """Run a delivery again when it ends by a mistake of ours: others are not concerned."""
+        backoff = Backoff(base=1.0, cap=60.0)
+        self._means.budget.running += 1
+        try:
+            while not self._stopping.is_set():
+                try:
+                    await delivery.run()
+                except Exception as error:  # noqa: BLE001 - one integration never ends another
+                    _log.exception("a delivery failed", integration=self.spec.id, lane=lane.kind)
+                    lane.progress.note(State.RETRYING, f"internal error: {type(error).__name__}")
+                    await asyncio.sleep(0.5 + backoff.next())
+                else:
+                    return
+        finally:
+            self._means.budget.running -= 1
+
+    def _begin(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _note(self, state: State, reason: str) -> None:
+        for lane in self._lanes.values():
+            lane.progress.state(state)
+        self.progress.note(reason)
+
+    # ── replays ───────────────────────────────────────────────────────────────────────────────
+
+    async def replay(self) -> None:
+        """Deliver what is in the replay, and take the lane away once nothing is left of it.
+
+        Raises:
+            nats.errors.Error: JetStream does not answer.
+        """
+        if self._ready is None or self._stopping.is_set():
+            return  # its turn comes when it runs again
+        lane = self._lanes.get(LaneKind.REPLAY)
+        if lane is None:
+            lane = self._lane(LaneKind.REPLAY)
+            await lane.prepare(self._means.looks, None)
+            if not self._stopping.is_set():
+                self._deliver(lane, self._delivery(lane, self._ready, Shaping()))
+            return
+        if lane.progress.current is not State.WAITING or lane.delivery is None:
+            return
+        if await delete_replayed(self._means.nats, self._means.looks, lane.cursor):
+            await self._end(lane)
+
+    async def _end(self, lane: Lane) -> None:
+        assert lane.delivery is not None
+        lane.delivery.stop()
+        if lane.task is not None:
+            await asyncio.wait({lane.task}, timeout=_STOP)
+        self._lanes.pop(lane.kind, None)
+        self.progress.end_lane(lane.kind.value)
+        source = lane.cursor.source
+        await delete_cursor(self._means.nats, source.consumer, source.stream)
+
+    @property
+    def replays(self) -> bool:
+        """A replay is being delivered."""
+        return LaneKind.REPLAY in self._lanes
+
+    # ── how it fares ──────────────────────────────────────────────────────────────────────────
+
+    async def measure(self) -> None:
+        """See how far its lanes are behind; what JetStream does not say stays as it was."""
+        with contextlib.suppress(*TROUBLE):
+            for lane in list(self._lanes.values()):
+                await lane.measure(self._means.looks)
+
+    def status(self) -> IntegrationStatus:
+        """Give its status, as it was last measured."""
+        return self.progress.status()
+
+    def places(self) -> list[KeptPlace]:
+        """Say how far its lanes are done."""
+        gaps = self.progress.gaps
+        places = (lane.place(self.spec.id, gaps) for lane in self._lanes.values())
+        return [place for place in places if place is not None]

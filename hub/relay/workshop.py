@@ -1,0 +1,131 @@
+"""Making destinations: from an integration's sealed config to an object with its tools."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+import msgspec
+
+from hub.batches import Batch, MetricBatch
+from hub.database import Database
+from hub.destinations import Destination, DestinationType, MetricDestination, Tools
+from hub.relay.contracts import IntegrationSpec
+from hub.relay.cutting import AnyBatch
+from hub.structs import decode
+from hub.vault import Vault
+
+Wanted = Literal["lines", "samples", "both"]
+
+
+class MakeTools(Protocol):
+    """Gives a destination its tools (hub/net.py)."""
+
+    def __call__(
+        self, integration: str, *, project: str, private_hosts: bool, folder: Path | None
+    ) -> AbstractAsyncContextManager[Tools]:
+        """Open the tools of one integration."""
+        ...
+
+
+class Workshop:
+    """Makes destinations: opens the sealed config, checks it, and builds with fresh tools.
+
+    Args:
+        files: where each integration gets a folder of its own; None where none does.
+    """
+
+    def __init__(
+        self,
+        types: Mapping[str, DestinationType[Any]],
+        database: Database,
+        vault: Vault,
+        tools: MakeTools,
+        *,
+        private_hosts: bool,
+        files: Path | None = None,
+    ) -> None:
+        self._types = types
+        self._database = database
+        self._vault = vault
+        self._tools = tools
+        self._private_hosts = private_hosts
+        self._files = files
+
+    def type_of(self, spec: IntegrationSpec) -> DestinationType[Any] | None:
+        """Give the kind of destination, when its plugin is here."""
+        return self._types.get(spec.type)
+
+    async def config_of(self, spec: IntegrationSpec, kind: DestinationType[Any]) -> msgspec.Struct:
+        """Open the sealed config of an integration.
+
+        Raises:
+            IsaaxError: it cannot be opened, or is not valid.
+        """
+        async with self._database.transaction(account=spec.account) as tx:
+            plain = await self._vault.open(
+                tx,
+                spec.sealed,
+                account=spec.account,
+                project=spec.project,
+                name=f"integration/{spec.id}",
+            )
+        config: msgspec.Struct = decode(kind.config, plain)
+        return config
+
+    def tools_of(self, spec: IntegrationSpec) -> AbstractAsyncContextManager[Tools]:
+        """Open the tools of an integration."""
+        folder = self._files / spec.project / spec.id if self._files is not None else None
+        return self._tools(
+            spec.id, project=spec.project, private_hosts=self._private_hosts, folder=folder
+        )
+
+    @asynccontextmanager
+    async def build(
+        self,
+        spec: IntegrationSpec,
+        kind: DestinationType[Any],
+        config: msgspec.Struct,
+        wanted: Wanted,
+    ) -> AsyncIterator[Destination | MetricDestination]:
+        """Make the destination of an integration; its tools live as long as the context."""
+        async with self.tools_of(spec) as tools:
+            if wanted == "both" and kind.build is not None and kind.metrics is not None:
+                yield cast("Destination", _Both(kind, config, tools))
+            elif kind.metrics is not None and (wanted == "samples" or kind.build is None):
+                yield kind.metrics(config, tools)
+            else:
+                assert kind.build is not None
+                yield kind.build(config, tools)
+
+
+class _Both:
+    """Takes lines and samples, by an object for each that is made when it is first needed."""
+
+    def __init__(self, kind: DestinationType[Any], config: msgspec.Struct, tools: Tools) -> None:
+        self._kind = kind
+        self._config = config
+        self._tools = tools
+        self._lines: Destination | None = None
+        self._samples: MetricDestination | None = None
+
+    async def send(self, batch: AnyBatch) -> None:
+        """Hand a batch to the one that takes its kind."""
+        if isinstance(batch, MetricBatch):
+            assert self._kind.metrics is not None
+            self._samples = self._samples or self._kind.metrics(self._config, self._tools)
+            await self._samples.send(batch)
+            return
+        assert isinstance(batch, Batch)
+        assert self._kind.build is not None
+        self._lines = self._lines or self._kind.build(self._config, self._tools)
+        await self._lines.send(batch)
+
+    async def close(self) -> None:
+        """Close both, each whatever becomes of the other."""
+        try:
+            if self._lines is not None:
+                await self._lines.close()
+        finally:
+            if self._samples is not None:
+                await self._samples.close()
