@@ -62,12 +62,14 @@ class SlackConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         url: of the webhook; whoever knows it can post, so it is kept secret.
         rules: a line counts for the first one that it matches; one that matches none is not told.
         every: seconds between two messages; what happens meanwhile is told in one.
+        blocks: send Slack's blocks; false for Mattermost and Rocket.Chat, which take text.
         ca: PEM text of the authority to trust instead of the public ones.
     """
 
     url: Secret
     rules: Annotated[tuple[Rule, ...], msgspec.Meta(min_length=1, max_length=20)]
     every: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 60.0
+    blocks: bool = True
     ca: str = ""
 
     def __post_init__(self) -> None:

@@ -33,6 +33,7 @@ class Slack:
         self, config: SlackConfig, tools: Tools, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._every = config.every
+        self._blocks = config.blocks
         self._watch = Watch(config.rules)
         self._clock = clock
         self._next = clock()
@@ -55,7 +56,7 @@ class Slack:
         if not findings:
             return
         await self._turn()
-        answer = await self._target.push(_encode(compose(findings)))
+        answer = await self._target.push(_encode(compose(findings, blocks=self._blocks)))
         answer.check()
         self._next = self._clock() + self._every
 

@@ -15,7 +15,7 @@ from plugins.slack.findings import Example, Finding
 
 MAX_SECTION: Final = 3_000
 MAX_TEXT: Final = 12_000
-"""Characters of the plain form: Mattermost takes 16,383 (`MaxPostSize`), Slack 40,000."""
+"""Characters of the text: Mattermost takes 16,383 (`MaxPostSize`), Slack 40,000."""
 
 _MAX_EXAMPLE: Final = 280
 """Characters of one line that is shown, once escaped: ten of them fit into a section."""
@@ -47,23 +47,34 @@ class Section(msgspec.Struct, frozen=True):
     type: Literal["section"] = "section"
 
 
-class Message(msgspec.Struct, frozen=True):
-    """What a webhook takes: blocks for Slack, and the same as text for notifications and others."""
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a webhook takes; beside blocks, Slack shows the text in notifications alone."""
 
     text: str
-    blocks: list[Section]
+    blocks: list[Section] = []
 
 
-def compose(findings: Sequence[Finding]) -> Message:
-    """Tell what was found: for each rule how much and where, and the first and last of it."""
-    parts: list[str] = []
-    for finding in findings:
-        parts += [_head(finding), _examples(finding)]
+def compose(findings: Sequence[Finding], *, blocks: bool) -> Message:
+    """Tell what was found: for each rule how much and where, and the first and last of it.
+
+    Args:
+        blocks: as Slack's blocks; otherwise as text, which others understand too.
+    """
+    heads = [_head(finding) for finding in findings]
+    parts = [
+        part
+        for head, found in zip(heads, findings, strict=True)
+        for part in (head, _examples(found))
+    ]
+    if blocks:
+        return Message(_fitting(heads), [Section(Text(part)) for part in parts])
     text = "\n".join(parts)
-    if len(text) > MAX_TEXT:
-        heads = "\n".join(parts[::2])
-        text = heads[: MAX_TEXT - 2] + "\n…"
-    return Message(text, [Section(Text(part)) for part in parts])
+    return Message(text if len(text) <= MAX_TEXT else _fitting(heads))
+
+
+def _fitting(heads: Sequence[str]) -> str:
+    text = "\n".join(heads)
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 
 def escaped(text: str, room: int) -> str:
