@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         LimitReached,
         NotFound,
         PreconditionFailed,
+        StartError,
         Unauthenticated,
         Unavailable,
     )
@@ -92,7 +93,7 @@ _HOMES = {
     "outcomes": "NotConnected Partial Rejected Retry",
     "discard": "Discard",
     "errors": "Conflict FieldError Forbidden Invalid IsaaxError LimitReached NotFound "
-    "PreconditionFailed Unauthenticated Unavailable",
+    "PreconditionFailed StartError Unauthenticated Unavailable",
     "headers": "check_headers",
     "hookspecs": "hookimpl",
     "net": "Datagrams explain",
@@ -187,6 +188,7 @@ __all__ = [
     "Severity",
     "Shape",
     "SigV4",
+    "StartError",
     "Stream",
     "StreamDestination",
     "StreamEndpoint",
