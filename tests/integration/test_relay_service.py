@@ -261,11 +261,11 @@ async def test_changes_go_on_at_the_same_place(world: World) -> None:
         await world.apply("int_a", revision=2, enabled=False)
         await device.send(3, 2)
 
-        async def disabled() -> bool:
+        async def paused() -> bool:
             status = await world.status("int_a")
-            return status is not None and status.state == "disabled"
+            return status is not None and status.state == "paused"
 
-        await until(disabled)
+        await until(paused)
         assert world.texts("int_a") == texts(1, 2)
         await world.apply("int_a", revision=3, config={"name": "other"})
         await until(lambda: world.texts("other") == texts(3, 4))
@@ -326,8 +326,8 @@ async def test_a_list_that_was_read_before_a_deletion_brings_nothing_back(world:
     ("changes", "words"),
     [
         ({"type": "nonsense"}, "no destination type"),
-        ({"config": {"nonsense": 1}}, "cannot be built"),
-        ({"sealed": b"\x01garbage"}, "cannot be built"),
+        ({"config": {"nonsense": 1}}, "config is not valid at /nonsense"),
+        ({"sealed": b"\x01garbage"}, "config cannot be opened"),
     ],
 )
 async def test_a_broken_integration_says_so_and_harms_no_other(
