@@ -19,14 +19,21 @@ from hub.settings import NatsSettings
 
 HOST: Final = "127.0.0.1"
 USER: Final = "hub"
+STORE: Final = "jetstream"
 
 # JSON is a subset of NATS's configuration language, so no quoting of our own is needed.
 # `default_max_consumers`: nats-server refuses the 1,001st consumer of a stream otherwise
 # (error 10026), and each integration has one.
 
 
-def configuration(port: int, store: Path, password: Secret) -> str:
-    """Write nats-server's configuration file."""
+def configuration(port: int, store: Path, password: Secret, file_store: int = 0) -> str:
+    """Write nats-server's configuration file.
+
+    Args:
+        file_store: bytes that JetStream may reserve on disk; 0 leaves it to nats-server, which
+            takes three quarters of what is free at its start.
+    """
+    size = {"max_file_store": file_store} if file_store else {}
     return json.dumps(
         {
             "host": HOST,
@@ -37,6 +44,7 @@ def configuration(port: int, store: Path, password: Secret) -> str:
             "jetstream": {
                 "store_dir": str(store),
                 "sync_interval": "always",
+                **size,
                 "limits": {"default_max_consumers": 100_000},
             },
         },
@@ -49,15 +57,25 @@ class Nats(Part):
 
     Args:
         folder: its data; port: on the loopback.
+        file_store: see `configuration`.
         runtime: where programs are that an ordinary user can run.
     """
 
     name = "nats"
 
-    def __init__(self, folder: Path, *, port: int, password: Secret, runtime: Runtime) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int,
+        password: Secret,
+        runtime: Runtime,
+        file_store: int = 0,
+    ) -> None:
         self._folder = folder
         self._port = port
         self._password = password
+        self._file_store = file_store
         self._account = unprivileged()
         self._config = folder / "nats.conf"
         program = runtime.file(_program(), self._account)
@@ -79,8 +97,8 @@ class Nats(Part):
     async def prepare(self) -> None:
         """Write the configuration."""
         make_folder(self._folder, self._account)
-        store = make_folder(self._folder / "jetstream", self._account)
-        text = configuration(self._port, store, self._password)
+        store = make_folder(self._folder / STORE, self._account)
+        text = configuration(self._port, store, self._password, self._file_store)
         write_private(self._config, text, self._account)
 
     async def ready(self) -> bool:

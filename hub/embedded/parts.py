@@ -38,6 +38,7 @@ class Embedded:
         data: everything is in it; names are those that devices know this hub by.
         host: address that devices reach us at.
         build: where `broker_auth` is compiled; by default in `data`.
+        file_store: bytes of disk that JetStream may reserve; 0 leaves it to nats-server.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Embedded:
         host: str = HOST,
         names: tuple[str, ...] = (),
         build: Path | None = None,
+        file_store: int = 0,
     ) -> None:
         self.data: Final = _data_folder(data)
         self.ports: Final = ports or Ports()
@@ -62,10 +64,11 @@ class Embedded:
             runtime=runtime,
         )
         self.nats: Final = Nats(
-            self.data / "nats",
+            nats_folder(self.data),
             port=self.ports.nats,
             password=self.secrets.password("nats"),
             runtime=runtime,
+            file_store=file_store,
         )
         self.mosquitto: Final = Mosquitto(
             self.data / "mosquitto",
@@ -102,13 +105,16 @@ class Embedded:
         host: str = HOST,
         names: tuple[str, ...] = (),
         build: Path | None = None,
+        file_store: int = 0,
     ) -> AsyncIterator["Embedded"]:
         """Run all parts while the context is open; one that ends by itself is started again.
 
         Raises:
             StartError: the data is in use, a port is taken, or a part does not start.
         """
-        embedded = cls(data, ports=ports, host=host, names=names, build=build)
+        embedded = cls(
+            data, ports=ports, host=host, names=names, build=build, file_store=file_store
+        )
         with _sole_user(embedded.data):
             try:
                 await embedded._start()
@@ -150,6 +156,11 @@ def _data_folder(path: Path) -> Path:
             f" choose other data with --data DIR, or allow it by chmod o+x {closed}"
         )
     return folder
+
+
+def nats_folder(data: Path) -> Path:
+    """Give the folder of NATS within an installation's data."""
+    return data / "nats"
 
 
 def certificate_names(host: str, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -18,8 +18,10 @@ from hub.bus import NatsBus, connect
 from hub.contracts import Bus, Contract, Nothing
 from hub.embedded.account import make_folder
 from hub.embedded.demo.show import Stage, show
+from hub.embedded.disk import file_store, fitted
 from hub.embedded.mosquitto import SOURCE
-from hub.embedded.parts import Embedded
+from hub.embedded.nats import STORE
+from hub.embedded.parts import Embedded, nats_folder
 from hub.embedded.ports import Ports, check_free, reachable
 from hub.embedded.running import running_hub, unless_ended, until_signal
 from hub.errors import StartError
@@ -86,7 +88,7 @@ class Upkeep:
             base = self._adapted(prepared.settings)
             with _logging(base, options):
                 self._say("Starting Postgres, NATS and mosquitto")
-                async with self._parts() as parts:
+                async with self._parts(base) as parts:
                     started.set()
                     self._say("Starting the hub")
                     settings = parts.settings(base)
@@ -117,14 +119,14 @@ class Upkeep:
         options = self._options
         check_free(options.host, options.ports.http, "HTTP", "--http-port")
         http = msgspec.structs.replace(settings.http, host=options.host, port=options.ports.http)
-        relay = settings.relay
+        relay = fitted(settings.relay, nats_folder(options.data) / STORE)
         if relay.files is None:
             relay = msgspec.structs.replace(relay, files=options.data / "files")
         if options.demo:  # its receiver is on this machine
             relay = msgspec.structs.replace(relay, private_hosts=True)
         return msgspec.structs.replace(settings, http=http, relay=relay)
 
-    def _parts(self) -> contextlib.AbstractAsyncContextManager[Embedded]:
+    def _parts(self, settings: Settings) -> contextlib.AbstractAsyncContextManager[Embedded]:
         options = self._options
         return Embedded.start(
             options.data,
@@ -132,6 +134,7 @@ class Upkeep:
             host=options.host,
             names=options.names,
             build=_build_folder(),
+            file_store=file_store(settings.relay),
         )
 
     async def _demo(self, parts: Embedded, token: Secret | None) -> int:

@@ -4,7 +4,7 @@ import zlib
 from typing import Final, Literal
 
 from nats.js import JetStreamContext, api
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from hub.errors import StartError
 from hub.settings import RelaySettings
@@ -17,6 +17,8 @@ DEAD: Final = "DEAD"
 REPLAY: Final = "REPLAY"
 _SHARD: Final = "RELAY_"
 _METRIC: Final = "METRIC_"
+# nats-server's errors: its storage resources, or those of the account, are exceeded.
+_NO_ROOM: Final = (10047, 10028, 10002)
 
 
 def shard_of(project: str, shards: int) -> int:
@@ -109,7 +111,8 @@ async def ensure_streams(js: JetStreamContext, settings: RelaySettings) -> None:
     """Make the streams, or bring those that exist in line with the settings.
 
     Raises:
-        StartError: the number of shards is not the one that the streams were made with.
+        StartError: the number of shards is not the one that the streams were made with, or
+            JetStream has no room for them.
     """
     shards = [name for name in await _stream_names(js) if name.startswith(_SHARD)]
     if shards and len(shards) != settings.shards:
@@ -117,11 +120,23 @@ async def ensure_streams(js: JetStreamContext, settings: RelaySettings) -> None:
             f"relay.shards is {settings.shards}, but JetStream holds {len(shards)} shards: "
             "their number is fixed at the first start"
         )
-    for shard in range(settings.shards):
-        await _ensure(js, _config(shard_stream(shard), f"relay.{shard}.>", settings))
-        await _ensure(js, _config(metric_stream(shard), f"metric.{shard}.>", settings, share=4))
-    await _ensure(js, _config(DEAD, "dead.>", settings, share=4))
-    await _ensure(js, _config(REPLAY, "replay.>", settings, share=8))
+    for config in _configs(settings):
+        await _ensure(js, config, settings)
+
+
+def reserved_bytes(settings: RelaySettings) -> int:
+    """Give the bytes of disk that JetStream reserves for all of the relay's streams."""
+    return sum(config.max_bytes or 0 for config in _configs(settings))
+
+
+def _configs(settings: RelaySettings) -> list[api.StreamConfig]:
+    shards = range(settings.shards)
+    return [
+        *(_config(shard_stream(n), stream_filter("log", n), settings) for n in shards),
+        *(_config(metric_stream(n), stream_filter("metric", n), settings, share=4) for n in shards),
+        _config(DEAD, "dead.>", settings, share=4),
+        _config(REPLAY, "replay.>", settings, share=8),
+    ]
 
 
 def _config(
@@ -141,13 +156,22 @@ def _config(
     )
 
 
-async def _ensure(js: JetStreamContext, config: api.StreamConfig) -> None:
+async def _ensure(js: JetStreamContext, config: api.StreamConfig, settings: RelaySettings) -> None:
     try:
-        await js.stream_info(config.name or "")
-    except NotFoundError:
-        await js.add_stream(config)
-    else:
-        await js.update_stream(config)
+        try:
+            await js.stream_info(config.name or "")
+        except NotFoundError:
+            await js.add_stream(config)
+        else:
+            await js.update_stream(config)
+    except APIError as error:
+        if error.err_code not in _NO_ROOM:
+            raise
+        raise StartError(
+            f"JetStream has no room for the stream {config.name}: relay.max_bytes is "
+            f"{settings.max_bytes}, for which it reserves {reserved_bytes(settings)} bytes of disk "
+            "in all. Lower relay.max_bytes, or raise max_file_store of nats-server"
+        ) from None
 
 
 async def _stream_names(js: JetStreamContext) -> list[str]:
