@@ -173,29 +173,27 @@ class Redactor:
 
     def _hidden_in_lines(self, data: bytes) -> Iterator[_Hidden]:
         """Give what each line would hide by itself, were it not joined to others."""
+        lines = data.split(b"\n")
+        found = self._any.where(Texts([line.decode() for line in lines])) or ()
         start = 0
-        for line in data.split(b"\n"):
-            for rule in self._rules:
+        for line, hit in zip(lines, found, strict=False):
+            for rule in self._rules if hit else ():
                 for one in rule.hidden(line):
                     yield _Hidden(one.start + start, one.end + start, one.replacement)
             start += len(line) + 1
 
     def _hidden_across(self, data: bytes) -> Iterator[_Hidden]:
         """Give what is recognized only once line breaks, and the indents after them, are gone."""
-        breaks = [match.span() for match in _BREAK.finditer(data)]
+        cuts, gone = list[int](), [0]  # where the breaks were, and how much the first n took
+        for match in _BREAK.finditer(data):
+            cuts.append(match.start() - gone[-1])
+            gone.append(gone[-1] + match.end() - match.start())
         whole = _BREAK.sub(b"", data)
-        cuts, gone = list[int](), 0  # where the breaks were, in what is left
-        for start, end in breaks:
-            cuts.append(start - gone)
-            gone += end - start
         for rule in self._rules:
             for one in rule.hidden(whole) if rule.wrapped else ():
-                first, last = bisect_right(cuts, one.start), bisect_left(cuts, one.end)
-                if first < last:
-                    before = sum(end - start for start, end in breaks[:first])
-                    within = sum(end - start for start, end in breaks[first:last])
-                    start = one.start + before
-                    yield _Hidden(start, one.end + before + within, one.replacement)
+                before, within = bisect_right(cuts, one.start), bisect_left(cuts, one.end)
+                if before < within:
+                    yield _Hidden(one.start + gone[before], one.end + gone[within], one.replacement)
 
 
 def _without(data: bytes, hidden: list[_Hidden]) -> bytes:

@@ -8,6 +8,7 @@ are RE2. Where one has a group, only the group is hidden; so that what is hidden
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 HIDDEN: Final = "[redacted]"
@@ -85,10 +86,11 @@ _CARDS: Final = (
 )  # ISO/IEC 7812-1; what starts with 0 or 1 is a time or a counter, and no card but an airline's
 
 _NOT_IN_ADDRESSES: Final = r"""\s@<>()\[\]{},;:"'`=|\\/%"""
+_NOT_IN_HOSTS: Final = rf"{_NOT_IN_ADDRESSES}&?#!$*"
 _EMAILS: Final = (
     Secret(
-        rf"[^{_NOT_IN_ADDRESSES}]+(?:@|%40)(?:[^{_NOT_IN_ADDRESSES}.]+\.)+"
-        rf"[^{_NOT_IN_ADDRESSES}.!?\d-]{{2,}}",
+        rf"[^{_NOT_IN_ADDRESSES}]+(?:@|%40)(?:[^{_NOT_IN_HOSTS}.]+\.)+"
+        rf"[^{_NOT_IN_HOSTS}.\d-]{{2,}}",
         "[email]",
     ),
 )
@@ -109,19 +111,27 @@ def card_numbers(run: bytes) -> Iterator[tuple[int, int]]:
     stand before or after it do not hide it.
     """
     places = [at for at, byte in enumerate(run) if 0x30 <= byte <= 0x39]
-    digits = [run[at] - 0x30 for at in places]
-    count = len(places)
-    begins = [i for i in range(count) if i == 0 or places[i] - places[i - 1] > 1]
-    ends = {i for i in range(1, count + 1) if i == count or places[i] - places[i - 1] > 1}
-    for begin in begins:
-        for length in range(19, 12, -1):
-            if begin + length in ends and _luhn(digits[begin : begin + length]):
-                yield places[begin], places[begin + length - 1] + 1
+    sums = _LuhnSums([run[at] - 0x30 for at in places])
+    last = len(places)
+    breaks = [i for i in range(1, last) if places[i] - places[i - 1] > 1]
+    ends = {*breaks, last}
+    for begin in (0, *breaks):
+        for end in range(min(begin + 19, last), begin + 12, -1):
+            if end in ends and sums.valid(begin, end):
+                yield places[begin], places[end - 1] + 1
                 break
 
 
-def _luhn(digits: list[int]) -> bool:
-    """Say whether the last digit is the check digit of the others (ISO/IEC 7812-1, annex B)."""
-    total = sum(digits[-1::-2])
-    total += sum(2 * digit - 9 * (digit > 4) for digit in digits[-2::-2])
-    return total % 10 == 0
+class _LuhnSums:
+    """Checks any part of some digits (ISO/IEC 7812-1, annex B) without adding them up again."""
+
+    def __init__(self, digits: list[int]) -> None:
+        doubled = [2 * digit - 9 * (digit > 4) for digit in digits]
+        even = [b if i % 2 else a for i, (a, b) in enumerate(zip(digits, doubled, strict=True))]
+        odd = [a if i % 2 else b for i, (a, b) in enumerate(zip(digits, doubled, strict=True))]
+        self._sums = ([0, *accumulate(even)], [0, *accumulate(odd)])
+
+    def valid(self, begin: int, end: int) -> bool:
+        """Say whether the last digit is the check digit of the others: it is not doubled."""
+        sums = self._sums[(end - 1) % 2]
+        return (sums[end] - sums[begin]) % 10 == 0

@@ -33,6 +33,16 @@ class _Labels(dict[str, str]):
         return Undefined(name=name)
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """The sandbox, in which a part of the labels is a label, and never a method of theirs."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return obj[attribute]
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        return obj[argument]
+
+
 class LineTemplate:
     """A template, compiled.
 
@@ -114,7 +124,7 @@ def _facility(priority: int) -> str:
 
 
 def _compile(source: str) -> tuple[Template, frozenset[str]]:
-    environment = ImmutableSandboxedEnvironment(autoescape=False, cache_size=0)
+    environment = _Sandbox(autoescape=False, cache_size=0)
     environment.filters = {name: environment.filters[name] for name in FILTERS}
     environment.globals.clear()
     try:

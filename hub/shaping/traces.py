@@ -32,6 +32,7 @@ _CHAINED: Final = (
     r"^(?:During handling of the above exception, another exception occurred:"
     r"|The above exception was the direct cause of the following exception:)"
 )
+_PHP: Final = r"^#\d+ "  # a frame; `Next …` may follow the last one after an empty line
 _GO: Final = r"^(?:panic: |fatal error: |goroutine \d+ [^\[\n]*\[[^\]\n]*\]:$)"
 _NODE: Final = r"^(?:file://|node:|/|[A-Za-z]:\\)\S*:\d+$"
 _RUST: Final = r"^thread '[^']*' (?:\(\d+\) )?panicked at .*:$"
@@ -41,7 +42,8 @@ _CONTINUES: Final = "|".join(
         r"^[ \t]+\S",  # Java's `\tat`, Node's `    at`, Ruby's `\tfrom`, .NET's `   at`, …
         r"^Caused by: |^Suppressed: |^\.\.\. \d+ (?:more|common frames omitted)",  # Java
         r"^(?:---> |--- End of )",  # .NET
-        r"^(?:PHP )?Stack trace:$|^#\d+ |^PHP +\d+\. |^Next [\w\\]+: ",  # PHP
+        r"^(?:PHP )?Stack trace:$|^PHP +\d+\. |^Next [\w\\]+: ",  # PHP
+        _PHP,
         r"^\S+:\d+:in [`'\"].*['\"]$",  # Ruby, where frames are not indented
         r"^[}\])]+[,;]?$|^Node\.js v\d",  # Node: the end of an error's own fields
         r"^stack backtrace:$|^note: (?:run with|Some details)",  # Rust
@@ -51,6 +53,7 @@ _CONTINUES: Final = "|".join(
 
 _traceback: Final = re.compile(_PYTHON)
 _chained: Final = re.compile(_CHAINED)
+_php: Final = re.compile(_PHP)
 _go: Final = re.compile(_GO)
 _go_continues: Final = re.compile(
     r"\s*$|[ \t]+\S|goroutine \d+ [^\[\n]*\[|created by |\[signal |exit status \d|r\w{1,5} +0x"
@@ -80,6 +83,8 @@ class StackTraces:
             return True, after
         if _chained.match(message):
             return True, Begun.PYTHON_CHAINED
+        if _php.match(message):
+            return True, Begun.ENDED
         if _continues.match(message):
             return True, begun
         return False, _begins(message)
