@@ -236,17 +236,14 @@ class PluginGuard:
                 self._tell()
 
     @contextlib.asynccontextmanager
-    async def destination(
-        self, integration: str, plugin: str, make: Callable[[], T]
-    ) -> AsyncIterator[T]:
-        """Make a destination with every call of it fenced; in the end, end what it left behind.
+    async def owning(self, integration: str, plugin: str) -> AsyncIterator[Owner]:
+        """Give an owner to `fence` a destination with; in the end, end what it left behind.
 
-        Raises:
-            Interrupted: making it held up the hub.
+        Open it before the destination's tools: they may end some of its tasks as they close.
         """
         owner = Owner(integration, plugin)
         try:
-            yield fence(make, owner)
+            yield owner
         finally:
             names = await end_leftovers(owner)
             if names:

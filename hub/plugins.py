@@ -7,9 +7,11 @@ used, it is disabled with the reason, which is logged and listed by `isaax plugi
 """
 
 import difflib
+import importlib
 import inspect
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
@@ -21,6 +23,7 @@ from hub import hookspecs
 from hub.declarations import KINDS, Kind, declared
 from hub.destinations import DestinationType
 from hub.errors import PluginError
+from hub.guard import PluginGuard
 from hub.routes import Authenticator, Route
 from hub.services import Command, ConfigSection, Migrations, Service
 from hub.telemetry import redact
@@ -32,6 +35,9 @@ GROUP: Final = "isaax"
 
 OWN: Final = "isaax"
 """The distribution whose plugins need no permission."""
+
+LIVE: Final = frozenset({"isaax_destinations", "isaax_commands"})
+"""Hooks whose items a running hub can take in; all others are looked at when it starts."""
 
 Status = Literal["active", "disabled", "not allowed"]
 
@@ -81,6 +87,8 @@ class PluginHost:
         self._plugins: dict[str, Plugin] = {}
         self._items: dict[str, dict[str, Any]] = {kind.hook: {} for kind in KINDS}
         self._owners: dict[tuple[str, str], str] = {}
+        self._watchers: list[Callable[[], None]] = []
+        self.guard = PluginGuard(self.disable)
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("hub.plugins")
 
     @classmethod
@@ -182,9 +190,73 @@ class PluginHost:
     def _declared(self, hook: str, _type: type[T]) -> Mapping[str, T]:
         return MappingProxyType(self._items[hook])
 
+    # ── while the hub runs ────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def watched(self, changed: Callable[[], None]) -> Iterator[None]:
+        """Call `changed` whenever destination types come or go, while the context is open."""
+        self._watchers.append(changed)
+        try:
+            yield
+        finally:
+            self._watchers.remove(changed)
+
+    def admit(self, name: str, *, points: Iterable[EntryPoint] | None = None) -> str:
+        """Take in a plugin that was installed, and allowed, since the hub started.
+
+        Returns:
+            Why that takes a new start of the hub; "" when it was taken in, or disabled.
+        """
+        importlib.invalidate_caches()
+        installed = entry_points(group=GROUP) if points is None else points
+        point = next((one for one in installed if one.name == name), None)
+        if point is None:
+            self._disable(_Found(name, "", "", None), "it is not installed")
+            return ""
+        known = self._plugins.pop(name, None)
+        if known is not None and (known.status == "active" or known.provides):
+            self._plugins[name] = known
+            return "another state of it is loaded already"
+        needs = self._take_in(_found(point), only=LIVE)
+        if needs:
+            self._plugins |= {name: known} if known is not None else {}
+            return needs
+        self._changed()
+        return ""
+
+    def disable(self, name: str, reason: str) -> None:
+        """Stop a plugin: what it declares is there no more. It stays so until a new start."""
+        plugin = self._plugins[name]
+        for hook, key in [of for of, owner in self._owners.items() if owner == name]:
+            del self._items[hook][key]
+            del self._owners[hook, key]
+        if self._manager.has_plugin(name):
+            self._manager.unregister(name=name)
+        self._plugins[name] = replace(plugin, status="disabled", reason=redact(reason))
+        self._log.error("plugin disabled", plugin=name, reason=reason)
+        self._changed()
+
+    def why_without(self, destination: str) -> str:
+        """Say why there is no such destination type, where it is a plugin's fault; or ""."""
+        item = f"destination {destination}"
+        for plugin in self.disabled:
+            if item in plugin.provides:
+                return f"the plugin {plugin.name} is disabled: {plugin.reason}"
+        return ""
+
+    def _changed(self) -> None:
+        for changed in tuple(self._watchers):
+            changed()
+
     # ── taking in one plugin ──────────────────────────────────────────────────────────────────
 
-    def _take_in(self, found: _Found) -> None:
+    def _take_in(self, found: _Found, *, only: Collection[str] | None = None) -> str:
+        """Load one, and take in what it declares.
+
+        Args:
+            only: hooks that it may implement; if there are others, it is left out, and the
+                first thing that it declares by one of them is given.
+        """
         try:
             if found.name in self._plugins:
                 taken_by = self._plugins[found.name].distribution or "another plugin"
@@ -195,12 +267,17 @@ class PluginHost:
             items = self._collect(found, plugin)
         except PluginError as error:
             self._disable(found, error.detail, cause=error.__cause__)
-            return
+            return ""
+        for kind, item in items:
+            if only is not None and kind.hook not in only:
+                self._manager.unregister(name=found.name)
+                return f"it provides the {kind.word} {kind.key(item)}"
         for kind, item in items:
             key = kind.key(item)
             self._items[kind.hook][key] = item
             self._owners[kind.hook, key] = found.name
         self._plugins[found.name] = found.plugin("active")
+        return ""
 
     @staticmethod
     def _imported(target: EntryPoint | object) -> object:

@@ -78,6 +78,7 @@ class Integrations:
         self._locks: dict[str, asyncio.Lock] = {}
         self._applied: dict[str, float] = {}
         self._look = asyncio.Event()
+        self._types_changed = False
         self._replay = asyncio.Event()
 
     # ── what is asked for ─────────────────────────────────────────────────────────────────────
@@ -110,6 +111,26 @@ class Integrations:
         runner.start()
         self._replay.set()
         return runner
+
+    def types_changed(self) -> None:
+        """Begin anew, soon, with those whose destination type came, went or became another."""
+        self._types_changed = True
+        self._look.set()
+
+    async def _renew(self) -> None:
+        if not self._types_changed:
+            return
+        self._types_changed = False
+        await asyncio.gather(*map(self._renew_one, list(self._runners)))
+
+    async def _renew_one(self, integration: str) -> None:
+        async with self._locks.setdefault(integration, asyncio.Lock()):
+            runner = self._runners.get(integration)
+            if runner is None or not runner.spec.enabled:
+                return
+            if runner.kind is not self.workshop.type_of(runner.spec) or runner.kind is None:
+                await runner.stop()
+                self._runners[integration] = self._start(runner.spec, runner)
 
     def look_soon(self) -> None:
         """Look at the whole list now, not at the next turn."""
@@ -147,6 +168,7 @@ class Integrations:
         backoff = Backoff(base=_AGAIN, cap=10.0)
         while True:
             self._look.clear()
+            await self._renew()
             try:
                 await self._reconcile()
                 backoff.reset()

@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 
 from hub.destinations import Destination, MetricDestination
+from hub.guard import Interrupted
 from hub.outcomes import NotConnected, Partial, Rejected, Retry
 from hub.relay.cutting import AnyBatch
 
@@ -90,6 +91,8 @@ async def push(  # noqa: PLR0911 - one line for each outcome
         )
     except NotConnected as gone:
         return Failed(_words(gone.reason), lost=True)
+    except Interrupted as held_up:
+        return Failed(_words(held_up.reason), broken=True)
     except TimeoutError:
         return Failed(f"no answer within {seconds:g} s", broken=True)
     except Exception as error:  # noqa: BLE001 - the boundary to plugins: all is an outcome

@@ -101,6 +101,11 @@ class Runner:
             lanes = {kind: lane for kind, lane in lanes.items() if kind is LaneKind.REPLAY}
         return Runner(spec, self._means, self.progress, lanes)
 
+    @property
+    def kind(self) -> DestinationType[Any] | None:
+        """The kind of destination that it delivers to; None before it can."""
+        return None if self._ready is None else self._ready.kind
+
     def start(self) -> None:
         """Begin."""
         self._begin(self._run())
@@ -157,7 +162,7 @@ class Runner:
                 lane.progress.state(State.PAUSED)
             return
         if kind is None:
-            raise _Broken(f"there is no destination type {self.spec.type!r} here")
+            raise _Broken(self._means.workshop.why_without(self.spec))
         self._ready = await self._open(kind)
         deliveries = {
             lane: self._delivery(lane, self._ready, self._shaping(lane))

@@ -83,9 +83,7 @@ async def relay(
             _taking(settings, mqtt, nats, bus, database, metrics, marks, dead, tasks)
         )
         await stack.enter_async_context(
-            serving(
-                bus, nats, metrics, marks, integrations, hosts, tasks, shards=settings.shards
-            )
+            serving(bus, nats, metrics, marks, integrations, hosts, tasks, shards=settings.shards)
         )
         stack.enter_context(health.add("relay", lambda: _check(nats)))
         yield ingest
@@ -175,7 +173,7 @@ async def _delivering(
         nats,
         bus,
         Workshop(
-            plugins.destinations,
+            plugins,
             database,
             vault,
             tools_for,
@@ -191,9 +189,11 @@ async def _delivering(
     looking = [tasks.start(integrations.run()), tasks.start(integrations.replay())]
     tasks.start(integrations.measure())
     tasks.start(integrations.keep())
-    try:
-        yield integrations
-    finally:
-        for task in looking:
-            task.cancel()
-        await integrations.stop()
+    async with plugins.guard.watching():
+        try:
+            with plugins.watched(integrations.types_changed):
+                yield integrations
+        finally:
+            for task in looking:
+                task.cancel()
+            await integrations.stop()

@@ -1,6 +1,6 @@
 """Making destinations: from an integration's sealed config to an object with its tools."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -10,6 +10,8 @@ import msgspec
 from hub.batches import Batch, MetricBatch
 from hub.database import Database
 from hub.destinations import Destination, DestinationType, MetricDestination, Tools
+from hub.guard import fence
+from hub.plugins import PluginHost
 from hub.relay.contracts import IntegrationSpec
 from hub.relay.cutting import AnyBatch
 from hub.structs import decode
@@ -32,12 +34,13 @@ class Workshop:
     """Makes destinations: opens the sealed config, checks it, and builds with fresh tools.
 
     Args:
+        plugins: whose destination types there are, as they come and go.
         files: where each integration gets a folder of its own; None where none does.
     """
 
     def __init__(
         self,
-        types: Mapping[str, DestinationType[Any]],
+        plugins: PluginHost,
         database: Database,
         vault: Vault,
         tools: MakeTools,
@@ -45,7 +48,7 @@ class Workshop:
         private_hosts: bool,
         files: Path | None = None,
     ) -> None:
-        self._types = types
+        self._plugins = plugins
         self._database = database
         self._vault = vault
         self._tools = tools
@@ -54,7 +57,12 @@ class Workshop:
 
     def type_of(self, spec: IntegrationSpec) -> DestinationType[Any] | None:
         """Give the kind of destination, when its plugin is here."""
-        return self._types.get(spec.type)
+        return self._plugins.destinations.get(spec.type)
+
+    def why_without(self, spec: IntegrationSpec) -> str:
+        """Say why its kind of destination is not here, in words a user understands."""
+        why = self._plugins.why_without(spec.type)
+        return why or f"there is no destination type {spec.type!r} here"
 
     async def config_of(self, spec: IntegrationSpec, kind: DestinationType[Any]) -> msgspec.Struct:
         """Open the sealed config of an integration.
@@ -89,14 +97,24 @@ class Workshop:
         wanted: Wanted,
     ) -> AsyncIterator[Destination | MetricDestination]:
         """Make the destination of an integration; its tools live as long as the context."""
-        async with self.tools_of(spec) as tools:
-            if wanted == "both" and kind.build is not None and kind.metrics is not None:
-                yield cast("Destination", _Both(kind, config, tools))
-            elif kind.metrics is not None and (wanted == "samples" or kind.build is None):
-                yield kind.metrics(config, tools)
-            else:
-                assert kind.build is not None
-                yield kind.build(config, tools)
+        try:
+            plugin = self._plugins.plugin_of(kind)
+        except LookupError:  # it went just now
+            plugin = spec.type
+        owning = self._plugins.guard.owning(spec.id, plugin)
+        async with owning as owner, self.tools_of(spec) as tools:
+            yield fence(lambda: _made(kind, config, tools, wanted), owner)
+
+
+def _made(
+    kind: DestinationType[Any], config: msgspec.Struct, tools: Tools, wanted: Wanted
+) -> Destination | MetricDestination:
+    if wanted == "both" and kind.build is not None and kind.metrics is not None:
+        return cast("Destination", _Both(kind, config, tools))
+    if kind.metrics is not None and (wanted == "samples" or kind.build is None):
+        return kind.metrics(config, tools)
+    assert kind.build is not None
+    return kind.build(config, tools)
 
 
 class _Both:

@@ -83,7 +83,7 @@ class Conformance(HttpCases, Generic[B]):
             tools_for("int_conformance", private_hosts=True) if loopback is None
             else loopback.tools()
         )  # fmt: skip
-        async with tools as handed, watched(lambda: self.make(decoded, handed)) as destination:
+        async with watched(tools, lambda handed: self.make(decoded, handed)) as destination:
             try:
                 yield destination
             finally:

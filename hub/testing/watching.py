@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
-from hub.guard import Interrupted, PluginGuard
+from hub.destinations import Tools
+from hub.guard import Interrupted, PluginGuard, fence
 from hub.outcomes import NotConnected, Partial, Rejected, Retry
 
 BLOCKS: Final = 0.5
@@ -59,7 +60,9 @@ def check_partial(partial: Partial, size: int) -> None:
 
 
 @asynccontextmanager
-async def watched(make: Callable[[], Any]) -> AsyncIterator[Watched]:
+async def watched(
+    tools: AbstractAsyncContextManager[Tools], make: Callable[[Tools], Any]
+) -> AsyncIterator[Watched]:
     """Make a destination; in the end check that it held up nothing, and left nothing behind.
 
     Raises:
@@ -68,8 +71,8 @@ async def watched(make: Callable[[], Any]) -> AsyncIterator[Watched]:
     stopped: list[str] = []
     guard = PluginGuard(lambda _plugin, why: stopped.append(why), limit=BLOCKS)
     async with guard.watching():
-        async with guard.destination("int_loopback", "plugin", make) as destination:
-            yield Watched(destination)
+        async with guard.owning("int_loopback", "plugin") as owner, tools as handed:
+            yield Watched(fence(lambda: make(handed), owner))
         await asyncio.sleep(0)
     notes = guard.notes.get("plugin")
     assert notes is None or not notes.blocked, (
