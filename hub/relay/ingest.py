@@ -31,7 +31,6 @@ from hub.protocol import (
 )
 from hub.relay.contracts import PROJECT_OF_TOKEN, TokenDigest
 from hub.relay.counts import CountKey
-from hub.relay.dead_letters import header_text
 from hub.relay.limits import Gate
 from hub.relay.marks import MarkKey, MarkTable
 from hub.relay.writer import Entry, Writer
@@ -42,8 +41,8 @@ _PATIENCE: Final = 10.0  # seconds that a commit is waited for
 _MOST_CHARACTERS: Final = 512 * 1024  # of one batch's texts: far below what a body may have
 _MOST_WAITING: Final = 64 * 1024 * 1024  # bytes that wait to be stored
 _MOST_HOSTS: Final = 10_000  # of a project's source
-_OTHER: Final = "other"
-_LONGEST_HOST: Final = 255  # RFC 5424, 6: HOSTNAME
+OTHER: Final = "other"  # the host of those that are too many
+_LONGEST_HOST: Final = 255
 _CUT: Final = " [cut here]"
 _TOKEN_KNOWN: Final = 15.0  # seconds; a revoked token is let in for so long at most
 _TOKEN_UNKNOWN: Final = 5.0
@@ -121,8 +120,8 @@ class Ingest:
             raise Invalid(f"no such stream: {stream!r}")
         if not len(lines):
             return
-        name = self._host(project, source, host)
-        key = MarkKey(project, device_id(source, name), stream)
+        host = self._host(project, source, host)
+        key = MarkKey(project, device_id(source, host), stream)
         batches = list(_encoded(lines))
         size = sum(len(payload) for _, payload in batches)
         wait = self._gate.ask(CountKey("log", project), len(lines), size)
@@ -130,7 +129,7 @@ class Ingest:
             raise LimitReached("the project sends more than it may", retry_after=wait)
         if self._waiting + size > self._most_waiting:
             raise Unavailable("more waits to be stored than may")
-        await self._stored(key, name, batches, size)
+        await self._stored(key, _shown(host), batches, size)
 
     async def project_of(self, token: Secret) -> str | None:
         """Say which project a project token is for; None when it is no live token.
@@ -177,20 +176,24 @@ class Ingest:
                 entry.context.future.set_result(None)
 
     def _host(self, project: str, source: str, host: str) -> str:
-        """Give the name to show: fit for a header, and one of a bounded number."""
-        name = header_text(host)[:_LONGEST_HOST] or _OTHER
-        names = self._hosts.setdefault((project, source), set())
-        if name not in names:
-            if len(names) >= self._most_hosts:
-                return _OTHER
-            names.add(name)
-        return name
+        """Give the host, or `other` when the source has as many as it may have."""
+        hosts = self._hosts.setdefault((project, source), set())
+        if host not in hosts:
+            if not host or len(hosts) >= self._most_hosts:
+                return OTHER
+            hosts.add(host)
+        return host
 
 
 def device_id(source: str, host: str) -> str:
     """Give the id that stands in for a device's: the same for the same source and host."""
     digest = hashlib.sha256(f"{source}\n{host}".encode()).digest()
     return PREFIX + base64.b32encode(digest).decode()[:20].lower()
+
+
+def _shown(host: str) -> str:
+    """Write a host as RFC 5424 has it (6.2.4): 255 printable characters of US-ASCII."""
+    return "".join(c if "!" <= c <= "~" else "_" for c in host[:_LONGEST_HOST])
 
 
 def _encoded(lines: Lines) -> Iterator[tuple[int, bytes]]:
