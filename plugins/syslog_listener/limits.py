@@ -1,0 +1,64 @@
+"""How much all connections together may hold, and how many there may be."""
+
+import asyncio
+from collections import Counter, deque
+
+
+class Budget:
+    """Bytes that may be read and not yet stored, over all connections; served in turn."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def take(self, size: int) -> None:
+        """Wait until so many bytes are free, and take them."""
+        if not self._waiting and size <= self._free:
+            self._free -= size
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give(size)
+            raise
+
+    def give(self, size: int) -> None:
+        """Give bytes back."""
+        self._free += size
+        while self._waiting:
+            wanted, turn = self._waiting[0]
+            if turn.done():  # who waited was cancelled
+                self._waiting.popleft()
+                continue
+            if wanted > self._free:
+                return
+            self._waiting.popleft()
+            self._free -= wanted
+            turn.set_result(None)
+
+
+class Places:
+    """How many connections there may be, over all listeners and from one address."""
+
+    def __init__(self, total: int, per_address: int) -> None:
+        self._total = total
+        self._per_address = per_address
+        self._taken: Counter[str] = Counter()
+
+    def take(self, address: str) -> str:
+        """Take a place; give the reason when there is none, else ""."""
+        if self._taken.total() >= self._total:
+            return "too many connections"
+        if self._taken[address] >= self._per_address:
+            return "too many connections from one address"
+        self._taken[address] += 1
+        return ""
+
+    def leave(self, address: str) -> None:
+        """Give a place back."""
+        self._taken[address] -= 1
+        if not self._taken[address]:
+            del self._taken[address]
