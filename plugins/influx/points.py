@@ -11,6 +11,8 @@ from hub import SEVERITIES, Batch, Chunk, MetricBatch, MetricChunk
 
 _LAST: Final = 9_223_372_036_854_775  # int64 of nanoseconds, in microseconds
 _LINE_ENDS: Final = re.compile(r"[\r\n]+")
+# Before what is escaped, and at the end, servers disagree about what a backslash escapes.
+_AMBIGUOUS: Final = re.compile(r"\\(?=\\*(?:[,= ]|$))")
 _MEASUREMENT: Final = str.maketrans({",": r"\,", " ": r"\ "})
 _TAG: Final = str.maketrans({",": r"\,", " ": r"\ ", "=": r"\="})
 _STRING: Final = str.maketrans({"\\": "\\\\", '"': r"\"", "\n": r"\n", "\r": r"\r"})
@@ -89,8 +91,8 @@ def _key(measurement: str, tags: Mapping[str, str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Take from a name what it cannot hold: line ends, and a backslash that would escape ours."""
-    return _LINE_ENDS.sub(" ", text).rstrip("\\")
+    """Replace what no name can hold: line ends, and backslashes that are ambiguous."""
+    return _AMBIGUOUS.sub("/", _LINE_ENDS.sub(" ", text))
 
 
 def _bounded(microseconds: int) -> int:
