@@ -82,18 +82,27 @@ class DeadLetters:
         )
         await future
 
-    async def put_batch(self, integration: str, batch: AnyBatch, reason: str) -> None:
-        """Keep all lines of a batch, a letter for each chunk."""
-        await self.put_chunks(integration, [(chunk, reason) for chunk in batch.chunks])
+    async def put_batch(
+        self, integration: str, batch: AnyBatch, reason: str, *, attempt: str = ""
+    ) -> None:
+        """Keep all lines of a batch, a letter for each chunk; see `put_chunks`."""
+        chunks = [(chunk, reason) for chunk in batch.chunks]
+        await self.put_chunks(integration, chunks, attempt=attempt)
 
-    async def put_chunks(self, integration: str, chunks: Sequence[tuple[AnyChunk, str]]) -> None:
+    async def put_chunks(
+        self, integration: str, chunks: Sequence[tuple[AnyChunk, str]], *, attempt: str = ""
+    ) -> None:
         """Keep chunks, each with its own reason, as batches in the wire's form.
 
         A letter's lines follow each other without a hole, so that its id says which they are.
+
+        Args:
+            attempt: what tells lines that are delivered once more, because somebody asked for
+                it, from the same ones before: a letter of theirs is a new one.
         """
         await asyncio.gather(
             *(
-                self._put_piece(integration, piece, payload, reason)
+                self._put_piece(integration, piece, payload, reason, attempt)
                 for chunk, reason in chunks
                 for run in runs(chunk)
                 for piece, payload in _encoded(run)
@@ -101,14 +110,14 @@ class DeadLetters:
         )
 
     async def _put_piece(
-        self, integration: str, piece: AnyChunk, payload: bytes, reason: str
+        self, integration: str, piece: AnyChunk, payload: bytes, reason: str, attempt: str
     ) -> None:
         batch = str(BatchId(piece.device, piece.stream, piece.boot, piece.first, len(piece)))
         labels = json.dumps(dict(piece.labels)) if piece.labels else ""
         await self.put(
             project=piece.project,
             source=integration,
-            id=batch,
+            id=f"{attempt}:{batch}",
             payload=payload,
             reason=reason,
             device=piece.device,

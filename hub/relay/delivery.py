@@ -8,6 +8,7 @@ connection is lost. The ledger says how far may be acknowledged to JetStream.
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -30,6 +31,7 @@ from hub.relay.progress import LaneProgress, State
 from hub.relay.push import Failed, Refused, Taken, TookSome, fenced, named, push
 from hub.relay.reader import Interrupted, Reader, StoredMessage
 from hub.relay.retry import Backoff, Breaker, Circuit
+from hub.relay.veil import NOTHING_SECRET, Veil
 from hub.relay.window import Unconfirmed
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -64,12 +66,14 @@ class Rules:
         limits: what one batch may hold, and how long it is waited for.
         timeout, window: as in `DestinationType`.
         memory: gives the bytes of stored batches that may be held ahead at present.
+        veil: hides the secrets of the config in what a destination says.
     """
 
     limits: Limits
     timeout: float
     window: Window | None
     memory: Callable[[], int]
+    veil: Veil = NOTHING_SECRET
 
 
 @dataclass(slots=True)
@@ -290,14 +294,16 @@ class Delivery:
             return batch
         self._progress.state(State.DELIVERING)
         with named(self._integration):
-            outcome = await push(destination, batch, self._rules.timeout)
+            outcome = await push(destination, batch, self._rules.timeout, veil=self._rules.veil)
         match outcome:
             case Taken():
                 self._progress.delivered(len(batch))
                 self._succeeded()
                 return _NOTHING
             case Refused(reason):
-                await self._dead.put_batch(self._integration, batch, reason)
+                await self._dead.put_batch(
+                    self._integration, batch, reason, attempt=self._attempt_name()
+                )
                 self._progress.rejected(len(batch), reason)
                 self._succeeded()
                 return _NOTHING
@@ -315,7 +321,7 @@ class Delivery:
             for reason, indexes in groupby(sorted(reasons), key=reasons.__getitem__)
             for chunk in subset(batch, list(indexes)).chunks
         ]
-        await self._dead.put_chunks(self._integration, letters)
+        await self._dead.put_chunks(self._integration, letters, attempt=self._attempt_name())
         if reasons:
             self._progress.rejected(len(reasons), reasons[min(reasons)])
         self._progress.delivered(len(batch) - len(reasons) - len(left))
@@ -398,13 +404,21 @@ class Delivery:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
 
+    def _attempt_name(self) -> str:
+        """Name what is delivered, so that a letter of lines that come again is a new one.
+
+        Of a replay each is: that a crash may leave one twice is better than that one is missed.
+        """
+        start_at = self._cursor.source.start_at
+        return secrets.token_hex(8) if start_at is None else str(start_at)
+
     async def _poison(self, message: StoredMessage, reason: str) -> None:
         """Put away a message that cannot be decoded."""
         self._progress.rejected(1, reason)
         await self._dead.put(
             project=self._project,
             source=self._integration,
-            id=f"stream:{message.sequence}",
+            id=f"{self._cursor.source.stream}:{message.sequence}",
             payload=message.payload,
             reason=reason,
         )

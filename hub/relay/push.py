@@ -13,6 +13,7 @@ from hub.destinations import Destination, MetricDestination
 from hub.guard import Interrupted
 from hub.outcomes import NotConnected, Partial, Rejected, Retry
 from hub.relay.cutting import AnyBatch
+from hub.relay.veil import NOTHING_SECRET, Veil
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -76,23 +77,29 @@ Outcome = Taken | Failed | Refused | TookSome
 
 
 async def push(  # noqa: PLR0911 - one line for each outcome
-    destination: Destination | MetricDestination, batch: AnyBatch, seconds: float
+    destination: Destination | MetricDestination,
+    batch: AnyBatch,
+    seconds: float,
+    *,
+    veil: Veil = NOTHING_SECRET,
 ) -> Outcome:
-    """Send one batch, and say what came of it."""
+    """Send one batch, and say what came of it.
+
+    Args:
+        veil: hides the secrets of the config in the reasons: servers repeat what they were sent.
+    """
     try:
         await fenced(_send(destination, batch), seconds)
     except Retry as retry:
-        return Failed(_words(retry.reason), after=_seconds(retry.after))
+        return Failed(_words(retry.reason, veil), after=_seconds(retry.after))
     except Rejected as rejected:
-        return Refused(_words(rejected.reason))
+        return Refused(_words(rejected.reason, veil))
     except Partial as partial:
-        return TookSome(
-            partial.rejected, partial.retry, _words(partial.reason), _seconds(partial.after)
-        )
+        return _took_some(partial, veil)
     except NotConnected as gone:
-        return Failed(_words(gone.reason), lost=True)
+        return Failed(_words(gone.reason, veil), lost=True)
     except Interrupted as held_up:
-        return Failed(_words(held_up.reason), broken=True)
+        return Failed(_words(held_up.reason, veil), broken=True)
     except TimeoutError:
         return Failed(f"no answer within {seconds:g} s", broken=True)
     except Exception as error:  # noqa: BLE001 - the boundary to plugins: all is an outcome
@@ -108,9 +115,20 @@ def _send(destination: Any, batch: AnyBatch) -> Coroutine[Any, Any, None]:
     return call
 
 
-def _words(reason: object) -> str:
-    """Give a plugin's reason as text of a sensible length, whatever it is."""
-    return str(reason)[:_MAX_REASON]
+def _took_some(partial: Partial, veil: Veil) -> TookSome:
+    # There may be thousands, of which most are the same.
+    words = {reason: _words(reason, veil) for reason in {str(why) for _, why in partial.rejected}}
+    return TookSome(
+        tuple((index, words[str(why)]) for index, why in partial.rejected),
+        partial.retry,
+        _words(partial.reason, veil),
+        _seconds(partial.after),
+    )
+
+
+def _words(reason: object, veil: Veil) -> str:
+    """Give a plugin's reason as text of a sensible length and without secrets, whatever it is."""
+    return veil.over(str(reason))[:_MAX_REASON]
 
 
 def _seconds(after: object) -> float | None:

@@ -24,11 +24,13 @@ from hub.relay.places import KeptPlace, Places
 from hub.relay.progress import Progress, State
 from hub.relay.push import named
 from hub.relay.retry import Backoff, Breaker
+from hub.relay.veil import Veil
 from hub.relay.workshop import Wanted, Workshop
 from hub.settings import RelaySettings
 from hub.shaping.join import Joiner
 from hub.shaping.rules import Shape
 from hub.shaping.shaper import Shaper
+from hub.structs import secrets_in
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -244,7 +246,13 @@ class Runner:
             self.spec.project,
             lane.cursor,
             lambda: means.workshop.build(self.spec, kind, ready.config, _WANTED[lane.kind]),
-            Rules(limits, kind.timeout, kind.window, means.budget.share),
+            Rules(
+                limits,
+                kind.timeout,
+                kind.window,
+                means.budget.share,
+                Veil(secrets_in(ready.config)),
+            ),
             dead=means.dead,
             hosts=means.hosts,
             progress=lane.progress,

@@ -35,12 +35,20 @@ class Veil:
         for form in self._forms:
             text = text.replace(form, Secret.MASK)
         for form in self._forms:
-            for length in range(min(len(form) - 1, len(text)), _SHORTEST - 1, -1):
-                if text.endswith(form[:length]):
-                    text = text[:-length] + Secret.MASK
-                    break
+            text = _without_head(text, form)
         hidden: str = redact(text)
         return hidden
+
+
+def _without_head(text: str, form: str) -> str:
+    """Mask the longest beginning of a secret that the text ends with."""
+    end = text[-_SHORTEST:]
+    at = form.rfind(end) if len(end) == _SHORTEST else -1
+    while at >= 0:
+        if text.endswith(form[: at + _SHORTEST]):
+            return text[: -(at + _SHORTEST)] + Secret.MASK
+        at = form.rfind(end, 0, at + _SHORTEST - 1)
+    return text
 
 
 def _forms(secret: str) -> Iterator[str]:
@@ -62,3 +70,7 @@ def _base64(secret: bytes) -> Iterator[str]:
         start, stop = -(-before * 8 // 6), (before + len(secret)) * 8 // 6
         yield whole[start:stop]
         yield whole[start:stop].replace("+", "-").replace("/", "_")
+
+
+NOTHING_SECRET: Final = Veil(())
+"""For what has no secrets."""
