@@ -87,10 +87,11 @@ def serve(config: ConfigOption = None) -> None:
     """Run the hub against a Postgres, a NATS and a broker that somebody else runs."""
     import uvloop
 
-    from hub import process
+    from hub.process import prepare
+    from hub.serve import serve as run
 
-    prepared = process.prepare(_found(config), os.environ)
-    clean = uvloop.run(process.serve(prepared))
+    path = _found(config)
+    clean = uvloop.run(run(prepare(path, os.environ), path))
     raise typer.Exit(0 if clean else FAILED)
 
 

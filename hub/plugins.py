@@ -49,6 +49,7 @@ class Plugin:
     Args:
         distribution, version: that it came with; "" for one that came as an object.
         reason: why it is not active.
+        module: that its entry point names; "" for one that came as an object.
         provides: what it declares, such as `service relay` and `destination syslog`; of a
             disabled one what is known of it.
     """
@@ -59,6 +60,7 @@ class Plugin:
     status: Status = "active"
     reason: str = ""
     provides: tuple[str, ...] = ()
+    module: str = field(default="", compare=False)
 
 
 @dataclass(slots=True)
@@ -73,7 +75,13 @@ class _Found:
 
     def plugin(self, status: Status, reason: str = "") -> Plugin:
         return Plugin(
-            self.name, self.distribution, self.version, status, reason, tuple(self.provides)
+            self.name,
+            self.distribution,
+            self.version,
+            status,
+            reason,
+            tuple(self.provides),
+            self.target.module if isinstance(self.target, EntryPoint) else "",
         )
 
 

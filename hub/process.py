@@ -1,24 +1,16 @@
-"""One hub process: configured, plugged together, served until a signal tells it to end."""
+"""One hub process, before it starts: configured, and plugged together."""
 
-import asyncio
-import os
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import structlog
-
-from hub import registry, telemetry
+from hub import telemetry
 from hub.config import CORE, Source
-from hub.parts import PARTS
 from hub.plugins import PluginHost
 from hub.services import ConfigSection
 from hub.settings import HubSettings, Settings
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _HUB: Final = next(section for section in CORE if section.struct is HubSettings)
 
 
@@ -73,41 +65,3 @@ def _hub_settings(source: Source) -> HubSettings:
     if not isinstance(section, HubSettings):
         raise TypeError("a section is of its own type")
     return section
-
-
-async def serve(prepared: Prepared) -> bool:
-    """Run the hub until SIGTERM or SIGINT; a second one ends it without draining.
-
-    Returns:
-        Whether everything was drained in order.
-
-    Raises:
-        StartError, ServiceDied: as `hub.registry.run`.
-    """
-    stop = asyncio.Event()
-    with _until_signal(stop):
-        drained = await registry.run(prepared.settings, prepared.plugins, parts=PARTS, stop=stop)
-    if drained.stuck:  # they would hold up the end of the loop for ever
-        os._exit(1)
-    return drained.clean
-
-
-@contextmanager
-def _until_signal(stop: asyncio.Event) -> Iterator[None]:
-    log: structlog.stdlib.BoundLogger = structlog.get_logger("hub.process")
-    loop = asyncio.get_running_loop()
-
-    def on_signal(number: signal.Signals) -> None:
-        if stop.is_set():
-            log.warning("ending at once", signal=number.name)
-            os._exit(1)
-        log.info("draining", signal=number.name)
-        stop.set()
-
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        yield
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)

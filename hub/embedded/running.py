@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from hub.errors import StartError
-from hub.parts import PARTS
-from hub.plugins import PluginHost
-from hub.registry import Drained, run
-from hub.settings import Settings
+from hub.registry import Drained
+from hub.supervisor import Supervisor
 
 T = TypeVar("T")
 
@@ -47,7 +45,7 @@ def until_signal(stop: asyncio.Event) -> Iterator[asyncio.Event]:
 
 @contextlib.asynccontextmanager
 async def running_hub(
-    settings: Settings, host: PluginHost, stop: asyncio.Event
+    supervisor: Supervisor, stop: asyncio.Event
 ) -> AsyncIterator[asyncio.Task[Drained]]:
     """Run the hub in this process while the context is open, and drain it in the end.
 
@@ -55,7 +53,7 @@ async def running_hub(
         StuckError: a task of it goes on; waiting for all tasks would never end.
     """
     ready, leave = asyncio.Event(), asyncio.Event()
-    hub = asyncio.create_task(run(settings, host, parts=PARTS, ready=ready, stop=leave), name="hub")
+    hub = asyncio.create_task(supervisor.run(ready=ready, stop=leave), name="hub")
     try:
         await unless_ended(_either(ready, stop), hub)
         yield hub

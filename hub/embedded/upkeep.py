@@ -16,6 +16,7 @@ from rich.console import Console
 from hub import telemetry
 from hub.bus import NatsBus, connect
 from hub.contracts import Bus, Contract, Nothing
+from hub.control import listening
 from hub.embedded.account import make_folder
 from hub.embedded.demo.show import Stage, show
 from hub.embedded.disk import file_store, fitted
@@ -28,9 +29,11 @@ from hub.errors import StartError
 from hub.process import Prepared, prepare
 from hub.secret import Secret
 from hub.settings import Settings
+from hub.supervisor import Supervisor
 
 TOKEN: Final = "api-token"  # noqa: S105 - the name of a file
 LOG: Final = "hub.log"
+CONFIG: Final = "hub.toml"
 INTERRUPTED: Final = 130
 
 
@@ -85,6 +88,7 @@ class Upkeep:
         make_folder(options.data, None, 0o711)
         with until_signal(self._stop) as started:
             prepared = self._prepared()
+            check_free(options.host, options.ports.http, "HTTP", "--http-port")
             base = self._adapted(prepared.settings)
             with _logging(base, options):
                 self._say("Starting Postgres, NATS and mosquitto")
@@ -92,7 +96,15 @@ class Upkeep:
                     started.set()
                     self._say("Starting the hub")
                     settings = parts.settings(base)
-                    async with running_hub(settings, prepared.plugins, self._stop) as hub:
+                    supervisor = Supervisor(
+                        self._config,
+                        prepared,
+                        adapt=lambda settings: parts.settings(self._adapted(settings)),
+                    )
+                    async with (
+                        listening(self._config, supervisor.handle),
+                        running_hub(supervisor, self._stop) as hub,
+                    ):
                         code = await unless_ended(self._serve(parts, settings), hub)
                         self._say("Ending")
         return code
@@ -111,13 +123,16 @@ class Upkeep:
 
     def _prepared(self) -> Prepared:
         """Read `hub.toml` in the data folder, if there is one, and the environment."""
-        file = self._options.data / "hub.toml"
+        file = self._config
         return prepare(file if file.exists() else None, os.environ, quiet=True)
+
+    @property
+    def _config(self) -> Path:
+        return self._options.data / CONFIG
 
     def _adapted(self, settings: Settings) -> Settings:
         """Put in what the options say."""
         options = self._options
-        check_free(options.host, options.ports.http, "HTTP", "--http-port")
         http = msgspec.structs.replace(settings.http, host=options.host, port=options.ports.http)
         relay = fitted(settings.relay, nats_folder(options.data) / STORE)
         if relay.files is None:
