@@ -368,6 +368,8 @@ def explain(error: BaseException, peer: str) -> str:
             words = explain(error.certificate_error, peer)
         case aiohttp.ClientConnectorError():
             words = explain(error.os_error, peer)
+        case aiohttp.ClientOSError():  # its own words hold the URL, which may hold a secret
+            words = explain(error.__cause__ or ConnectionError(), peer)
         case ssl.SSLCertVerificationError():
             words = f"the certificate of {peer} is not trusted: {error.verify_message}"
         case ssl.SSLError():

@@ -73,8 +73,13 @@ def compose(findings: Sequence[Finding], *, blocks: bool) -> Message:
 
 
 def _fitting(heads: Sequence[str]) -> str:
-    text = "\n".join(heads)
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
+    """Give as many heads as a text may hold, each whole."""
+    room = MAX_TEXT
+    for number, head in enumerate(heads):
+        room -= len(head) + 1
+        if room < 2:
+            return "\n".join([*heads[:number], "…"])
+    return "\n".join(heads)
 
 
 def escaped(text: str, room: int) -> str:

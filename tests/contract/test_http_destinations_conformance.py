@@ -1,11 +1,16 @@
 """The hosted destinations pass the suite that every destination has to pass."""
 
+import inspect
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
+
+from hub import structs
 from hub.destinations import Destination, DestinationType
 from hub.testing import DestinationConformance, Receiver
 from plugins.betterstack import isaax_destinations as betterstack
@@ -153,3 +158,17 @@ class TestSlackAnswers(DestinationConformance):
     config: ClassVar[dict[str, Any]] = {
         "url": f"https://hooks.slack.com/services/T000/B000/{TOKEN}", "rules": [{"name": "all"}],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [loggly, betterstack, datadog, loki, elasticsearch, splunk_hec, slack],
+    ids=["loggly", "betterstack", "datadog", "loki", "elasticsearch", "splunk_hec", "slack"],
+)
+def test_the_sample_configs_are_valid(
+    declared: Callable[[], list[DestinationType[Any]]],
+) -> None:
+    """What the READMEs tell to copy can be used."""
+    (kind,) = declared()
+    sample = Path(inspect.getfile(kind.config)).with_name("sample.json").read_bytes()
+    assert isinstance(structs.decode(kind.config, sample), kind.config)
