@@ -464,7 +464,8 @@ class Delivery:
     async def _finish(self) -> None:
         """Close; what was sent counts as taken when the destination says so by closing well."""
         hand, self._hand = self._hand, None
-        if hand is not None and self._answers:
+        # Of what nothing was sent, nothing is settled: the next one may shape it otherwise.
+        if hand is not None and self._answers and hand.left is not hand.parcel.batch:
             hand.parcel.settle_but(self._ledger, hand.left)
         closed = await self._let_go()
         finishes = self._unconfirmed.all_confirmed()
