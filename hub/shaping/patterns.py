@@ -23,6 +23,8 @@ MAX_MEMORY: Final = 1 << 20
 # What makes a line's beginning or end differ from that of a text of many lines.
 _BOUND_TO_THE_TEXT: Final = re.compile(r"\\[AzQ]|\(\?[a-zA-Z]*-[a-zA-Z]*m")
 
+_SPECIAL: Final = re.compile(r"[\\^$.|?*+()\[\]{}]")
+
 _HINTS: Final = (
     ("missing )", "close every bracket, or write \\( for a bracket itself"),
     ("unexpected )", "open every bracket, or write \\) for a bracket itself"),
@@ -78,6 +80,8 @@ class Pattern:
 
     def __init__(self, source: str, pointer: str, *, every_line: bool = False) -> None:
         self._one = _compile(f"(?m){source}" if every_line else source, pointer)
+        self._literal = not _SPECIAL.search(source)
+        self._groups = range(1, self._one.groups + 1)
         self.source = source
         self.joinable = not _BOUND_TO_THE_TEXT.search(source)
         # Never across a newline: what it finds is what it finds in each message by itself.
@@ -85,11 +89,21 @@ class Pattern:
 
     def found(self, message: str) -> bool:
         """Say whether it is somewhere in a message."""
+        if self._literal:
+            return self.source in message
         return self._one.search(to_bytes(message)) is not None
+
+    def anywhere(self, texts: Texts) -> bool:
+        """Say whether it is found in any message."""
+        if self._many is not None and texts.plain:
+            return self._many.search(texts.encoded) is not None
+        return any(map(self.found, texts.messages))
 
     def where(self, texts: Texts) -> list[bool] | None:
         """Say of each message whether it is found there; None when it is in none."""
-        if self._many is not None and texts.plain:
+        if self._literal and self.source not in texts.joined:
+            return None
+        if self._many is not None and texts.plain and not self._literal:
             return _where(self._many, texts)
         each = [self.found(message) for message in texts.messages]
         return each if True in each else None
@@ -100,7 +114,7 @@ class Pattern:
         Args:
             groups: where its groups are found instead, if it has any.
         """
-        wanted = range(1, self._one.groups + 1) if groups and self._one.groups else (0,)
+        wanted = (groups and self._groups) or (0,)
         for match in self._one.finditer(message):
             for group in wanted:
                 start, end = match.span(group)
@@ -143,19 +157,15 @@ def to_bytes(text: str) -> bytes:
 
 def _where(regex: Regex, texts: Texts) -> list[bool] | None:
     data = texts.encoded
-    match = regex.search(data)
-    if match is None:
-        return None
-    hits = [False] * len(texts.messages)
+    hits: list[bool] | None = None
     line = at = 0
-    while match is not None:
-        line += data.count(b"\n", at, match.start())
+    for match in regex.finditer(data):
+        start = match.start()
+        line += data.count(b"\n", at, start)
+        at = start
+        if hits is None:
+            hits = [False] * len(texts.messages)
         hits[line] = True
-        at = data.find(b"\n", match.start()) + 1
-        if not at:
-            break
-        line += 1
-        match = regex.search(data, at)
     return hits
 
 
@@ -170,7 +180,8 @@ def _compile_many(source: str, memory: int = MAX_MEMORY) -> Regex:
     options = _options()
     options.max_mem = memory
     options.never_nl = options.never_capture = True
-    return re2.compile(f"(?m){source}", options)
+    # To the end of the line: it is enough to find it once in each.
+    return re2.compile(f"(?m)(?:{source}).*", options)
 
 
 def _compile(source: str, pointer: str) -> Regex:

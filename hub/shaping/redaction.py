@@ -41,10 +41,13 @@ class _Rule:
         self.wrapped = secret.wrapped
         self._replacement = to_bytes(secret.replacement)
         self._groups = not user
+        self._needs = secret.needs
         self._luhn = secret.luhn
 
-    def hidden(self, data: bytes) -> Iterator[_Hidden]:
-        """Give the places to hide in a text."""
+    def hidden(self, data: bytes, lower: bytes) -> Iterator[_Hidden]:
+        """Give the places to hide in a text, which is given in lower case too."""
+        if self._needs and not any(need in lower for need in self._needs):
+            return
         for start, end in self.pattern.spans(data, groups=self._groups):
             if not self._luhn:
                 yield _Hidden(start, end, self._replacement)
@@ -165,8 +168,9 @@ class Redactor:
         return [self._labels(labels) for labels in column]
 
     def _hidden(self, data: bytes) -> Iterator[_Hidden]:
+        lower = data.lower()
         for rule in self._rules:
-            yield from rule.hidden(data)
+            yield from rule.hidden(data, lower)
         if b"\n" in data:
             yield from self._hidden_in_lines(data)
             yield from self._hidden_across(data)
@@ -177,8 +181,9 @@ class Redactor:
         found = self._any.where(Texts([line.decode() for line in lines])) or ()
         start = 0
         for line, hit in zip(lines, found, strict=False):
+            lower = line.lower()
             for rule in self._rules if hit else ():
-                for one in rule.hidden(line):
+                for one in rule.hidden(line, lower):
                     yield _Hidden(one.start + start, one.end + start, one.replacement)
             start += len(line) + 1
 
@@ -189,8 +194,9 @@ class Redactor:
             cuts.append(match.start() - gone[-1])
             gone.append(gone[-1] + match.end() - match.start())
         whole = _BREAK.sub(b"", data)
+        lower = whole.lower()
         for rule in self._rules:
-            for one in rule.hidden(whole) if rule.wrapped else ():
+            for one in rule.hidden(whole, lower) if rule.wrapped else ():
                 before, within = bisect_right(cuts, one.start), bisect_left(cuts, one.end)
                 if before < within:
                     yield _Hidden(one.start + gone[before], one.end + gone[within], one.replacement)

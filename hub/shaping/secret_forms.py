@@ -22,12 +22,14 @@ class Secret:
         regex: RE2. Its groups are what is hidden; without groups, all of it.
         replacement: what stands there instead.
         wrapped: it is also recognized when a line break is in the middle of it.
+        needs: one of these is in every text in which it is found, in lower case.
         luhn: what it finds is hidden only where it is a number with a valid check digit.
     """
 
     regex: str
     replacement: str = HIDDEN
     wrapped: bool = False
+    needs: tuple[bytes, ...] = ()
     luhn: bool = False
 
 
@@ -65,20 +67,22 @@ _TOKENS: Final = (
     # A private key (RFC 7468, section 10), to its end, or to that of the message.
     Secret(
         r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
-        r"((?s:.*?))(?:-----END [A-Z0-9 ]*PRIVATE KEY|$)"
+        r"((?s:.*?))(?:-----END [A-Z0-9 ]*PRIVATE KEY|$)",
+        needs=(b"-----begin",),
     ),
     # `password=…`, `"token": "…"`, `secret => '…'`
-    Secret(rf"""(?i){_NAME}\\*["'`]?\]?\s*(?:=>|[:=]{{1,2}})\s*{_VALUE}"""),
-    Secret(rf"(?i)--[\w-]*{_WORDS}\s+{_VALUE}"),  # `--password …`
-    Secret(rf"(?i)<(?:\w+:)?{_NAME}>([^<]+)"),  # `<password>…`
+    Secret(rf"""(?i){_NAME}\\*["'`]?\]?\s*(?:=>|[:=]{{1,2}})\s*{_VALUE}""", needs=(b"=", b":")),
+    Secret(rf"(?i)--[\w-]*{_WORDS}\s+{_VALUE}", needs=(b"--",)),  # `--password …`
+    Secret(rf"(?i)<(?:\w+:)?{_NAME}>([^<]+)", needs=(b"<",)),  # `<password>…`
     # Credentials of HTTP (RFC 9110, section 11.4), some of which are lists.
     Secret(
         r"""(?i)authorization\\*["']?\s*[:=]\s*\\*["']?"""
-        r"""(?:(?:digest|hawk|oauth|aws4-[\w-]+)\s+([^\n]+)|(?:[a-z][\w-]*\s+)?([^\s"',;\\]+))"""
+        r"""(?:(?:digest|hawk|oauth|aws4-[\w-]+)\s+([^\n]+)|(?:[a-z][\w-]*\s+)?([^\s"',;\\]+))""",
+        needs=(b"authorization",),
     ),
-    Secret(r"(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{16,})"),
+    Secret(r"(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{16,})", needs=(b"bearer",)),
     # The password of a URL (RFC 3986, section 3.2.1); one may hold what should be escaped there.
-    Secret(r"""://[^\s/?#:@]*:([^\s/?#]+|\d*[^\d\s/?#][^\s"'<>]*)@"""),
+    Secret(r"""://[^\s/?#:@]*:([^\s/?#]+|\d*[^\d\s/?#][^\s"'<>]*)@""", needs=(b"://",)),
 )
 
 _CARDS: Final = (
@@ -92,6 +96,7 @@ _EMAILS: Final = (
         rf"[^{_NOT_IN_ADDRESSES}]+(?:@|%40)(?:[^{_NOT_IN_HOSTS}.]+\.)+"
         rf"[^{_NOT_IN_HOSTS}.\d-]{{2,}}",
         "[email]",
+        needs=(b"@", b"%40"),
     ),
 )
 

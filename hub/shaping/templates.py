@@ -1,10 +1,12 @@
 """The text that is sent instead of a message, out of a user's template."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any, Final
 
 from jinja2 import Template, TemplateError, Undefined
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from hub.batches import Chunk
@@ -56,8 +58,9 @@ class LineTemplate:
     def __init__(self, source: str, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._template, self._used = _compile(source)
+        names = dict.fromkeys(self._used, "")
         try:
-            self._render(dict.fromkeys(self._used, "") | {"labels": _Labels()})
+            self._render(self._context(names | {"labels": _Labels()}))
         except _FAILURES as error:
             raise _refused(str(error), 1) from None
 
@@ -65,20 +68,31 @@ class LineTemplate:
         """Give the chunk with its new messages, and how many stayed as they were."""
         lines = chunk.lines
         messages, failed = list(lines.messages), 0
+        values: dict[str, Any] = {
+            "host": chunk.host,
+            "device": chunk.device,
+            "stream": chunk.stream,
+            "labels": _Labels(chunk.labels),
+        }
+        context = self._context(values)
         until = self._clock() + MAX_SECONDS
-        for index, values in enumerate(self._rows(chunk)):
+        for index, row in enumerate(self._rows(chunk)):
             if self._clock() > until:
                 failed += len(messages) - index
                 break
+            values |= row
             try:
-                messages[index] = self._render(values)
+                messages[index] = self._render(context)
             except (*_FAILURES, _TooLong):
                 failed += 1
         new = Lines(lines.times, lines.priorities, lines.programs, messages)
         return replace(chunk, lines=new), failed
 
-    def _render(self, values: Mapping[str, Any]) -> str:
-        context = self._template.new_context(dict(values), shared=True)
+    def _context(self, values: dict[str, Any]) -> Context:
+        """Give what a template is rendered with; it sees later changes of `values`."""
+        return self._template.new_context(values, shared=True)
+
+    def _render(self, context: Context) -> str:
         pieces, left = list[str](), MAX_OUTPUT
         for piece in self._template.root_render_func(context):
             left -= len(piece)
@@ -87,9 +101,9 @@ class LineTemplate:
             pieces.append(piece)
         return "".join(pieces)
 
-    def _rows(self, chunk: Chunk) -> Iterator[Mapping[str, Any]]:
-        """Give the values that the template uses, line by line."""
-        lines, used = chunk.lines, self._used
+    def _rows(self, chunk: Chunk) -> Iterator[dict[str, str]]:
+        """Give what the template uses of each line."""
+        lines = chunk.lines
         columns: dict[str, Callable[[], Sequence[str]]] = {
             "message": lambda: lines.messages,
             "program": lines.program_column,
@@ -98,20 +112,11 @@ class LineTemplate:
             "time": lambda: [rfc3339(time) for time in lines.times],
             "id": chunk.ids,
         }
-        values: dict[str, Any] = {
-            "host": chunk.host,
-            "device": chunk.device,
-            "stream": chunk.stream,
-            "labels": _Labels(chunk.labels),
-        }
-        names = [name for name in columns if name in used]
+        names = [name for name in columns if name in self._used]
         if not names:
-            for _ in range(len(chunk)):
-                yield values
-            return
-        for row in zip(*(columns[name]() for name in names), strict=True):
-            values.update(zip(names, row, strict=True))
-            yield values
+            return repeat(dict[str, str](), len(chunk))
+        rows = zip(*(columns[name]() for name in names), strict=True)
+        return (dict(zip(names, row, strict=True)) for row in rows)
 
 
 class _TooLong(Exception):  # noqa: N818

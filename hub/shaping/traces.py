@@ -65,16 +65,22 @@ _rust: Final = re.compile(_RUST)
 _continues: Final = re.compile(_CONTINUES)
 
 
+_NOTABLE: Final = "|".join((_CONTINUES, _PYTHON, _GO, _NODE, _RUST))
+_notable: Final = re.compile(_NOTABLE)
+
+
 class StackTraces:
     """The rule of a `Join` that names none: what continues a stack trace."""
 
     def __init__(self) -> None:
-        notable = "|".join((_CONTINUES, _PYTHON, _GO, _NODE, _RUST))
-        self._notable = Pattern(notable, "/join")
+        self._notable = Pattern(_NOTABLE, "/join")
 
     def notable(self, texts: Texts) -> Sequence[bool] | None:
         """Say which lines continue or begin a trace by themselves; None for no line at all."""
-        return self._notable.where(texts)
+        if not self._notable.anywhere(texts):
+            return None
+        match = _notable.match
+        return [match(message) is not None for message in texts.messages]
 
     def step(self, begun: Begun, message: str) -> tuple[bool, Begun]:
         """Say whether a line continues the one before it, and what is begun after it."""

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.batches import Chunk, MetricChunk
@@ -151,6 +151,7 @@ matches = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(
     include=st.lists(matches, max_size=3),
     exclude=st.lists(matches, max_size=3),
@@ -258,6 +259,7 @@ REGEXES = (
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(
     regex=st.sampled_from(REGEXES),
     messages=st.lists(st.text("abAB \né", max_size=6), min_size=1, max_size=8),
@@ -270,6 +272,7 @@ def test_searching_all_lines_at_once_finds_what_searching_each_finds(
     assert (pattern.where(Texts(messages)) or [False] * len(messages)) == each
 
 
+@settings(deadline=None)
 @given(
     regexes=st.lists(st.sampled_from(REGEXES), max_size=4),
     messages=st.lists(st.text("abAB é", max_size=6), min_size=1, max_size=8),

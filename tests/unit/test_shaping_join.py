@@ -355,7 +355,7 @@ RULES = st.builds(
 ) | st.builds(Join, starts=st.just("^[ab]$"), max_lines=st.integers(2, 5))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     rule=RULES,
     events=st.lists(ADD | st.sampled_from([0.3, 1.0, None]), max_size=20),

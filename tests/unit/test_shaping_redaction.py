@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.batches import Chunk, MetricChunk
@@ -174,6 +174,7 @@ def test_card_numbers(message: str, sent: str) -> None:
     assert redacted(message, cards=True) == [sent]
 
 
+@settings(deadline=None)
 @given(st.text("0123456789 -", min_size=1, max_size=60))
 def test_a_card_is_found_whatever_digits_are_around_it(around: str) -> None:
     text = f"{around} 4111-1111-1111-1111 {around}"
@@ -328,6 +329,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES, min_size=2, max_size=8))
 def test_what_is_hidden_in_a_line_is_hidden_once_it_is_joined(lines: list[str]) -> None:
     """What a line by itself would not show, no line that it is part of shows either."""
@@ -344,6 +346,7 @@ def test_what_is_hidden_in_a_line_is_hidden_once_it_is_joined(lines: list[str]) 
         assert together.count(secret) <= alone.count(secret)
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES | st.text(max_size=20), min_size=1, max_size=8))
 def test_lines_are_redacted_alike_alone_and_among_others(messages: list[str]) -> None:
     alone = [redacted(message)[0] for message in messages]

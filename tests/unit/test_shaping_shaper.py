@@ -146,7 +146,7 @@ def chunk_of(rows: list[tuple[str, int, str]], first: int) -> Chunk:
     return make_chunk(messages, priorities=priorities, programs=programs, first=first, time_us=1)
 
 
-@settings(max_examples=200)
+@settings(max_examples=60, deadline=None)
 @given(steps=st.sampled_from(SHAPES), rows=ROWS, first=st.integers(1, 1 << 60))
 def test_whatever_lines_come(
     steps: dict[str, Any], rows: list[tuple[str, int, str]], first: int
@@ -168,6 +168,7 @@ def test_whatever_lines_come(
     assert all(len(message) <= 1 << 17 for message in shaped.lines.messages)
 
 
+@settings(deadline=None)
 @given(
     steps=st.sampled_from(SHAPES),
     rows=st.lists(
@@ -189,6 +190,7 @@ def test_it_does_not_matter_where_batches_are_cut(
     assert lines == ([] if whole is None else list(Batch("1", (whole,))))
 
 
+@settings(deadline=None)
 @given(rows=ROWS)
 def test_joining_whatever_lines_come(rows: list[tuple[str, int, str]]) -> None:
     joiner: Joiner[int] = Joiner(Join())

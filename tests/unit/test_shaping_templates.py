@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.batches import Chunk
@@ -161,6 +161,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(pieces=st.lists(PIECES, max_size=12), message=st.text(max_size=10))
 def test_any_template_works_or_is_refused(pieces: list[str], message: str) -> None:
     try:

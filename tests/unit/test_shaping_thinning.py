@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.batches import MetricChunk
@@ -52,6 +52,7 @@ def test_all_or_none() -> None:
     assert shaper(sample={"share": 0}).apply(chunk, "") is None
 
 
+@settings(deadline=None)
 @given(share=st.floats(0, 1), first=st.integers(1, 1 << 62), cut=st.integers(1, 99))
 def test_the_same_lines_at_every_attempt_however_they_are_cut(
     share: float, first: int, cut: int
@@ -141,6 +142,7 @@ def test_what_is_over_waits() -> None:
     assert one.take_counts() == {}
 
 
+@settings(deadline=None)
 @given(sizes=st.lists(st.integers(1, 500), min_size=1, max_size=50))
 def test_who_waits_as_told_sends_no_more_than_the_rate(sizes: list[int]) -> None:
     clock = Clock()
