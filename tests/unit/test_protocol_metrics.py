@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -166,3 +167,13 @@ def test_a_part_of_columns_that_stand_for_all_samples() -> None:
     assert samples.slice(1) == Samples([2, 3], "a", [2.0, 3.0], {"x": "y"}, counters=True)
     listed = Samples([1, 2], ["a", "b"], [1.0, 2.0], [{}, {"x": "y"}], [True, False])
     assert listed.slice(1, 2) == Samples([2], ["b"], [2.0], [{"x": "y"}], [False])
+
+
+def test_the_example_of_the_page_is_right() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+    payload = encode_samples(Samples([1, 2], "a", [1.5, 2.5]), boot=1, first=1, codec=Codec.NONE)
+    short = [line for line in page.splitlines() if line.startswith("`01 00") and "cb3ff8" in line]
+    assert len(short) == 1
+    written = bytes.fromhex(short[0].strip("`").replace(" ", ""))
+    assert decode_samples(written) == decode_samples(payload)
+    assert decode_header(written) == decode_header(payload)
