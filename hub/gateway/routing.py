@@ -87,9 +87,12 @@ def faults_of(route: AnyRoute) -> Iterator[str]:
         yield "its body is not a Struct"
     if route.stream is not None and route.method != "GET":
         yield "only a GET can be answered by a stream"
+    if route.texts and (route.method != "GET" or route.response is not None):
+        yield "only a GET without a response can be answered by text"
     if not 200 <= route.status < 300:
         yield "its status is not one of success"
-    if (route.status == 204) != (route.response is None) and route.stream is None:
+    answers = route.response is not None or bool(route.texts)
+    if (route.status == 204) == answers and route.stream is None:
         yield "it answers 204 exactly when it has no response"
     try:
         QueryDecoder(route.query)
