@@ -3,14 +3,15 @@
 from hub.gateway.service import gateway
 from hub.hookspecs import hookimpl
 from hub.relay.ingest import Ingest
-from hub.relay.service import relay
+from hub.relay.service import delivery, relay
 from hub.services import Service
 
 
 @hookimpl
 def isaax_services() -> list[Service]:
-    """Declare the relay and the gateway."""
+    """Declare the relay, deliveries beside it, and the gateway."""
     return [
         Service("relay", relay, provides=Ingest, drain=30.0),
+        Service("delivery", delivery, drain=30.0),
         Service("gateway", gateway, drain=30.0),
     ]

@@ -102,6 +102,9 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         shards: JetStream streams that projects are spread over; fixed at the first start.
+        parts: shares that the integrations are dealt into, one for each process that delivers.
+        part: the share of this process, from 0.
+        delivers: False leaves all delivering to processes that run the service `delivery`.
         max_age: seconds that lines are kept; max_bytes: per shard.
         dedup_window: seconds that JetStream remembers message ids.
         replicas: of the streams, on a NATS cluster.
@@ -114,6 +117,9 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     shards: int = 1
+    parts: int = 1
+    part: int = 0
+    delivers: bool = True
     max_age: float = 7 * 86400.0
     max_bytes: int = 20 * 1024**3
     dedup_window: float = 3600.0
@@ -125,6 +131,10 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     project_lines_per_second: float = 0.0
     project_bytes_per_second: float = 0.0
     project_lines_per_day: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.part < self.parts:
+            raise ValueError("part is from 0 to one less than parts")
 
 
 class Settings(msgspec.Struct, frozen=True):

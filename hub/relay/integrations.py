@@ -27,6 +27,7 @@ from hub.relay.places import Places
 from hub.relay.progress import Progress
 from hub.relay.retry import Backoff, Breaker
 from hub.relay.runner import Means, Runner
+from hub.relay.share import ALL, Share
 from hub.relay.streams import DEAD, REPLAY, metric_stream, shard_stream
 from hub.relay.workshop import Workshop
 from hub.settings import RelaySettings
@@ -42,7 +43,7 @@ _PLACES: Final = 2.0  # seconds between writing down how far each is
 
 
 class Integrations:
-    """Runs the deliveries of each enabled integration, and no others."""
+    """Runs the deliveries of each enabled integration of this process's share, and no others."""
 
     def __init__(
         self,
@@ -55,11 +56,13 @@ class Integrations:
         hosts: HostNames,
         places: Places,
         meters: DeliveryMeters,
+        share: Share = ALL,
         breaker: Callable[[], Breaker] = Breaker,
     ) -> None:
         self._nats = nats
         self._bus = bus
         self._settings = settings
+        self._share = share
         self._places = places
         self._meters = meters
         self._looks = Looks(nats)
@@ -194,7 +197,8 @@ class Integrations:
         ]
         known = {*self._runners, *(integration_of(name) for name, _ in consumers)}
         for integration in known - specs.keys():
-            if not integration.startswith("int_") or self._applied.get(integration, 0.0) >= started:
+            ours = integration.startswith("int_") and self._share.holds(integration)
+            if not ours or self._applied.get(integration, 0.0) >= started:
                 continue
             left = [(name, at) for name, at in consumers if integration_of(name) == integration]
             await self._forget(integration, left)
@@ -210,7 +214,7 @@ class Integrations:
         after = ""
         while True:
             page = await self._bus.request(LIST_INTEGRATIONS, ListIntegrations(after, _PAGE))
-            specs |= {spec.id: spec for spec in page.items}
+            specs |= {spec.id: spec for spec in page.items if self._share.holds(spec.id)}
             if len(page.items) < _PAGE:
                 return specs
             after = page.items[-1].id

@@ -18,6 +18,7 @@ from hub.plugins import PluginHost
 from hub.protocol import MAX_PAYLOAD_BYTES
 from hub.relay.checkpoint import Checkpoints, restore
 from hub.relay.counts import LineCounts
+from hub.relay.crew import Crew, Member
 from hub.relay.dead_letters import DeadLetters
 from hub.relay.hosts import HostNames
 from hub.relay.ingest import Ingest
@@ -28,6 +29,7 @@ from hub.relay.marks import MarkTable
 from hub.relay.meters import DeliveryMeters, IntakeMeters
 from hub.relay.places import Places
 from hub.relay.serving import serving
+from hub.relay.share import Share
 from hub.relay.streams import ensure_streams
 from hub.relay.tasks import Tasks
 from hub.relay.usage import Usage
@@ -69,6 +71,7 @@ async def relay(
     await ensure_streams(nats.jetstream(), settings)
     hosts = HostNames(bus)
     keep_freed_buffers()
+    workshop = _workshop(settings, database, vault, plugins)
     # Without one of its loops the relay would go on half: whoever supervises us starts us anew.
     async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
         tasks = Tasks(group)
@@ -76,17 +79,72 @@ async def relay(
         dead = DeadLetters(nats)
         tasks.start(dead.run())
         marks = MarkTable()
-        integrations = await stack.enter_async_context(
-            _delivering(settings, nats, bus, database, vault, plugins, metrics, dead, hosts, tasks)
-        )
+        own: Member | None = None
+        if settings.delivers:
+            own = await stack.enter_async_context(
+                _delivering(
+                    settings, nats, bus, database, workshop, plugins, metrics, dead, hosts, tasks
+                )
+            )
         ingest = await stack.enter_async_context(
             _taking(settings, mqtt, nats, bus, database, metrics, marks, dead, tasks)
         )
+        crew = Crew(bus, settings.parts, own)
         await stack.enter_async_context(
-            serving(bus, nats, metrics, marks, integrations, hosts, tasks, shards=settings.shards)
+            serving(bus, nats, metrics, marks, crew, workshop, hosts, tasks, shards=settings.shards)
         )
+        if own is not None:
+            await stack.enter_async_context(own.serving(bus))
         stack.enter_context(health.add("relay", lambda: _check(nats)))
         yield ingest
+
+
+@asynccontextmanager
+async def delivery(
+    settings: RelaySettings,
+    nats: Client,
+    bus: Bus,
+    database: Database,
+    vault: Vault,
+    plugins: PluginHost,
+    metrics: Metrics,
+    health: Health,
+) -> AsyncIterator[None]:
+    """Deliver one part of the integrations, in a process beside that of the relay.
+
+    Raises:
+        StartError: JetStream is not what the settings say.
+    """
+    await ensure_streams(nats.jetstream(), settings)
+    hosts = HostNames(bus)
+    keep_freed_buffers()
+    workshop = _workshop(settings, database, vault, plugins)
+    async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
+        tasks = Tasks(group)
+        stack.push_async_callback(tasks.cancel)
+        dead = DeadLetters(nats)
+        tasks.start(dead.run())
+        own = await stack.enter_async_context(
+            _delivering(
+                settings, nats, bus, database, workshop, plugins, metrics, dead, hosts, tasks
+            )
+        )
+        await stack.enter_async_context(own.serving(bus))
+        stack.enter_context(health.add("delivery", lambda: _check(nats)))
+        yield
+
+
+def _workshop(
+    settings: RelaySettings, database: Database, vault: Vault, plugins: PluginHost
+) -> Workshop:
+    return Workshop(
+        plugins,
+        database,
+        vault,
+        tools_for,
+        private_hosts=settings.private_hosts,
+        files=settings.files,
+    )
 
 
 async def _check(nats: Client) -> None:
@@ -162,25 +220,20 @@ async def _delivering(
     nats: Client,
     bus: Bus,
     database: Database,
-    vault: Vault,
+    workshop: Workshop,
     plugins: PluginHost,
     metrics: Metrics,
     dead: DeadLetters,
     hosts: HostNames,
     tasks: Tasks,
-) -> AsyncIterator[Integrations]:
+) -> AsyncIterator[Member]:
+    share = Share(settings.part, settings.parts)
     integrations = Integrations(
         nats,
         bus,
-        Workshop(
-            plugins,
-            database,
-            vault,
-            tools_for,
-            private_hosts=settings.private_hosts,
-            files=settings.files,
-        ),
+        workshop,
         settings=settings,
+        share=share,
         dead=dead,
         hosts=hosts,
         places=Places(database),
@@ -192,7 +245,7 @@ async def _delivering(
     async with plugins.guard.watching():
         try:
             with plugins.watched(integrations.types_changed):
-                yield integrations
+                yield Member(share, integrations, hosts)
         finally:
             for task in looking:
                 task.cancel()
