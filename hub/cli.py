@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from typer.core import TyperGroup
 
 from hub.errors import ConfigError, IsaaxError
@@ -128,22 +126,6 @@ def show(config: ConfigOption = None) -> None:
 
 
 @app.command()
-def plugins(config: ConfigOption = None) -> None:
-    """List the plugins that were found: what each provides, or why it is not active."""
-    from hub.process import prepare
-
-    table = Table(box=None, pad_edge=False)
-    for heading in ("plugin", "distribution", "version", "status", "provides"):
-        table.add_column(heading, overflow="fold")
-    for one in prepare(_found(config), os.environ, quiet=True).plugins.plugins:
-        told = f"{one.status}: {one.reason}" if one.reason else one.status
-        table.add_row(
-            one.name, one.distribution, one.version, told, "\n".join(one.provides) or "nothing"
-        )
-    Console(highlight=False, markup=False).print(table)
-
-
-@app.command()
 def version() -> None:
     """Say which version this is."""
     from importlib.metadata import version as version_of
@@ -164,12 +146,14 @@ def _loaded() -> dict[str, Any]:
     The config decides which plugins may be loaded. What is wrong with it is not said here: the
     command that is run reads it too, and one that does not need it must not fail for it.
     """
+    from hub.authoring.commands import app as plugins_app
     from hub.embedded.up import up
     from hub.plugins import PluginHost
     from hub.process import allowed_plugins
 
     loaded = typer.Typer(add_completion=False)
     loaded.command()(up)
+    loaded.add_typer(plugins_app, name="plugins")
     config = os.environ.get("ISAAX_CONFIG")
     try:
         allowed = allowed_plugins(_found(Path(config) if config else None), os.environ)

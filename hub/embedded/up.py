@@ -70,7 +70,7 @@ def up(
     ports = Ports(http_port, mqtts_port, mqtt_port, nats_port, postgres_port)
 
     async def run() -> int:
-        folder = _demo_folder() if demo else contextlib.nullcontext(data or _default_data())
+        folder = _demo_folder() if demo else contextlib.nullcontext(data or default_data())
         try:
             with folder as path:
                 options = Options(path, host, tuple(name or ()), fill(ports), demo, seconds)
@@ -97,7 +97,8 @@ def _failed(error: IsaaxError, code: int) -> int:
     return code
 
 
-def _default_data() -> Path:
+def default_data() -> Path:
+    """Give the folder that `isaax up` keeps everything in, when nothing else is said."""
     if os.geteuid() == 0:
         return Path("/var/lib/isaax")
     try:

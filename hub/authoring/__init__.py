@@ -1,0 +1,1 @@
+"""`isaax plugins`: what authors and operators do with plugins."""
