@@ -60,7 +60,8 @@ class ServerCertificate:
     async def _follow(self, every: float) -> None:
         while True:
             await asyncio.sleep(every)
-            await asyncio.to_thread(self.refresh)
+            # On the loop: a handshake in the middle of it would meet a key that does not fit.
+            self.refresh()
 
     def refresh(self) -> bool:
         """Take up the files when they have changed; say whether a new certificate is in use.
