@@ -15,7 +15,6 @@ def isaax_destinations() -> list[DestinationType[BetterStackConfig]]:
             summary="Better Stack Logs (Logtail): compressed NDJSON over HTTPS.",
             config=BetterStackConfig,
             build=BetterStack,
-            max_lines=10_000,
             max_bytes=2_000_000,
             examples=(
                 {"token": "source-token"},

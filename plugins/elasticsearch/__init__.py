@@ -15,8 +15,7 @@ def isaax_destinations() -> list[DestinationType[ElasticsearchConfig]]:
             summary="Elasticsearch or OpenSearch: ECS documents that never arrive twice.",
             config=ElasticsearchConfig,
             build=Elasticsearch,
-            max_lines=10_000,
-            max_bytes=4_000_000,
+            max_bytes=2_000_000,
             timeout=60.0,
             examples=(
                 {"url": "https://es.example.com:9200", "api_key": "aWQ6a2V5"},

@@ -49,15 +49,18 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     dataset: str
 
 
-class Document(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One line (Elastic Common Schema 8: base, event, host, log, labels)."""
+class Document(msgspec.Struct, frozen=True, gc=False):
+    """One line (Elastic Common Schema 8: base, event, host, log, labels).
+
+    What many lines share is encoded once.
+    """
 
     timestamp: str = msgspec.field(name="@timestamp")
     message: str
-    host: Host
+    host: msgspec.Raw
     log: msgspec.Raw
     event: Event
-    labels: dict[str, str]
+    labels: msgspec.Raw
 
 
 class Writer:
@@ -74,9 +77,9 @@ class Writer:
     def items(self, chunk: Chunk) -> list[bytes]:
         """Give each line of a chunk: its action and its document, each with its line feed."""
         lines = chunk.lines
-        host = Host(chunk.host, chunk.device)
+        host = msgspec.Raw(_encode(Host(chunk.host, chunk.device)))
         dataset = f"isaax.{chunk.stream}"
-        labels = dict(chunk.labels) | {"project": chunk.project}
+        labels = msgspec.Raw(_encode(dict(chunk.labels) | {"project": chunk.project}))
         columns = zip(
             self._heads(lines.times),
             chunk.ids(),
