@@ -83,8 +83,12 @@ def _check_name(name: object) -> None:
 def _check_destination(item: DestinationType[Any]) -> None:
     _check_name(item.name)
     _check_struct(item.config)
-    if not callable(item.build) or inspect.iscoroutinefunction(item.build):
-        raise ValueError("`build` is a plain function")
+    if item.build is None and item.metrics is None:
+        raise ValueError("it takes neither lines (`build`) nor `metrics`")
+    for name in ("build", "metrics"):
+        make = getattr(item, name)
+        if make is not None and (not callable(make) or inspect.iscoroutinefunction(make)):
+            raise ValueError(f"`{name}` is a plain function")
     for number in ("max_lines", "max_bytes", "timeout"):
         if getattr(item, number) <= 0:
             raise ValueError(f"`{number}` is more than 0")
