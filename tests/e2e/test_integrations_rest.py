@@ -442,8 +442,14 @@ async def test_a_filter_asks_for_the_group_of_a_device(garden: Garden) -> None:
     await until(lambda: len(garden.ask("GET", listed)) == 1, what="the device in the list")
     assert garden.ask("GET", device)["group"] == "default"
     with sink() as taker:
-        garden.integration(taker.url, shape={"filter": {"include": [{"groups": ["canary"]}]}})
+        shape = {"filter": {"include": [{"groups": ["canary"]}]}}
+        path = garden.integration(taker.url, shape=shape)
         garden.send("in no group")
+
+        def left_out() -> bool:
+            return bool(garden.ask("GET", path)["status"]["left_out"].get("filter") == 1)
+
+        await until(left_out, what="the line that is left out")
         assert garden.ask("PATCH", device, {"group": "canary"})["group"] == "canary"
         assert len(garden.ask("GET", f"{listed}?group=canary")) == 1
         assert garden.ask("GET", f"{listed}?group=default") == []

@@ -96,8 +96,15 @@ async def test_an_integration_does_not_outlive_the_project_it_was_made_in(hub: H
         applied.append(request)
         return Nothing()
 
+    dropped: list[relay.SomeDead] = []
+
+    async def drop(request: relay.SomeDead) -> relay.Counted:
+        dropped.append(request)
+        return relay.Counted(0, 0)
+
     messages = Messages(hub.database, hub.outbox, hub.vault, hub.bus, hub.plugins.destinations)
     endpoints: list[Endpoint[Any, Any]] = [
+        Endpoint(relay.DROP_DEAD, drop),
         Endpoint(messages_peers.GET_PROJECT, get),
         Endpoint(relay.APPLY_INTEGRATION, apply),
     ]
