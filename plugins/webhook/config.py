@@ -2,19 +2,13 @@
 
 import base64
 import binascii
-import re
 from typing import Annotated, Final, Literal
 
 import msgspec
 
-from hub import Secret, client_tls
+from hub import Secret, check_headers, client_tls
 
-_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110, 5.6.2
-_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]{0,4096}")
-_OURS: Final = frozenset({
-    "connection", "content-encoding", "content-length", "content-type", "host",
-    "transfer-encoding", "webhook-id", "webhook-signature", "webhook-timestamp",
-})  # fmt: skip
+_OURS: Final = ("webhook-id", "webhook-signature", "webhook-timestamp")
 
 
 class WebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,13 +33,7 @@ class WebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.secret:
             self.signing_key()
-        for name, value in self.headers.items():
-            if not _HEADER_NAME.fullmatch(name):
-                raise ValueError("the name of a header holds letters, digits and hyphens")
-            if name.lower() in _OURS:
-                raise ValueError(f"the header {name} is set by the hub")
-            if not _HEADER_VALUE.fullmatch(value.reveal()):
-                raise ValueError(f"the value of the header {name} must be printable US-ASCII")
+        check_headers(self.headers, ours=_OURS)
         if self.ca:
             client_tls(ca=self.ca)
 

@@ -17,7 +17,9 @@ PROVIDERS = [
     *(f"services.{path.parent.name}.contracts" for path in ROOT.glob("services/*/contracts.py")),
 ]
 CONSUMERS = sorted(
-    f"services.{path.parent.name}.peers" for path in ROOT.glob("services/*/peers.py")
+    f"{home}.{path.parent.name}.peers"
+    for home in ("plugins", "services")
+    for path in ROOT.glob(f"{home}/*/peers.py")
 )
 Declared = Contract[Any, Any] | Topic[Any]
 
