@@ -38,7 +38,9 @@ _PAGE: Final = 500
 _EVERY: Final = 30.0  # seconds between looks at the whole list
 _AGAIN: Final = 1.0  # seconds before a list that nobody gave is asked for again
 _GAUGES: Final = 10.0  # seconds between looks at how much is pending
-_REPLAYS: Final = 3.0  # seconds between looks at what is to be replayed
+_REPLAYS: Final = 3.0
+"""Seconds between looks at what is to be replayed."""
+
 _PLACES: Final = 2.0  # seconds between writing down how far each is
 
 
@@ -58,6 +60,7 @@ class Integrations:
         meters: DeliveryMeters,
         share: Share = ALL,
         breaker: Callable[[], Breaker] = Breaker,
+        replay_every: float = _REPLAYS,
     ) -> None:
         self._nats = nats
         self._bus = bus
@@ -66,6 +69,8 @@ class Integrations:
         self._places = places
         self._meters = meters
         self._looks = Looks(nats)
+        self._replay_every = replay_every
+        self._replay = asyncio.Event()
         self._means = Means(
             nats,
             workshop,
@@ -76,6 +81,7 @@ class Integrations:
             places,
             Budget(settings.memory, settings.window),
             breaker,
+            self._replay.set,
         )
         self._runners: dict[str, Runner] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -112,7 +118,6 @@ class Integrations:
         else:
             runner = Runner(spec, self._means, Progress(spec.id, self._meters))
         runner.start()
-        self._replay.set()
         return runner
 
     def types_changed(self) -> None:
@@ -266,7 +271,7 @@ class Integrations:
             except TROUBLE as error:
                 _log.info("what is to be replayed is not known yet", error=str(error))
             try:
-                async with asyncio.timeout(_REPLAYS):
+                async with asyncio.timeout(self._replay_every):
                     await self._replay.wait()
             except TimeoutError:
                 continue

@@ -53,17 +53,13 @@ class Looks:
         return await self._shared(("info", stream), look)
 
     async def counts(self, stream: str, filter_: str) -> dict[str, int]:
-        """Give how many messages a stream holds, by subject.
+        """Give how many messages a stream holds at this moment, by subject.
 
         Raises:
             nats.errors.Error: JetStream does not answer.
         """
-
-        async def look() -> dict[str, int]:
-            info = await self._js.stream_info(stream, subjects_filter=filter_)
-            return info.state.subjects or {}
-
-        return await self._shared(("counts", stream, filter_), look)
+        info = await self._js.stream_info(stream, subjects_filter=filter_)
+        return info.state.subjects or {}
 
     async def newest(self, stream: str, filter_: str) -> Head | None:
         """Give the newest message that a filter finds.

@@ -48,6 +48,7 @@ class Means:
 
     Args:
         breaker: makes the circuit breaker of one lane.
+        ready: called when an integration has begun to deliver.
     """
 
     nats: Client
@@ -59,6 +60,7 @@ class Means:
     places: Places
     budget: Budget
     breaker: Callable[[], Breaker]
+    ready: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,7 @@ class Runner:
         }
         for lane, delivery in deliveries.items():
             self._deliver(lane, delivery)
+        self._means.ready()
 
     async def _prepare_lanes(self, kind: DestinationType[Any] | None) -> None:
         """Make the consumers, paused or not: what is stored from now on waits for them."""

@@ -1,257 +1,365 @@
-"""The relay's ways in, on a real broker: logs beside metrics, sources, limits and usage."""
+"""Integrations over their lanes: logs, metrics, replays; paused, changed, restarted, measured."""
 
-import hashlib
-import json
-import secrets
-import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
 
 import msgspec
 import pytest
-from nats.aio.client import Client
 
-from hub.broker import BrokerControl
-from hub.builtin import isaax_services
-from hub.contracts import Consumer, Endpoint, EventInfo
+from hub.batches import Batch, Chunk, MetricBatch
+from hub.contracts import Bus
 from hub.database import Database
-from hub.memory_bus import MemoryBus
+from hub.destinations import DestinationType, Limits
+from hub.errors import Invalid
 from hub.migrations import migrate
-from hub.mqtt import Mqtt
-from hub.planning import plan
-from hub.plugins import PluginHost
-from hub.protocol import Mark, Samples, Session, encode_samples
-from hub.relay.contracts import (
-    LIST_INTEGRATIONS,
-    MARKS,
-    PROJECT_LIMITS,
-    PROJECT_OF_TOKEN,
-    READ_LOGS,
-    USAGE,
-    Integrations,
-    LimitsOf,
-    ListIntegrations,
-    MarksOf,
-    ProjectLimits,
-    ReadLogs,
-    TokenDigest,
-    TokenOwner,
-    UsageNoted,
-)
-from hub.relay.ingest import Ingest
-from hub.relay.service import relay
-from hub.relay.streams import ensure_streams
-from hub.secret import Secret
-from hub.services import Service
-from hub.settings import MqttSettings, PostgresSettings, RelaySettings
-from hub.telemetry import Health, Metrics
-from hub.vault import Vault
-from tests.fixtures.relay import make_lines, make_payload, until
-
-SETTINGS = RelaySettings(max_bytes=1 << 28)
+from hub.outcomes import Retry
+from hub.protocol import Samples, encode_samples
+from hub.relay.contracts import IntegrationSpec, IntegrationStatus
+from hub.relay.integrations import Integrations
+from hub.relay.places import Places
+from hub.relay.retry import Breaker
+from hub.relay.workshop import Wanted, Workshop
+from hub.settings import PostgresSettings, RelaySettings
+from hub.shaping.rules import Filter, Match, Shape
+from tests.fixtures.relay import DEVICE, PROJECT, Bench, Recorder, make_payload, spec, topic, until
 
 
-@dataclass
-class Device:
-    """A device with a session."""
-
-    mqtt: Mqtt
-    session: Session
-    answers: list[dict[str, Any]] = field(default_factory=list)
-
-    def hear(self, message: Any) -> None:
-        message.ack()
-        self.answers.append(json.loads(message.payload))
-
-    def log(self, first: int, count: int) -> None:
-        self.mqtt.publish(self.session.log("app"), make_payload(first, count))
-
-    def metric(self, first: int, count: int) -> None:
-        samples = Samples([1] * count, "cpu_percent", [float(n) for n in range(count)])
-        payload = encode_samples(samples, boot=1, first=first)
-        self.mqtt.publish(f"{self.session.up}/metric/cpu", payload)
-
-    def slowed(self) -> list[dict[str, Any]]:
-        return [answer for answer in self.answers if answer["op"] == "slow"]
-
-    def acked(self, stream: str) -> list[int]:
-        return [a["seq"] for a in self.answers if a["op"] == "ack" and a["stream"] == stream]
+class Config(msgspec.Struct, frozen=True):
+    """Of the types here: nothing."""
 
 
-@dataclass
-class Hub:
-    """What a relay needs around it."""
+class Both(Recorder):
+    """Records lines by their texts, and samples by their names."""
 
-    nats: Client
-    mqtt_settings: MqttSettings
-    database: Database
-    control: BrokerControl
-    admin: Mqtt
-    bus: MemoryBus = field(default_factory=MemoryBus)
-    limits: ProjectLimits = field(default_factory=ProjectLimits)
-    owner: str = ""
-    usage: list[UsageNoted] = field(default_factory=list)
-    project: str = field(default_factory=lambda: f"prj_{secrets.token_hex(4)}")
+    async def send(self, batch: Batch | MetricBatch) -> None:  # type: ignore[override]
+        step = self.plan.pop(0) if self.plan else None
+        self.attempts.append(batch)  # type: ignore[arg-type]
+        if step is not None:
+            raise step
+        self.batches.append(batch)  # type: ignore[arg-type]
+        for chunk in batch.chunks:
+            lines = isinstance(chunk, Chunk)
+            self.texts += chunk.lines.messages if lines else chunk.samples.name_column()
+
+
+def _type(name: str, *, lines: bool = True, samples: bool = False) -> DestinationType[Config]:
+    return DestinationType(
+        name, name, Config,
+        build=(lambda _config, _tools: Recorder()) if lines else None,
+        metrics=(lambda _config, _tools: Both()) if samples else None,  # type: ignore[arg-type]
+        limits=lambda _config: Limits(100, 100_000),
+    )  # fmt: skip
+
+
+class Shop:
+    """A workshop without secrets: it gives the recorders that tests look at."""
+
+    def __init__(self) -> None:
+        self.types = {
+            "recorder": _type("recorder"),
+            "both": _type("both", samples=True),
+            "gauges": _type("gauges", lines=False, samples=True),
+        }
+        self.made: dict[tuple[str, str], Both] = {}
+        self.invalid = False
+
+    def type_of(self, spec: IntegrationSpec) -> DestinationType[Any] | None:
+        return self.types.get(spec.type)
+
+    async def config_of(self, _spec: IntegrationSpec, _kind: object) -> Config:
+        if self.invalid:
+            raise Invalid("the value hunter2 is not valid")
+        return Config()
+
+    def of(self, integration: str, wanted: str = "lines") -> Both:
+        return self.made.setdefault((integration, wanted), Both())
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Ingest]:
-        async with relay(
-            SETTINGS, self.mqtt_settings, self.nats, self.bus, self.database, Vault(bytes(32)),
-            PluginHost.of({}), Metrics(), Health(),
-        ) as ingest:  # fmt: skip
-            yield ingest
+    async def build(
+        self, spec: IntegrationSpec, _kind: object, _config: Config, wanted: Wanted
+    ) -> AsyncIterator[Both]:
+        yield self.of(spec.id, wanted)
+
+
+class Fleet:
+    """Integrations over a bench, as one process runs them."""
+
+    def __init__(self, bench: Bench, database: Database, settings: RelaySettings) -> None:
+        self.bench = bench
+        self.shop = Shop()
+        self._database = database
+        self._settings = settings
 
     @asynccontextmanager
-    async def device(self) -> AsyncIterator[Device]:
-        name, token = f"dev_{secrets.token_hex(4)}", secrets.token_hex(8)
-        self.control.token(self.project, hashlib.sha256(token.encode()).digest())
-        await self.admin.flush(5)
-        settings = msgspec.structs.replace(
-            self.mqtt_settings, username=self.project, password=Secret(token)
+    async def running(self) -> AsyncIterator[Integrations]:
+        """Run them, and end well."""
+        integrations = Integrations(
+            self.bench.nats,
+            cast("Bus", self.bench.directory),
+            cast("Workshop", self.shop),
+            settings=self._settings,
+            dead=self.bench.dead,
+            hosts=self.bench.hosts,
+            places=Places(self._database),
+            meters=self.bench.delivery_meters(),
+            breaker=lambda: Breaker(base=0.01, cap=0.02),
+            replay_every=0.2,
         )
-        async with Mqtt.connect(settings, client=name) as mqtt:
-            session = Session(self.project, name, secrets.token_hex(16))
-            self.control.session(name, self.project, session.id, int(time.time()) + 60)
-            await self.admin.flush(5)
-            device = Device(mqtt, session)
-            await mqtt.subscribe(session.ack, device.hear)
-            yield device
+        replaying = asyncio.ensure_future(integrations.replay())
+        try:
+            yield integrations
+        finally:
+            replaying.cancel()
+            await integrations.stop()
 
-    async def list(self, _request: ListIntegrations) -> Integrations:
-        return Integrations([])
-
-    async def limits_of(self, _request: LimitsOf) -> ProjectLimits:
-        return self.limits
-
-    async def owner_of(self, _request: TokenDigest) -> TokenOwner:
-        return TokenOwner(self.owner)
-
-    async def noted(self, event: UsageNoted, _info: EventInfo) -> None:
-        self.usage.append(event)
+    def texts(self, integration: str = "int_one", wanted: str = "lines") -> list[str]:
+        """Give what a destination took."""
+        return self.shop.of(integration, wanted).texts
 
 
 @pytest.fixture
-async def hub(
-    relay_client: Client, mqtt_settings: MqttSettings, database_settings: PostgresSettings
-) -> AsyncIterator[Hub]:
+async def fleet(
+    bench: Bench, relay_settings: RelaySettings, database_settings: PostgresSettings
+) -> AsyncIterator[Fleet]:
     await migrate(database_settings, [])
-    async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(Database.open(database_settings))
-        admin = await stack.enter_async_context(
-            Mqtt.connect(mqtt_settings, client=f"hub-{secrets.token_hex(4)}")
-        )
-        hub = Hub(relay_client, mqtt_settings, database, BrokerControl(admin), admin)
-        endpoints = [
-            Endpoint(LIST_INTEGRATIONS, hub.list),
-            Endpoint(PROJECT_LIMITS, hub.limits_of),
-            Endpoint(PROJECT_OF_TOKEN, hub.owner_of),
-        ]
-        await stack.enter_async_context(hub.bus.serve("others", "1.0.0", endpoints))
-        await stack.enter_async_context(hub.bus.consume(Consumer(USAGE, "usage", hub.noted)))
-        yield hub
+    async with Database.open(database_settings) as database:
+        fleet = Fleet(bench, database, relay_settings)
+        yield fleet
+        await Places(database).forget("int_one")
 
 
-async def test_metrics_that_cannot_be_stored_hold_up_no_log(hub: Hub) -> None:
-    """More of them than the broker's window, and no stream to put them into."""
-    js = hub.nats.jetstream()
-    async with hub.running(), hub.device() as chatty, hub.device() as quiet:
-        await js.delete_stream("METRIC_0")
-        for n in range(1_500):
-            chatty.metric(1 + n, 1)
-        await chatty.mqtt.flush(20)
-        for n in range(1, 51):
-            quiet.log(n, 1)
-        await until(lambda: quiet.acked("app")[-1:] == [50])
-        assert quiet.acked("app") == sorted(quiet.acked("app"))
-        assert chatty.answers == []
-        await ensure_streams(js, SETTINGS)
-        await until(lambda: chatty.acked("metric.cpu")[-1:] == [1_500])
-    assert (await js.stream_info("METRIC_0")).state.messages == 1_500
+def texts(first: int, last: int) -> list[str]:
+    return [f"line {n}" for n in range(first, last + 1)]
 
 
-async def test_marks_of_both_kinds_outlive_the_relay(hub: Hub) -> None:
-    async with hub.device() as device:
-        async with hub.running():
-            device.log(1, 3)
-            device.metric(1, 5)
-            await until(lambda: len(device.answers) == 2)
-        async with hub.running():
-            asked = MarksOf(hub.project, device.session.device)
-            marks = (await hub.bus.request(MARKS, asked)).marks
-            assert marks == {"app": Mark(1, 3), "metric.cpu": Mark(1, 5)}
-            device.metric(6, 1)
-            await until(lambda: device.acked("metric.cpu")[-1:] == [6])
-    js = hub.nats.jetstream()
-    headers = (await js.get_msg("METRIC_0", 2)).headers or {}
-    assert headers["Isaax-Line"] == "5"
+async def status(integrations: Integrations, integration: str = "int_one") -> IntegrationStatus:
+    [found] = await integrations.statuses([integration])
+    return found
 
 
-async def test_a_client_that_once_subscribed_everything_lets_go_of_metrics(hub: Hub) -> None:
-    async with Mqtt.connect(hub.mqtt_settings, client="hub-intake", persistent=True) as old:
-        await old.subscribe("d/#", lambda message: message.ack())
-    async with hub.device() as device:
-        for n in range(1_200):  # more than the broker lets out without a PUBACK
-            device.metric(1 + n, 1)
-        device.log(1, 2)
-        await device.mqtt.flush(20)
-        async with hub.running():
-            await until(lambda: device.acked("app") == [2])
-            device.metric(1, 1)
-            await until(lambda: bool(device.acked("metric.cpu")))
+def has(
+    integrations: Integrations, condition: Callable[[IntegrationStatus], bool]
+) -> Callable[[], Any]:
+    async def holds() -> bool:
+        return condition(await status(integrations))
+
+    return holds
 
 
-async def test_a_quota_of_the_day_counts_what_was_sent_before_the_start(hub: Hub) -> None:
-    now = time.time()
-    day = time.strftime("%Y-%m-%d", time.gmtime(now))
-    hub.limits = ProjectLimits(lines_per_day=100, day=day, lines=100)
-    async with hub.running(), hub.device() as device:
-        first = 1
-        while not (slow := device.slowed()):
-            device.log(first, 1)  # the first one may pass before the limits are known
-            await until(lambda first=first: first in device.acked("app") or bool(device.slowed()))
-            first += 1
-        assert slow[0]["seq"] == max([0, *device.acked("app")])
-        assert 0 < slow[0]["wait"] <= 300
+async def consumers(bench: Bench, stream: str) -> int:
+    return (await bench.nats.jetstream().stream_info(stream)).state.consumer_count or 0
 
 
-async def test_usage_is_told_at_the_end_too(hub: Hub) -> None:
-    async with hub.running(), hub.device() as device:
-        device.log(1, 3)
-        device.metric(1, 5)
-        await until(lambda: len(device.answers) == 2)
-    await until(lambda: bool(hub.usage))
-    assert {event.project for event in hub.usage} == {hub.project}
-    assert sum(event.lines for event in hub.usage) == 3
-    assert sum(event.samples for event in hub.usage) == 5
-    assert sum(event.bytes for event in hub.usage) > 0
-
-
-async def test_a_source_has_its_lines_in_the_log(hub: Hub) -> None:
-    hub.owner = hub.project
-    async with hub.running() as ingest:
-        project = await ingest.project_of(Secret("isp_token"))
-        assert project == hub.project
-        await ingest.submit(project, "syslog", "router-1", make_lines(1, 2))
-        page = await hub.bus.request(READ_LOGS, ReadLogs(hub.project))
-        assert [line.message for line in page.lines] == ["line 1", "line 2"]
-
-
-def test_a_service_that_asks_for_the_way_in_starts_after_the_relay() -> None:
-    @asynccontextmanager
-    async def listener(ingest: Ingest) -> AsyncIterator[None]:
-        yield
-
-    [found] = [service for service in isaax_services() if service.name == "relay"]
-    bare = Service("relay", _yielding, provides=found.provides)
-    listening = Service("listener", listener)
-    steps = plan(
-        ["listener", "relay"], declared={"relay": bare, "listener": listening}, parts=(), values=()
+async def measured(bench: Bench, first: int, *names: str) -> None:
+    count = len(names)
+    columns = Samples([1_700_000_000_000_000] * count, list(names), [1.0] * count)
+    message = bench.take(
+        encode_samples(columns, boot=1, first=first), topic().replace("log/app", "metric/cpu")
     )
-    assert [step.service.name for step in steps] == ["relay", "listener"]
+    await until(lambda: message.acked)
 
 
-@asynccontextmanager
-async def _yielding() -> AsyncIterator[None]:
-    yield
+async def put_to_replay(bench: Bench, *numbers: int) -> None:
+    for number in numbers:
+        headers = {
+            "Nats-Msg-Id": f"replay:{number}", "Isaax-Batch": f"{DEVICE}:app:1:{number}:1",
+        }  # fmt: skip
+        await bench.nats.jetstream().publish(
+            f"replay.{PROJECT}.int_one", make_payload(number, 1), headers=headers
+        )
+
+
+async def test_lines_and_samples_go_beside_each_other(fleet: Fleet) -> None:
+    async with fleet.running() as integrations:
+        stuck = fleet.shop.of("int_one", "samples")
+        stuck.plan = [Retry("down")] * 10_000
+        await integrations.apply("int_one", spec(type="both"))
+        await measured(fleet.bench, 1, "load", "idle")
+        await until(lambda: len(stuck.attempts) > 8)
+        await fleet.bench.store(1, 3)
+        await until(lambda: fleet.texts() == texts(1, 3))
+        await until(has(integrations, lambda s: s.state == "open" and s.delivered == 3))
+        found = await status(integrations)
+        assert (found.lag_lines, found.pending, found.error) == (2, 1, "down")
+        assert found.lag_seconds > 0
+        stuck.plan = []
+        await until(has(integrations, lambda s: s.state == "waiting" and s.delivered == 5))
+        assert (await status(integrations)).lag_lines == 0
+
+
+async def test_one_that_takes_metrics_alone_has_no_consumer_of_logs(fleet: Fleet) -> None:
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec(type="gauges"))
+        await fleet.bench.store(1, 3)
+        await measured(fleet.bench, 1, "load")
+        await until(lambda: fleet.texts(wanted="samples") == ["load"])
+        assert await consumers(fleet.bench, "RELAY_0") == 0
+        assert (await status(integrations)).pending == 0
+
+
+async def test_what_is_put_to_replay_is_delivered_in_order_and_leaves_nothing_behind(
+    fleet: Fleet,
+) -> None:
+    bench = fleet.bench
+    async with fleet.running() as integrations:
+        shape = Shape(filter=Filter(exclude=(Match(text="line"),)))
+        await integrations.apply("int_one", spec(shape=shape))
+        await until(has(integrations, lambda s: s.state == "waiting"))
+        assert await consumers(bench, "REPLAY") == 0, "nobody waits where nothing comes"
+        replay = fleet.shop.of("int_one", "both")
+        replay.plan = [Retry("not yet")]
+        await put_to_replay(bench, 7, 3, 5)
+        integrations.replay_soon("int_one")
+        await until(lambda: replay.texts == ["line 7", "line 3", "line 5"])
+
+        async def nothing_is_left() -> bool:
+            state = (await bench.nats.jetstream().stream_info("REPLAY")).state
+            return state.messages == 0 and state.consumer_count == 0
+
+        await until(nothing_is_left)
+        assert (await status(integrations)).state == "waiting"
+        await put_to_replay(bench, 8)
+        await until(lambda: replay.texts[3:] == ["line 8"])
+
+
+async def test_a_replay_outlives_a_change_and_waits_out_a_pause(fleet: Fleet) -> None:
+    async with fleet.running() as integrations:
+        replay = fleet.shop.of("int_one", "both")
+        replay.plan = [Retry("down")] * 10_000
+        await put_to_replay(fleet.bench, 1, 2)
+        await integrations.apply("int_one", spec())
+        await until(lambda: len(replay.attempts) > 2)
+        await integrations.apply("int_one", spec(revision=2, enabled=False))
+        replay.plan = []
+        assert (await status(integrations)).state == "paused"
+        assert replay.texts == []
+        await integrations.apply("int_one", spec(revision=3))
+        await until(lambda: replay.texts == ["line 1", "line 2"])
+
+
+async def test_lines_wait_from_its_making_though_it_is_made_paused(fleet: Fleet) -> None:
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec(enabled=False))
+        await until(has(integrations, lambda s: s.state == "paused"))
+        assert await consumers(fleet.bench, "RELAY_0") == 1
+        await fleet.bench.store(1, 3)
+        await fleet.bench.store(4, 2)
+        await until(has(integrations, lambda s: (s.pending, s.lag_lines) == (2, 5)))
+        assert (await status(integrations)).lag_seconds > 0
+        await integrations.apply("int_one", spec(revision=2))
+        await until(lambda: fleet.texts() == texts(1, 5))
+        await integrations.apply("int_one", spec(revision=3, enabled=False))
+        await fleet.bench.store(6, 1)
+        await integrations.apply("int_one", spec(revision=4))
+        await until(lambda: fleet.texts() == texts(1, 6))
+
+
+async def test_another_start_is_a_replay_from_then_and_any_other_change_is_none(
+    fleet: Fleet,
+) -> None:
+    async with fleet.running() as integrations:
+        await fleet.bench.store(1, 3)
+        await integrations.apply("int_one", spec())
+        await until(lambda: fleet.texts() == texts(1, 3))
+        await integrations.apply("int_one", spec(revision=2, shape=Shape(labels={"a": "b"})))
+        await fleet.bench.store(4, 1)
+        await until(lambda: fleet.texts() == texts(1, 4))
+        await integrations.apply("int_one", spec(revision=3, start_at=2_000_000))
+        await until(lambda: fleet.texts() == texts(1, 4) * 2)
+        await until(has(integrations, lambda s: s.state == "waiting" and not s.pending))
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec(revision=3, start_at=2_000_000))
+        await fleet.bench.store(5, 1)
+        await until(lambda: fleet.texts() == [*(texts(1, 4) * 2), "line 5"])
+        assert (await status(integrations)).gap_lines == 0
+
+
+async def test_what_retention_takes_while_the_hub_is_down_is_a_gap(fleet: Fleet) -> None:
+    bench = fleet.bench
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec())
+        await bench.store(1, 3)
+        await until(lambda: fleet.texts() == texts(1, 3))
+    for first in range(4, 24, 4):
+        await bench.store(first, 4)
+    state = (await bench.nats.jetstream().stream_info("RELAY_0")).state
+    await bench.nats.jetstream().purge_stream("RELAY_0", seq=state.last_seq)
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec())
+        await until(lambda: fleet.texts() == [*texts(1, 3), *texts(20, 23)])
+        found = await status(integrations)
+        assert found.gap_lines == 16
+        assert "up to 16 lines" in found.error
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec())
+        await until(has(integrations, lambda s: s.gap_lines == 16))
+
+
+async def test_a_gap_is_seen_while_it_is_paused_since_its_making(fleet: Fleet) -> None:
+    bench = fleet.bench
+    await bench.store(1, 3)
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec(enabled=False))
+        await until(has(integrations, lambda s: s.state == "paused"))
+        for first in range(4, 24, 4):
+            await bench.store(first, 4)
+        state = (await bench.nats.jetstream().stream_info("RELAY_0")).state
+        await bench.nats.jetstream().purge_stream("RELAY_0", seq=state.last_seq)
+        await until(has(integrations, lambda s: s.gap_lines == 19))
+        await integrations.apply("int_one", spec(revision=2))
+        await until(lambda: fleet.texts() == texts(20, 23))
+        assert (await status(integrations)).gap_lines == 19, "counted once"
+
+
+async def test_a_deleted_one_leaves_no_consumer_of_any_lane(fleet: Fleet) -> None:
+    bench = fleet.bench
+    async with fleet.running() as integrations:
+        fleet.shop.of("int_one", "both").plan = [Retry("down")] * 10_000
+        await put_to_replay(bench, 1)
+        await integrations.apply("int_one", spec(type="both"))
+        for stream in ("RELAY_0", "METRIC_0", "REPLAY"):
+            await until(lambda stream=stream: _is(consumers(bench, stream), 1))
+        await integrations.apply("int_one", None)
+        for stream in ("RELAY_0", "METRIC_0", "REPLAY"):
+            assert await consumers(bench, stream) == 0
+        assert await integrations.statuses(["int_one"]) == []
+        assert b"int_one" not in bench.metrics.render()
+
+
+async def _is(found: Any, wanted: int) -> bool:
+    return await found == wanted
+
+
+async def test_what_is_wrong_is_said_without_the_values(fleet: Fleet) -> None:
+    async with fleet.running() as integrations:
+        fleet.shop.invalid = True
+        await integrations.apply("int_one", spec())
+        await until(has(integrations, lambda s: s.state == "broken"))
+        assert (await status(integrations)).error == "its config is not valid"
+        fleet.shop.invalid = False
+        await fleet.bench.store(1, 1)
+        await until(lambda: fleet.texts() == ["line 1"])
+        await until(has(integrations, lambda s: s.state == "waiting"))
+
+
+class TestFallingBehind:
+    """With a retention that a test outlives."""
+
+    @pytest.fixture
+    def relay_settings(self) -> RelaySettings:
+        return RelaySettings(max_bytes=1 << 30, max_age=3.0)
+
+    async def test_one_that_falls_behind_retention_says_so(self, fleet: Fleet) -> None:
+        async with fleet.running() as integrations:
+            destination = fleet.shop.of("int_one")
+            destination.plan = [Retry("down")] * 10_000
+            await integrations.apply("int_one", spec())
+            await fleet.bench.store(1, 3)
+            await until(has(integrations, lambda s: "is falling behind retention" in s.error))
+            found = await status(integrations)
+            assert found.error.startswith("down; is falling behind retention: the oldest line")
+            destination.plan = []
+            await until(has(integrations, lambda s: s.state == "waiting" and s.pending == 0))
+            assert "behind" not in (await status(integrations)).error
