@@ -92,7 +92,7 @@ class Ingest:
         self._most_hosts = most_hosts
         # Larger than any before, should the clock have gone back.
         self._boot = max(int(clock() * 1_000_000), marks.newest_boot(PREFIX) + 1)
-        self._waiting = 0
+        self._waiting: dict[str, int] = {}  # bytes, by project
         self._hosts: dict[tuple[str, str], set[str]] = {}
         self._tokens: dict[bytes, _Known] = {}
 
@@ -124,11 +124,11 @@ class Ingest:
         key = MarkKey(project, device_id(source, host), stream)
         batches = list(_encoded(lines))
         size = sum(len(payload) for _, payload in batches)
+        if not self._room(project, size):
+            raise Unavailable("more waits to be stored than may")
         wait = self._gate.ask(CountKey("log", project), len(lines), size)
         if wait:
             raise LimitReached("the project sends more than it may", retry_after=wait)
-        if self._waiting + size > self._most_waiting:
-            raise Unavailable("more waits to be stored than may")
         await self._stored(key, _shown(host), batches, size)
 
     async def project_of(self, token: Secret) -> str | None:
@@ -158,7 +158,7 @@ class Ingest:
     ) -> None:
         loop = asyncio.get_running_loop()
         waiters = [_Waiter(loop.create_future(), len(payload)) for _, payload in batches]
-        self._waiting += size
+        self._waiting[key.project] = self._waiting.get(key.project, 0) + size
         for (count, payload), waiter in zip(batches, waiters, strict=True):
             header = self._marks.extend(key, self._boot, count)
             wire = renumber(payload, boot=header.boot, first=header.first)
@@ -171,9 +171,18 @@ class Ingest:
 
     def _settled(self, entries: Sequence[Entry[_Waiter]]) -> None:
         for entry in entries:
-            self._waiting -= entry.context.size
+            self._waiting[entry.key.project] -= entry.context.size
+            if not self._waiting[entry.key.project]:
+                del self._waiting[entry.key.project]
             if not entry.context.future.done():
                 entry.context.future.set_result(None)
+
+    def _room(self, project: str, size: int) -> bool:
+        """Say whether so many bytes may wait: a quarter of all is the most for one project."""
+        own = self._waiting.get(project, 0)
+        if own and own + size > self._most_waiting // 4:
+            return False
+        return sum(self._waiting.values()) + size <= self._most_waiting
 
     def _host(self, project: str, source: str, host: str) -> str:
         """Give the host, or `other` when the source has as many as it may have."""

@@ -124,8 +124,23 @@ async def test_what_is_not_stored_in_time_is_unavailable(bench: Bench) -> None:
     with pytest.raises(Unavailable, match="more waits"):
         await ingest.submit(PROJECT, "syslog", HOST, make_lines(2, 2_000))
     bench.start(bench.writer.run())
-    await until(lambda: ingest._waiting == 0)
+    await until(lambda: not ingest._waiting)
     assert "line 1" in await texts(bench)
+
+
+async def test_what_one_project_has_waiting_leaves_room_for_others(bench: Bench) -> None:
+    bench.begin(MarkTable(), LineCounts(), {})  # and nobody writes
+    ingest = ingest_of(bench, patience=0, most_waiting=4_000)
+    outcomes = []
+    for _ in range(50):
+        with pytest.raises(Unavailable) as caught:
+            await ingest.submit(PROJECT, "syslog", HOST, make_lines(1, 1))
+        outcomes.append("more waits" in str(caught.value))
+    assert outcomes == sorted(outcomes)
+    assert outcomes[0] is False
+    assert outcomes[-1] is True
+    with pytest.raises(Unavailable, match="in time"):
+        await ingest.submit("prj_other", "syslog", HOST, make_lines(1, 1))
 
 
 async def test_hosts_are_bounded_and_made_fit_for_a_header(bench: Bench) -> None:

@@ -108,6 +108,42 @@ async def test_lost_jetstream_data_does_not_take_marks_back(
     assert marks.of_device(PROJECT, DEVICE) == {"app": Mark(1, 3)}
 
 
+async def test_counts_go_on_after_the_checkpoint_and_what_came_after_it(
+    bench: Bench, database: Database
+) -> None:
+    await bench.store(1, 3)
+    await Checkpoints(database, bench.marks, bench.counts, bench.writer.places).write()
+    await bench.nats.jetstream().purge_stream("RELAY_0")
+    await bench.store(4, 2)
+    bad = bytearray(make_payload(6, 4))
+    bad[1] = 9
+    message = bench.take(bytes(bad))  # a dead letter counts for no line
+    await until(lambda: message.acked)
+    await bench.store(1, 7, to=topic(device="dev_two"))
+    marks, counts = MarkTable(), LineCounts()
+    places = await restore(bench.nats, database, marks, counts, 1)
+    bench.begin(marks, counts, places)
+    bench.start(bench.writer.run())
+    await bench.store(10, 1)
+    headers = (await bench.nats.jetstream().get_msg("RELAY_0", 5)).headers or {}
+    assert headers["Isaax-Line"] == "12"
+
+
+async def test_counts_begin_with_what_was_stored_before_there_were_any(
+    bench: Bench, database: Database
+) -> None:
+    js = bench.nats.jetstream()
+    for first in (1, 4):
+        await js.publish(
+            f"relay.0.{PROJECT}.log.app",
+            make_payload(first, 3),
+            headers={"Nats-Msg-Id": f"{DEVICE}:app:1:{first}:3", "Isaax-Received": "1"},
+        )
+    counts = LineCounts()
+    await restore(bench.nats, database, MarkTable(), counts, 1)
+    assert counts.take_changed() == {("log", PROJECT): 6}
+
+
 # ── pages ─────────────────────────────────────────────────────────────────────────────────────
 
 
