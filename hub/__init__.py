@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from hub.outbox import Outbox, first_time
     from hub.outcomes import NotConnected, Partial, Rejected, Retry
     from hub.paging import cursor_after, cursor_of, position_of
-    from hub.pieces import Piece, PieceLimits, push_each, push_pieces
+    from hub.pieces import Piece, PieceLimits, push_each, push_lanes, push_pieces
     from hub.protocol import Lines
     from hub.push import Answer, HttpTarget, HttpUrl, comes_again, post
     from hub.relay.contracts import LATEST_METRICS, LatestMetrics, LatestSamples
@@ -99,7 +99,7 @@ _HOMES = {
     "net": "Datagrams explain",
     "outbox": "Outbox first_time",
     "paging": "cursor_after cursor_of position_of",
-    "pieces": "Piece PieceLimits push_each push_pieces",
+    "pieces": "Piece PieceLimits push_each push_lanes push_pieces",
     "push": "Answer HttpTarget HttpUrl comes_again post",
     "shaping.rules": "SEVERITIES Severity Shape",
     "times": "rfc3339 rfc3339_column",
@@ -215,6 +215,7 @@ __all__ = [
     "position_of",
     "post",
     "push_each",
+    "push_lanes",
     "push_pieces",
     "rfc3339",
     "rfc3339_column",

@@ -4,6 +4,7 @@ The hub cuts batches by the bytes of their texts; what an encoding makes of them
 they are cut again, once encoded, and what came of each request is told by line.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -116,6 +117,74 @@ async def push_each(
                 ) from partial
     if refused:
         raise Partial(rejected=refused)
+
+
+async def push_lanes(
+    lanes: Sequence[Sequence[P]],
+    send: Callable[[P], Awaitable[None]],
+    *,
+    concurrency: int,
+    rejected: Sequence[tuple[int, str]] = (),
+) -> None:
+    """Send lanes of pieces beside each other, and tell what came of each line.
+
+    Args:
+        lanes: pieces that have to arrive in their order.
+        send: as for `push_pieces`. After a `Retry` nothing more is begun, in any lane.
+        concurrency: lanes at once.
+        rejected: as for `push_each`.
+
+    Raises:
+        Retry, Rejected, Partial: as `push_pieces`.
+    """
+    turns = asyncio.Semaphore(concurrency)
+    stopped: list[Retry] = []
+    refused = list(rejected)
+    waiting: list[int] = []
+
+    async def guarded(piece: P) -> None:
+        if stopped:
+            raise stopped[0]
+        try:
+            await send(piece)
+        except Retry as retry:
+            stopped.append(retry)
+            raise
+        except Partial as partial:
+            if partial.retry:
+                stopped.append(Retry(partial.reason, after=partial.after))
+            raise
+
+    async def follow(lane: Sequence[P]) -> None:
+        lines = [index for piece in lane for index in piece.indexes]
+        async with turns:
+            try:
+                await push_each(lane, guarded)
+            except Retry:
+                waiting.extend(lines)
+            except Rejected as final:
+                refused.extend((index, final.reason) for index in lines)
+            except Partial as partial:
+                refused.extend(partial.rejected)
+                waiting.extend(partial.retry)
+
+    async with asyncio.TaskGroup() as group:
+        for lane in lanes:
+            group.create_task(follow(lane))
+    everything = len(rejected) + sum(len(piece.indexes) for lane in lanes for piece in lane)
+    if waiting:
+        first = stopped[0]
+        if len(waiting) == everything:
+            raise first
+        raise Partial(
+            rejected=sorted(refused), retry=sorted(waiting), reason=first.reason, after=first.after
+        ) from first
+    if len(refused) > len(rejected) and len(refused) == everything:
+        reasons = {reason for _, reason in refused}
+        if len(reasons) == 1:
+            raise Rejected(reasons.pop())
+    if refused:
+        raise Partial(rejected=sorted(refused))
 
 
 def _cut(indexes: Sequence[int], items: Sequence[bytes], limits: PieceLimits) -> Iterator[Piece]:

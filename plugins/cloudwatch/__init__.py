@@ -17,6 +17,7 @@ def isaax_destinations() -> list[DestinationType[CloudWatchConfig]]:
             build=CloudWatch,
             max_lines=10_000,
             max_bytes=768 * 1024,
+            timeout=120.0,
             examples=(
                 {
                     "region": "eu-central-1",

@@ -1,14 +1,18 @@
-"""Batches as PutLogEvents calls, in order, stream by stream."""
+"""Batches as PutLogEvents calls: in order in each stream, some streams at once."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from hub import Batch, Partial, Rejected, Retry, Tools, push_each
+from hub import Batch, Partial, Rejected, Retry, Tools, push_lanes
 from plugins.cloudwatch.api import Logs, Missing, RejectedInfo, Taken
 from plugins.cloudwatch.config import CloudWatchConfig
 from plugins.cloudwatch.events import Request, requests
+
+CONCURRENCY: Final = 8
+"""Log streams that are written to at once: a batch of many devices has many, and a call takes its
+time. What is not done in time comes again, so that a batch should never take longer."""
 
 
 class CloudWatch:
@@ -26,7 +30,7 @@ class CloudWatch:
             Retry, Rejected: as the service answers.
         """
         found, refused = requests(batch, self._config)
-        await push_each(found, self._put, rejected=refused)
+        await push_lanes(found, self._put, concurrency=CONCURRENCY, rejected=refused)
 
     async def close(self) -> None:
         """Nothing is held: every call was answered."""

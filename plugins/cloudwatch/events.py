@@ -42,10 +42,13 @@ class Request(Piece):
     stream: str
 
 
-def requests(batch: Batch, config: CloudWatchConfig) -> tuple[list[Request], list[tuple[int, str]]]:
-    """Cut a batch into requests; also give the lines that are too long, with the reason."""
+Refused = list[tuple[int, str]]
+
+
+def requests(batch: Batch, config: CloudWatchConfig) -> tuple[list[list[Request]], Refused]:
+    """Cut a batch into requests, by log stream; also give the lines that are too long."""
     places: dict[tuple[str, str], list[tuple[int, Event]]] = {}
-    refused: list[tuple[int, str]] = []
+    refused: Refused = []
     start = 0
     for chunk in batch.chunks:
         place = places.setdefault(config.place(chunk), [])
@@ -58,9 +61,11 @@ def requests(batch: Batch, config: CloudWatchConfig) -> tuple[list[Request], lis
                 place.append((index, event))
         start += len(chunk)
     found = [
-        Request([at for at, _ in part], [_encode(event) for _, event in part], group, stream)
+        [
+            Request([at for at, _ in part], [_encode(event) for _, event in part], group, stream)
+            for part in _cut(sorted(events, key=lambda item: item[1].timestamp))
+        ]
         for (group, stream), events in places.items()
-        for part in _cut(sorted(events, key=lambda item: item[1].timestamp))
     ]
     return found, refused
 

@@ -3,20 +3,9 @@
 https://go2docs.graylog.org/current/getting_in_log_data/gelf_inputs.html
 """
 
-import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from hub import (
-    Batch,
-    HttpTarget,
-    Partial,
-    Piece,
-    PieceLimits,
-    Rejected,
-    Retry,
-    Tools,
-    push_pieces,
-)
+from hub import Batch, HttpTarget, Piece, PieceLimits, Tools, push_lanes, push_pieces
 from plugins.gelf.config import GelfConfig
 from plugins.gelf.message import messages
 
@@ -47,7 +36,8 @@ class GelfHttp:
         if self._bulk:
             await push_pieces(items, self._limits, self._push)
         else:
-            await self._push_singly(_lanes(batch), items)
+            lanes = _lanes(batch, items)
+            await push_lanes(lanes, self._push, concurrency=self._concurrency)
 
     async def close(self) -> None:
         """Nothing is held: every message was answered."""
@@ -56,62 +46,13 @@ class GelfHttp:
         answer = await self._target.push(b"\n".join(piece.items))
         answer.check()
 
-    async def _push_singly(self, lanes: Iterable[Sequence[int]], items: Sequence[bytes]) -> None:
-        """Send a message a request, some lanes at once.
 
-        Args:
-            lanes: the indexes of lines that have to arrive in their order.
-        """
-        waiting = set(range(len(items)))
-        rejected: list[tuple[int, str]] = []
-        failures: list[Retry] = []
-        turns = asyncio.Semaphore(self._concurrency)
-
-        async def follow(lane: Sequence[int]) -> None:
-            async with turns:
-                for index in lane:
-                    if failures:
-                        return
-                    try:
-                        await self._push(Piece([index], [items[index]]))
-                    except Retry as failure:
-                        failures.append(failure)
-                        return
-                    except Rejected as final:
-                        rejected.append((index, final.reason))
-                    waiting.discard(index)
-
-        async with asyncio.TaskGroup() as group:
-            for lane in lanes:
-                group.create_task(follow(lane))
-        _settle(sorted(waiting), sorted(rejected), failures, len(items))
-
-
-def _lanes(batch: Batch) -> Iterable[Sequence[int]]:
-    """Give the indexes of the lines of each device's stream."""
-    lanes: dict[tuple[str, str], list[int]] = {}
+def _lanes(batch: Batch, items: Sequence[bytes]) -> list[list[Piece]]:
+    """Give a piece for each line, by the device's stream that it is of."""
+    lanes: dict[tuple[str, str], list[Piece]] = {}
     start = 0
     for chunk in batch.chunks:
-        stop = start + len(chunk)
-        lanes.setdefault((chunk.device, chunk.stream), []).extend(range(start, stop))
-        start = stop
-    return lanes.values()
-
-
-def _settle(
-    waiting: list[int], rejected: list[tuple[int, str]], failures: list[Retry], count: int
-) -> None:
-    """Say what came of a batch.
-
-    Raises:
-        Retry, Partial, Rejected: by what is left of it.
-    """
-    if failures and len(waiting) == count:
-        raise failures[0]
-    if failures:
-        first = failures[0]
-        raise Partial(rejected=rejected, retry=waiting, reason=first.reason, after=first.after)
-    if len(rejected) == count and len({reason for _, reason in rejected}) == 1:
-        raise Rejected(rejected[0][1])
-    if rejected:
-        raise Partial(rejected=rejected)
+        lane = lanes.setdefault((chunk.device, chunk.stream), [])
+        lane += [Piece([at], [items[at]]) for at in range(start, start + len(chunk))]
+        start += len(chunk)
+    return list(lanes.values())

@@ -21,7 +21,8 @@ class InfluxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         token: an API token that may write there; of v2.
         database: of v1.
         retention_policy: of v1; its default one when empty.
-        username: of v1, with `password`.
+        username: of v1, where it asks for one.
+        password: of that user.
         metrics: write samples; off, they are left out.
         logs: write lines as well; off, they are left out.
         measurement: that the lines go to.

@@ -10,7 +10,8 @@ class PrometheusConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         url: of its write endpoint, such as `https://prometheus.example.com/api/v1/write`.
-        username: with `password`, for Basic authentication.
+        username: for Basic authentication.
+        password: of that user.
         token: a bearer token, instead of username and password.
         headers: more headers, such as X-Scope-OrgID; their values are kept secret.
         ca: PEM text of the authority to trust instead of the public ones.

@@ -22,7 +22,7 @@ from plugins.cloudwatch.config import CloudWatchConfig
 from plugins.s3 import isaax_destinations as s3
 from plugins.s3.config import S3Config
 from tests.fixtures.aws import KEY_ID, REGION, SECRET, LogsServer, S3Server, error, lines_of
-from tests.fixtures.http_receivers import connected
+from tests.fixtures.http_receivers import Request, connected
 
 KEYS = {"region": REGION, "access_key_id": KEY_ID, "secret_access_key": SECRET}
 START = 1_795_446_245_123_456  # 2026-11-23T15:04:05.123456Z
@@ -132,22 +132,28 @@ async def test_cloudwatch_refuses_a_line_that_no_request_can_hold() -> None:
     assert "1048550 is the most" in partial.value.rejected[0][1]
 
 
+class _Throttled(LogsServer):
+    """CloudWatch Logs with one stream that is written to too often."""
+
+    def answer(self, request: Request) -> web.Response:
+        """Do what is asked, but for that stream."""
+        if b'"logStreamName":"sys"' in request.body:
+            text = error("ThrottlingException", "Rate exceeded")
+            return web.Response(status=400, text=text, headers={"Retry-After": "2"})
+        return super().answer(request)
+
+
 async def test_cloudwatch_sends_the_rest_again_in_order() -> None:
     """What was taken before the service was throttled does not come again."""
-    async with connected(LogsServer(stream="{stream}"), cloudwatch()[0]) as (server, to):
+    async with connected(_Throttled(stream="{stream}"), cloudwatch()[0]) as (server, to):
         server.groups["g"] = {"app": [], "sys": []}
         batch = Batch(
             "b",
             (make_chunk(["a"]), make_chunk(["s"], stream="sys"), make_chunk(["b"], first=2)),
         )
-        throttled = web.Response(
-            status=400,
-            text=error("ThrottlingException", "Rate exceeded"),
-            headers={"Retry-After": "2"},
-        )
-        server.answers = [web.json_response({}), throttled]
         with pytest.raises(Partial, match="1 to send again") as partial:
             await to.send(batch)
+        assert server.taken() == ["a", "b"]
     assert partial.value.retry == (1,)
     assert partial.value.after == 2
     assert partial.value.reason == "ThrottlingException: Rate exceeded"
