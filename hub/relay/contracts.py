@@ -18,7 +18,7 @@ class IntegrationSpec(msgspec.Struct, frozen=True):
         enabled: False pauses it: lines wait for it.
         start_at: microseconds since the Unix epoch; lines from then on are delivered. It is when
             the integration was made, or what a replay asked for; a change puts the cursor there.
-        revision: raised by every change.
+        revision: raised by every change; 0 when it is not saved, and only to be tried.
         shape: what is done to lines before they are sent.
     """
 

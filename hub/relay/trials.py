@@ -1,6 +1,7 @@
 """Trying a destination now: one line, by an object made for it, and what came of it in words."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -69,6 +70,8 @@ class Trials:
             with named(spec.id):
                 async with self._workshop.tools_of(spec) as tools:
                     outcome, reason = await self._try(spec, kind, config, tools, request.message)
+                    if not spec.revision and tools.folder is not None:
+                        await asyncio.to_thread(shutil.rmtree, tools.folder, ignore_errors=True)
         finally:
             trace.reset(tracing)
         seconds = round(time.monotonic() - started, 3)

@@ -50,10 +50,15 @@ class DeadLetterPage(msgspec.Struct, frozen=True):
 
 
 class Dropped(msgspec.Struct, frozen=True):
-    """How many dead letters were dropped, and how many lines and samples in them."""
+    """How many dead letters were dropped, and how many lines and samples in them.
+
+    Args:
+        more: they were very many, and some are left: ask again.
+    """
 
     letters: int
     lines: int
+    more: bool = False
 
 
 class DeadLetterFix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -134,7 +139,7 @@ async def _page(call: Call[None, PageQuery], project: str, source: str) -> Reply
 
 async def _drop(call: Call[Any, Any], project: str, source: str) -> Reply:
     done = await call.bus.request(relay.DROP_DEAD, relay.SomeDead(project, source))
-    return Reply(Dropped(done.letters, done.lines))
+    return Reply(Dropped(done.letters, done.lines, done.more))
 
 
 LETTERS: Final = f"{INTEGRATION}/dead-letters"

@@ -236,7 +236,7 @@ class Messages:
         async with self._database.transaction(account=request.account) as tx:
             sealed = await self._seal(tx, request.account, request.project, identifier, config)
         spec = relay.IntegrationSpec(
-            identifier, request.account, request.project, request.type, sealed, True, 0, 1
+            identifier, request.account, request.project, request.type, sealed, True, 0, 0
         )
         return await self._test(spec, request.message)
 
@@ -274,7 +274,9 @@ class Messages:
                 await self._changed(tx, row, deleted=True)
         for row in gone:
             await self._apply(row.id, None)
-        await self._bus.request(relay.DROP_DEAD, relay.SomeDead(event.project, "intake"))
+        refused = relay.SomeDead(event.project, "intake")
+        while (await self._bus.request(relay.DROP_DEAD, refused)).more:
+            continue
 
     def _type(self, name: str) -> DestinationType[Any]:
         if name in self._types:

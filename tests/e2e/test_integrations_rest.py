@@ -322,7 +322,9 @@ async def test_letters_come_in_pages_and_are_dropped_together(garden: Garden) ->
             url = link.partition("<")[2].partition(">")[0].partition("/api/v1")[2]
         assert len(seen) == 5
         assert seen == [letter["id"] for letter in garden.letters(path)]
-        assert garden.ask("DELETE", f"{path}/dead-letters") == {"letters": 5, "lines": 5}
+        assert garden.ask("DELETE", f"{path}/dead-letters") == {
+            "letters": 5, "lines": 5, "more": False,
+        }  # fmt: skip
         assert garden.texts(path) == []
         assert garden.spine.api.ask("GET", f"{path}/dead-letters?cursor=x").status == 422
 
@@ -352,6 +354,23 @@ async def test_with_an_integration_its_letters_are_gone(garden: Garden) -> None:
         assert garden.ask("GET", "/relay")["dead_letters"] == before + 1
         garden.ask("DELETE", path)
         assert garden.spine.api.ask("GET", f"{path}/dead-letters").status == 404
+        await until(
+            lambda: garden.ask("GET", "/relay")["dead_letters"] == before, what="nothing left"
+        )
+
+
+async def test_with_a_project_all_its_letters_are_gone(garden: Garden) -> None:
+    before = garden.ask("GET", "/relay")["dead_letters"]
+    bad = bytearray(batch("x"))
+    bad[1] = 9  # a codec that nobody knows
+    assert garden.device.send(bytes(bad))["op"] == "reject"
+    garden.sent += 1
+    with sink("bad") as taker:
+        path = garden.integration(taker.url)
+        garden.send("bad")
+        await until(lambda: garden.texts(path) == ["bad"], what="the letter")
+        assert garden.ask("GET", "/relay")["dead_letters"] == before + 2
+        garden.ask("DELETE", f"/projects/{garden.project.id}")
         await until(
             lambda: garden.ask("GET", "/relay")["dead_letters"] == before, what="nothing left"
         )

@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -35,6 +36,7 @@ class Bench:
 
     kind: DestinationType[Any] | None
     config: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
 
     def type_of(self, _: c.IntegrationSpec) -> DestinationType[Any] | None:
         return self.kind
@@ -44,16 +46,21 @@ class Bench:
         return config
 
     def tools_of(self, spec: c.IntegrationSpec) -> AbstractAsyncContextManager[Tools]:
-        return tools_for(spec.id, project=spec.project, private_hosts=True)
+        return tools_for(spec.id, project=spec.project, private_hosts=True, folder=self.folder)
 
 
 async def trial(
-    kind: DestinationType[Any] | None, config: dict[str, Any], message: str = "hello"
+    kind: DestinationType[Any] | None,
+    config: dict[str, Any],
+    message: str = "hello",
+    *,
+    folder: Path | None = None,
+    revision: int = 1,
 ) -> c.TestResult:
     """Send a test line to what this config says."""
     name = kind.name if kind else "nowhere"
-    spec = c.IntegrationSpec("int_one", "acc_one", "prj_one", name, b"", True, 0, 1)
-    trials = Trials(cast("Workshop", Bench(kind, config)))
+    spec = c.IntegrationSpec("int_one", "acc_one", "prj_one", name, b"", True, 0, revision)
+    trials = Trials(cast("Workshop", Bench(kind, config, folder)))
     return await trials.run(c.TestIntegration(spec, message))
 
 
@@ -295,3 +302,16 @@ async def test_a_vault_that_does_not_answer_is_no_outcome(monkeypatch: pytest.Mo
     with pytest.raises(PermissionError):
         await trial(kind_of(Odd()), {})
     assert not issubclass(PermissionError, Invalid)
+
+
+@pytest.mark.parametrize("revision", [0, 3])
+async def test_one_that_is_not_saved_leaves_no_folder_behind(tmp_path: Path, revision: int) -> None:
+    folder = tmp_path / "int_one"
+
+    def build(_config: Config, tools: Tools) -> Odd:
+        assert tools.folder == folder
+        folder.mkdir()
+        return Odd()
+
+    await trial(replace(kind_of(Odd()), build=build), {}, folder=folder, revision=revision)
+    assert folder.exists() is bool(revision)
