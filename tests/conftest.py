@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.fixtures.agents",
     "tests.fixtures.relay",
     "tests.fixtures.spine",
+    "tests.fixtures.environments",
     "tests.fixtures.aws",
     "tests.fixtures.victoria",
 ]

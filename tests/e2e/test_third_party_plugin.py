@@ -1,0 +1,123 @@
+"""A stranger's package, from its folder to a delivered line, beside a hub that runs."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from hub.testing import Loopback
+from tests.deadline import until
+from tests.fixtures.environments import ROOT, Environment, build_wheel
+from tests.fixtures.spine import Device, Project, Spine, running_spine
+
+EXAMPLE = ROOT / "examples" / "isaax-ntfy"
+COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(EXAMPLE, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture
+def hub(environment: Environment) -> Iterator[Spine]:
+    with running_spine(python=environment.python) as running:
+        yield running
+
+
+def messages(loopback: Loopback) -> list[int]:
+    """The numbers that a webhook took, in the order of their first arrival."""
+    bodies = [r.body for r in loopback.requests if r.url.endswith("/hook")]
+    lines = [line["message"] for body in bodies for line in msgspec.json.decode(body)]
+    return list(dict.fromkeys(int(line) for line in lines if line.isdecimal()))
+
+
+def notifications(loopback: Loopback) -> list[dict[str, Any]]:
+    return [json.loads(r.body) for r in loopback.requests if not r.url.endswith("/hook")]
+
+
+def integrate(hub: Spine, project: Project, kind: str, config: dict[str, Any]) -> str:
+    body = {"type": kind, "name": kind, "config": config}
+    made = hub.api.make(f"/projects/{project.id}/integrations", body)
+    return str(made["id"])
+
+
+def types(hub: Spine) -> set[str]:
+    return {one["name"] for one in hub.api.get("/integration-types")}
+
+
+async def test_a_package_is_installed_used_and_removed_while_the_hub_runs(
+    hub: Spine, environment: Environment, wheel: Path, tmp_path: Path
+) -> None:
+    config = ("--config", str(hub.folder / "hub.toml"))
+    assert hub.hub is not None
+    pid = hub.hub.pid
+    project = hub.project()
+    async with Loopback.start() as loopback:
+        url = f"http://127.0.0.1:{loopback.ports['http']}"
+        integrate(hub, project, "webhook", {"url": f"{url}/hook"})
+        device = Device.make(tmp_path / "device", hub, project, COUNT)
+        device.start()
+        try:
+            await until(lambda: len(messages(loopback)) > 20, what="lines before")
+
+            done = await asyncio.to_thread(
+                environment.isaax, "plugins", "install", str(wheel), *config
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "isaax-ntfy 1.0.0 is installed: ntfy" in done.stdout
+            assert "The hub that runs has loaded it: ntfy." in done.stdout
+            assert 'plugins = ["ntfy"]' in (hub.folder / "hub.toml").read_text()
+            assert "ntfy" in types(hub)
+
+            ntfy = integrate(hub, project, "ntfy", {"topic": "pumps", "url": f"{url}/"})
+            await until(lambda: len(notifications(loopback)) > 3, what="notifications")
+            assert notifications(loopback)[0]["topic"] == "pumps"
+
+            done = await asyncio.to_thread(
+                environment.isaax, "plugins", "uninstall", "ntfy", *config
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "The hub was started anew in" in done.stdout
+            hub.await_ready()
+            assert "ntfy" not in types(hub)
+            status = hub.api.get(f"/integrations/{ntfy}")
+            assert status["type"] == "ntfy"
+
+            last = messages(loopback)[-1]
+            await until(lambda: messages(loopback)[-1] > last + 50, what="lines after")
+        finally:
+            device.stop()
+        taken = messages(loopback)
+        assert taken == list(range(taken[0], taken[0] + len(taken)))
+    assert hub.hub.pid == pid
+    assert hub.hub.poll() is None
+
+
+def test_what_cannot_be_loaded_is_not_left_behind(environment: Environment, tmp_path: Path) -> None:
+    assert environment.isaax("plugins", "new", "broken", cwd=tmp_path).returncode == 0
+    folder = tmp_path / "isaax-broken"
+    module = folder / "isaax_broken.py"
+    module.write_text("import a_module_that_is_missing\n" + module.read_text())
+    config = tmp_path / "hub.toml"
+    config.write_text("# mine\n[hub]\nname = 'x'\n")
+    done = environment.isaax("plugins", "install", str(folder), "--config", str(config))
+    assert done.returncode == 1
+    assert "No module named 'a_module_that_is_missing'" in done.stderr
+    assert environment.run("-c", "import isaax_broken").returncode == 1
+    assert config.read_text() == "# mine\n[hub]\nname = 'x'\n"
+
+
+def test_the_example_passes_its_own_tests(environment: Environment, tmp_path: Path) -> None:
+    wheel = build_wheel(EXAMPLE, tmp_path)
+    done = environment.run(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLE / "tests"),
+        "--rootdir", str(EXAMPLE), "-c", str(EXAMPLE / "pyproject.toml"),
+        "-o", f"pythonpath={EXAMPLE}", "-p", "no:schemathesis",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert wheel.name == "isaax_ntfy-1.0.0-py3-none-any.whl"
