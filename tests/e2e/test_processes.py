@@ -1,11 +1,20 @@
-"""The hub split over processes by its config alone: the gateway here, everything else there."""
+"""The hub split over processes by its config alone."""
 
+import asyncio
 import contextlib
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from hub.embedded.ports import free_port
+from hub.relay.share import part_of
 from tests.deadline import until
-from tests.fixtures.spine import Api, Device, Spine, serve
+from tests.fixtures.destinations import http_receiver, webhook_texts
+from tests.fixtures.spine import Api, Device, Spine, running_spine, serve
 
 EVERYTHING_ELSE = ["accounts", "projects", "auth", "devices", "messages", "relay"]
 
@@ -45,3 +54,99 @@ async def test_a_gateway_of_its_own_serves_what_others_do(spine: Spine, tmp_path
     finally:
         edge.terminate()
         assert edge.wait(40) == 0
+
+
+# ── deliveries in processes of their own ──────────────────────────────────────────────────────
+
+
+class Deliverers:
+    """The processes that deliver, one for each part."""
+
+    def __init__(self, spine: Spine, folder: Path) -> None:
+        self._spine = spine
+        self._folder = folder
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+
+    def start(self, part: int) -> None:
+        """Start the process of one part."""
+        before = self._spine.extra
+        self._spine.extra = {
+            "hub": {"services": ["delivery"], "remote": EVERYTHING_ELSE, "name": f"part-{part}"},
+            "relay": {"parts": 2, "part": part},
+        }
+        config = self._folder / f"part-{part}.toml"
+        self._spine.write_config().rename(config)
+        self._spine.extra = before
+        self._processes[part] = serve(config, self._folder / f"part-{part}.log")
+
+    def kill(self, part: int) -> None:
+        """kill -9."""
+        process = self._processes.pop(part)
+        process.kill()
+        process.wait()
+
+    def end(self) -> list[int]:
+        """SIGTERM to all; give their exit codes."""
+        for process in self._processes.values():
+            process.terminate()
+        return [process.wait(40) for process in self._processes.values()]
+
+
+def _integrate(api: Api, project: str, config: dict[str, Any], number: int) -> str:
+    """Make a webhook that says its number in a header; give its id."""
+    made = api.make(
+        f"/projects/{project}/integrations",
+        {
+            "type": "webhook",
+            "name": f"number {number}",
+            "config": config | {"headers": {"x-name": str(number)}},
+            "shape": {"filter": {"include": [{"streams": ["app"]}]}},
+        },
+    )
+    return str(made["id"])
+
+
+@pytest.fixture
+def undelivering() -> Iterator[Spine]:
+    """A hub that takes lines in, and leaves delivering to others."""
+    with running_spine({"relay": {"parts": 2, "delivers": False}}) as spine:
+        yield spine
+
+
+async def test_deliveries_are_shared_by_processes(undelivering: Spine, tmp_path: Path) -> None:
+    """Each integration is delivered by one of two; a killed one's lines wait for its return."""
+    spine = undelivering
+    deliverers = Deliverers(spine, tmp_path)
+    async with http_receiver(webhook_texts, {}) as receiver:
+
+        def arrived() -> Counter[str]:
+            return Counter(
+                f"{request.headers['x-name']} {text}"
+                for request in receiver.requests
+                for text in webhook_texts(request)
+            )
+
+        deliverers.start(0)
+        deliverers.start(1)
+        project = spine.project("shared")
+        made = [_integrate(spine.api, project.id, receiver.config, n) for n in range(6)]
+        assert {part_of(one, 2) for one in made} == {0, 1}
+        go = tmp_path / "go"
+        app = f"echo one; while [ ! -e {go} ]; do sleep 0.1; done; echo two; sleep 1000"
+        device = Device.make(tmp_path / "device", spine, project, app)
+        device.start()
+        try:
+            await until(lambda: len(arrived()) == 6, what="one line, everywhere", timeout=60)
+            states = [spine.api.get(f"/integrations/{one}")["status"]["delivered"] for one in made]
+            assert states == [1] * 6
+            deliverers.kill(1)
+            go.touch()
+            own = [n for n, one in enumerate(made) if part_of(one, 2) == 0]
+            await until(lambda: all(arrived()[f"{n} two"] for n in own), what="part 0 goes on")
+            assert sum(arrived().values()) == 6 + len(own)
+            deliverers.start(1)
+            await until(lambda: len(arrived()) == 12, what="the rest, once part 1 is back")
+            assert set(arrived().values()) == {1}
+        finally:
+            device.stop()
+            assert await asyncio.to_thread(deliverers.end) == [0, 0]
