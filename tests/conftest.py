@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.fixtures.relay",
     "tests.fixtures.spine",
     "tests.fixtures.environments",
+    "hub.testing.fixtures",
     "tests.fixtures.aws",
     "tests.fixtures.victoria",
 ]
