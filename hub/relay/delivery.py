@@ -8,72 +8,35 @@ connection is lost. The ledger says how far may be acknowledged to JetStream.
 
 import asyncio
 import contextlib
-import secrets
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Final, cast
+from typing import Final
 
 import nats.errors
-import structlog
 
-from hub.batches import Batch
-from hub.destinations import Destination, Limits, MetricDestination, StreamDestination, Window
+from hub.destinations import Window
 from hub.errors import Unavailable
 from hub.relay.batching import Assembler, Parcel, Shaping
 from hub.relay.cursor import Cursor
-from hub.relay.cutting import AnyBatch, AnyChunk, subset
+from hub.relay.cutting import AnyBatch
 from hub.relay.dead_letters import DeadLetters
 from hub.relay.hosts import HostNames
+from hub.relay.life import BuildDestination, ConnectionLost, Life
 from hub.relay.progress import LaneProgress, State
-from hub.relay.push import Failed, Refused, Taken, TookSome, fenced, named, push
+from hub.relay.push import Failed
 from hub.relay.reader import Interrupted, Reader, StoredMessage
-from hub.relay.retry import Backoff, Breaker, Circuit
-from hub.relay.veil import NOTHING_SECRET, Veil
+from hub.relay.retry import Backoff, Breaker
+from hub.relay.sending import Rewind, Rules, Sender
 from hub.relay.window import Unconfirmed
 
-_log = structlog.stdlib.get_logger(__name__)
-
 _TICK: Final = 1.0  # seconds between looks at the connection to NATS while nothing comes
-_CLOSE: Final = 10.0  # seconds that a destination may take to close
 # Stands in for a window where every send is answered: nothing is ever added to it.
 _ANSWERED: Final = Window()
-_NOTHING: Final = Batch("", ())
-
-AnyDestination = Destination | MetricDestination
-BuildDestination = Callable[[], AbstractAsyncContextManager[AnyDestination]]
-
-
-class Rewind(Exception):  # noqa: N818 - moves the loop to its start
-    """What is unconfirmed has to be read and sent again."""
-
-    def __init__(self, failed: Failed) -> None:
-        super().__init__(failed.reason)
-        self.failed = failed
 
 
 class _LetGo(Exception):  # noqa: N818 - moves the loop to its start
     """The circuit is open: what was read ahead is given up, but for the batch in hand."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How one destination is served.
-
-    Args:
-        limits: what one batch may hold, and how long it is waited for.
-        timeout, window: as in `DestinationType`.
-        memory: gives the bytes of stored batches that may be held ahead at present.
-        veil: hides the secrets of the config in what a destination says.
-    """
-
-    limits: Limits
-    timeout: float
-    window: Window | None
-    memory: Callable[[], int]
-    veil: Veil = NOTHING_SECRET
 
 
 @dataclass(slots=True)
@@ -115,11 +78,19 @@ class Delivery:
         self._project = project
         self._cursor = cursor
         self._ledger = cursor.ledger
-        self._build = build
+        self._life = Life(integration, build)
         self._rules = rules
         self._dead = dead
         self._progress = progress
-        self._breaker = breaker or Breaker()
+        self._sender = Sender(
+            integration,
+            cursor.source,
+            self._life,
+            rules,
+            dead=dead,
+            progress=progress,
+            breaker=breaker or Breaker(),
+        )
         self._shaping = shaping or Shaping()
         self._assembler = Assembler(
             project,
@@ -132,13 +103,8 @@ class Delivery:
         self._unconfirmed = Unconfirmed(rules.window or _ANSWERED)
         self._hand: _Hand | None = None
         self._reads = False
-        self._pause = 0.0
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._life: AsyncExitStack | None = None
-        self._destination: AnyDestination | None = None
-        self._answers = rules.window is None
-        self._log = _log.bind(integration=integration)
 
     def stop(self) -> None:
         """Ask `run` to end: the send in hand is finished, what was sent is confirmed if it can.
@@ -158,6 +124,8 @@ class Delivery:
                     await self._read_and_send(backoff)
                 except Rewind as rewind:
                     await self._after_loss(rewind.failed)
+                except ConnectionLost:
+                    await self._after_loss(Failed("the connection was lost", lost=True))
                 except _LetGo:
                     self._assembler.clear()
                 except Unavailable as error:
@@ -226,26 +194,9 @@ class Delivery:
                 self._progress.state(State.WAITING)
             await self._woken(seconds)
             return
-        async with self._watched() as lost:
+        async with self._life.watched() as lost:
             lost.add_done_callback(lambda task: None if task.cancelled() else self._wake.set())
             await self._woken(seconds)
-
-    @contextlib.asynccontextmanager
-    async def _watched(self) -> AsyncIterator["asyncio.Task[None]"]:
-        """Look at the connection meanwhile, with a task that ends when it is lost.
-
-        Raises:
-            Rewind: it is lost.
-        """
-        with named(self._integration):
-            lost = asyncio.create_task(_lost(cast("StreamDestination", self._destination)))
-        try:
-            yield lost
-        finally:
-            lost.cancel()
-            await asyncio.wait({lost}, timeout=1.0)
-        if lost.done() and not lost.cancelled():
-            raise Rewind(Failed("the connection was lost", lost=True))
 
     async def _woken(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -270,8 +221,8 @@ class Delivery:
             await self._rest()
             if self._stopping.is_set():
                 return
-            hand.left = await self._attempt(hand.left)
-            if hand.left.chunks and self._reads and self._breaker.circuit is Circuit.OPEN:
+            hand.left = await self._sender.attempt(hand.left)
+            if hand.left.chunks and self._reads and self._sender.is_open:
                 raise _LetGo
         self._hand = None
         self._settle(hand.parcel)
@@ -287,55 +238,10 @@ class Delivery:
         if hand.left.chunks:
             await self._sleep(shaper.delay(len(hand.left)))
 
-    async def _attempt(self, batch: AnyBatch) -> AnyBatch:
-        """Send once; give what is left to send."""
-        destination = await self._ready()
-        if destination is None:
-            return batch
-        self._progress.state(State.DELIVERING)
-        with named(self._integration):
-            outcome = await push(destination, batch, self._rules.timeout, veil=self._rules.veil)
-        match outcome:
-            case Taken():
-                self._progress.delivered(len(batch))
-                self._succeeded()
-                return _NOTHING
-            case Refused(reason):
-                await self._dead.put_batch(
-                    self._integration, batch, reason, attempt=self._attempt_name()
-                )
-                self._progress.rejected(len(batch), reason)
-                self._succeeded()
-                return _NOTHING
-            case TookSome():
-                return await self._took_some(batch, outcome)
-            case Failed():
-                await self._failed(outcome)
-                return batch
-
-    async def _took_some(self, batch: AnyBatch, some: TookSome) -> AnyBatch:
-        reasons = {index: reason for index, reason in some.rejected if 0 <= index < len(batch)}
-        left = subset(batch, [index for index in some.retry if index not in reasons])
-        letters: list[tuple[AnyChunk, str]] = [
-            (chunk, reason)
-            for reason, indexes in groupby(sorted(reasons), key=reasons.__getitem__)
-            for chunk in subset(batch, list(indexes)).chunks
-        ]
-        await self._dead.put_chunks(self._integration, letters, attempt=self._attempt_name())
-        if reasons:
-            self._progress.rejected(len(reasons), reasons[min(reasons)])
-        self._progress.delivered(len(batch) - len(reasons) - len(left))
-        if len(left) < len(batch):
-            self._succeeded()
-        if left.chunks:
-            reason = some.reason or f"it asked for {len(left)} lines again"
-            await self._failed(Failed(reason, some.after))
-        return left
-
     def _settle(self, parcel: Parcel) -> None:
         """Note in the ledger what became of a parcel that was sent, or had nothing to send."""
         # What was not sent, and comes after nothing that was, waits for no confirmation.
-        if self._answers or not (parcel.batch.chunks or len(self._unconfirmed)):
+        if self._sender.answers or not (parcel.batch.chunks or len(self._unconfirmed)):
             for entry, count in parcel.finishes:
                 self._ledger.done(entry, count)
             return
@@ -351,29 +257,16 @@ class Delivery:
             return
         if due <= now:
             # It came of age while a send or NATS was waited for: did the connection, too?
-            async with self._watched() as lost:
+            async with self._life.watched() as lost:
                 await asyncio.wait({lost}, timeout=0)
         finishes = self._unconfirmed.confirmed(now)
         if finishes:
-            self._breaker.succeeded()
+            self._sender.confirmed()
             for entry, count in finishes:
                 self._ledger.done(entry, count)
             await self._cursor.acknowledge()
 
-    def _succeeded(self) -> None:
-        # Where nothing is answered, only a confirmation is a success: a peer that takes lines
-        # and drops the connection must meet a growing wait.
-        if self._answers:
-            self._breaker.succeeded()
-
     # ── trouble ───────────────────────────────────────────────────────────────────────────────
-
-    async def _failed(self, failed: Failed) -> None:
-        if not self._answers and (failed.lost or failed.broken):
-            raise Rewind(failed)
-        if failed.broken:
-            await self._let_go()
-        self._put_off(failed)
 
     async def _after_loss(self, failed: Failed) -> None:
         self._hand = None
@@ -381,21 +274,13 @@ class Delivery:
         self._ledger.lost()
         self._assembler.clear()
         if failed.broken:
-            await self._let_go()
-        self._put_off(failed)
+            await self._life.end()
+        self._sender.put_off(failed)
         await self._rest()
-
-    def _put_off(self, failed: Failed) -> None:
-        delay = self._breaker.failed(failed.after)
-        opened = self._breaker.circuit is Circuit.OPEN
-        self._progress.failed(State.OPEN if opened else State.RETRYING, failed.reason)
-        self._log.info("not delivered", reason=failed.reason, again_in=round(delay, 3))
-        self._pause = delay
 
     async def _rest(self) -> None:
         """Wait as long as the last failure asks for."""
-        pause, self._pause = self._pause, 0.0
-        await self._sleep(pause)
+        await self._sleep(self._sender.take_pause())
 
     async def _sleep(self, seconds: float) -> None:
         if seconds <= 0:
@@ -403,14 +288,6 @@ class Delivery:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
-
-    def _attempt_name(self) -> str:
-        """Name what is delivered, so that a letter of lines that come again is a new one.
-
-        Of a replay each is: that a crash may leave one twice is better than that one is missed.
-        """
-        start_at = self._cursor.source.start_at
-        return secrets.token_hex(8) if start_at is None else str(start_at)
 
     async def _poison(self, message: StoredMessage, reason: str) -> None:
         """Put away a message that cannot be decoded."""
@@ -423,51 +300,13 @@ class Delivery:
             reason=reason,
         )
 
-    # ── the destination ───────────────────────────────────────────────────────────────────────
-
-    async def _ready(self) -> AnyDestination | None:
-        """Give the destination, made if need be; None when it cannot be made now."""
-        if self._destination is None:
-            life = AsyncExitStack()
-            try:
-                with named(self._integration):
-                    self._destination = await life.enter_async_context(self._build())
-            except Exception as error:  # noqa: BLE001 - the boundary to plugins
-                await life.aclose()
-                self._progress.failed(State.BROKEN, f"cannot be built: {type(error).__name__}")
-                self._pause = self._breaker.failed()
-                return None
-            self._life = life
-            # A type may offer both: syslog over TLS, which is never answered, and HTTPS, which is.
-            streams = isinstance(self._destination, StreamDestination)
-            self._answers = self._rules.window is None or not streams
-        return self._destination
-
-    async def _let_go(self) -> bool:
-        """Close the destination; say whether it closed well."""
-        destination, self._destination = self._destination, None
-        life, self._life = self._life, None
-        if destination is None or life is None:
-            return False
-        try:
-            with named(self._integration):
-                await fenced(destination.close(), _CLOSE)
-        except Exception as error:  # noqa: BLE001 - the boundary to plugins
-            self._log.info("the destination did not close well", error=type(error).__name__)
-            return False
-        finally:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CLOSE):
-                    await life.aclose()
-        return True
-
     async def _finish(self) -> None:
         """Close; what was sent counts as taken when the destination says so by closing well."""
         hand, self._hand = self._hand, None
         # Of what nothing was sent, nothing is settled: the next one may shape it otherwise.
-        if hand is not None and self._answers and hand.left is not hand.parcel.batch:
+        if hand is not None and self._sender.answers and hand.left is not hand.parcel.batch:
             hand.parcel.settle_but(self._ledger, hand.left)
-        closed = await self._let_go()
+        closed = await self._life.end()
         finishes = self._unconfirmed.all_confirmed()
         if closed:
             for entry, count in finishes:
@@ -477,9 +316,3 @@ class Delivery:
         with contextlib.suppress(Interrupted, nats.errors.Error):
             await self._cursor.acknowledge()
             await self._cursor.settle()
-
-
-async def _lost(destination: StreamDestination) -> None:
-    """Return when the connection is lost; a plugin that raises has lost it too."""
-    with contextlib.suppress(Exception):
-        await destination.wait_lost()

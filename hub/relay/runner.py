@@ -16,7 +16,7 @@ from hub.relay.batching import Shaping
 from hub.relay.contracts import IntegrationSpec, IntegrationStatus
 from hub.relay.cursor import Cursor, delete_cursor
 from hub.relay.dead_letters import DeadLetters
-from hub.relay.delivery import Delivery, Rules
+from hub.relay.delivery import Delivery
 from hub.relay.hosts import HostNames
 from hub.relay.lanes import TROUBLE, Budget, Lane, LaneKind, delete_replayed, source_of
 from hub.relay.looks import Looks
@@ -24,6 +24,7 @@ from hub.relay.places import KeptPlace, Places
 from hub.relay.progress import Progress, State
 from hub.relay.push import named
 from hub.relay.retry import Backoff, Breaker
+from hub.relay.sending import Rules
 from hub.relay.veil import Veil
 from hub.relay.workshop import Wanted, Workshop
 from hub.settings import RelaySettings

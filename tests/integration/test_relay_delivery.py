@@ -107,7 +107,7 @@ async def test_rejected_lines_are_dead_letters_and_the_rest_goes_on(bench: Bench
     [(subject, headers, payload)] = await bench.dead_letters()
     assert subject == f"dead.{PROJECT}.int_one"
     assert headers["Isaax-Reason"] == "no such token"
-    assert headers["Nats-Msg-Id"] == "int_one:dev_one:app:1:1:2"
+    assert headers["Nats-Msg-Id"] == "int_one:1000000:dev_one:app:1:1:2"
     assert decode_lines(payload).messages == texts(1, 2)
 
 
