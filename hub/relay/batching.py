@@ -6,10 +6,12 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple
 
 from hub.batches import Chunk
 from hub.destinations import Limits
+from hub.relay.apart import Apart
 from hub.relay.cutting import AnyBatch, AnyChunk, batch_of, fitting_of, pick, size_of
 from hub.relay.hosts import DEFAULT_GROUP, HostNames
 from hub.relay.ledger import Entry, Ledger
@@ -160,6 +162,8 @@ class Assembler:
         self._needs_groups = self._shaper is not None and self._shaper.needs_groups
         self._clock = clock
         self._joiner: Joiner[Source] | None = None
+        self._joining = Apart(clock=clock)
+        self._shaping_work = Apart(clock=clock)
         self.clear()
 
     def clear(self) -> None:
@@ -232,7 +236,8 @@ class Assembler:
             chunk = pick(chunk, left)
         if self._joiner is not None and isinstance(chunk, Chunk):
             source = Source(entry, chunk.numbers())
-            await self._put_joined(self._joiner.add(chunk, source, self._clock()))
+            add = partial(self._joiner.add, chunk, source, self._clock())
+            await self._put_joined(await self._joining.run(add, size_of(chunk)))
         else:
             await self._put(chunk, ((entry, entry.total),))
 
@@ -256,13 +261,7 @@ class Assembler:
     async def _put(
         self, chunk: AnyChunk, finishes: Sequence[Finish], starts: Sequence[int] | None = None
     ) -> None:
-        shaped: AnyChunk | None = chunk
-        if self._shaper is not None:
-            group = await self._group(chunk.device)
-            if isinstance(chunk, Chunk):
-                shaped = self._shaper.apply(chunk, group)
-            else:
-                shaped = self._shaper.apply_metrics(chunk, group)
+        shaped = chunk if self._shaper is None else await self._shaped(self._shaper, chunk)
         if shaped is None:
             self._pieces.append(Piece(None, 0, finishes))
             return
@@ -272,6 +271,12 @@ class Assembler:
         self._lines += len(shaped)
         self._bytes += size
         self._pieces.append(Piece(shaped, size, finishes, starts))
+
+    async def _shaped(self, shaper: Shaper, chunk: AnyChunk) -> AnyChunk | None:
+        group = await self._group(chunk.device)
+        if isinstance(chunk, Chunk):
+            return await self._shaping_work.run(partial(shaper.apply, chunk, group), size_of(chunk))
+        return shaper.apply_metrics(chunk, group)
 
     async def _host(self, device: str) -> str:
         known = self._hosts.known(self._project, device)
