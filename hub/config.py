@@ -115,9 +115,10 @@ class Source:
         problems: list[FieldError] = []
         values: dict[str, msgspec.Struct] = {}
         every = (*CORE, *sections)
+        names = [section.name for section in every]
         for section in every:
             try:
-                values[section.name] = self.section(section)
+                values[section.name] = self.section(section, others=names)
             except ConfigError as error:
                 problems.extend(error.errors)
         problems.extend(self._unknown({section.name for section in every} | set(ignore)))
@@ -129,8 +130,12 @@ class Source:
             plugins={section.struct: values[section.name] for section in sections},
         )
 
-    def section(self, section: ConfigSection) -> msgspec.Struct:
+    def section(self, section: ConfigSection, *, others: Collection[str] = ()) -> msgspec.Struct:
         """Check one section.
+
+        Args:
+            others: names of sections whose variables may begin as this one's: `http_listener`
+                beside `http`.
 
         Raises:
             ConfigError: as `load`.
@@ -138,7 +143,7 @@ class Source:
         table = self._tables.get(section.name, {})
         if not isinstance(table, dict):
             raise _config_error([self._problem((section.name,), "must be a table: [section]")])
-        overrides, problems = self._overrides(section)
+        overrides, problems = self._overrides(section, others)
         try:
             struct = structs.decode(section.struct, {**table, **overrides})
         except Invalid as error:
@@ -171,7 +176,9 @@ class Source:
                 doc=docs.get(field.name, ""),
             )
 
-    def _overrides(self, section: ConfigSection) -> tuple[dict[str, Any], list[FieldError]]:
+    def _overrides(
+        self, section: ConfigSection, others: Collection[str]
+    ) -> tuple[dict[str, Any], list[FieldError]]:
         """Give what the environment sets in a section, as JSON values, and what is wrong there."""
         values: dict[str, Any] = {}
         problems: list[FieldError] = []
@@ -192,11 +199,16 @@ class Source:
             except Invalid as error:
                 detail = error.errors[0].detail if error.errors else error.detail
                 problems.append(FieldError(where, f"environment variable {present[0]}: {detail}"))
-        prefix = f"{PREFIX}{section.name.upper()}_"
+        prefix = _prefix(section.name)
+        longer = tuple(
+            one for one in map(_prefix, others) if one != prefix and one.startswith(prefix)
+        )
         problems += [
             FieldError("", f"environment variable {variable}: there is no such setting")
             for variable in sorted(self._environ)
-            if variable.startswith(prefix) and variable not in known
+            if variable.startswith(prefix)
+            and not variable.startswith(longer)
+            and variable not in known
         ]
         return values, problems
 
@@ -235,6 +247,10 @@ def _text(path: Path) -> str:
 
 
 # ── the environment ───────────────────────────────────────────────────────────────────────────
+
+
+def _prefix(section: str) -> str:
+    return f"{PREFIX}{section}_".upper()
 
 
 def _variables(section: ConfigSection, field: msgspec.structs.FieldInfo) -> tuple[str, ...]:

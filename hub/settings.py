@@ -25,6 +25,7 @@ class HubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = "isaax"
     services: tuple[str, ...] = (
         "accounts", "projects", "auth", "devices", "messages", "relay", "gateway",
+        "syslog_listener", "http_listener",
     )  # fmt: skip
     remote: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from hub.protocol import Lines, ProtocolError, decode_lines
 from hub.relay.contracts import LogLine, LogPage, ReadLogs, TailLine, TailLogs
 from hub.relay.hosts import HostNames
 from hub.relay.reader import StoredMessage, ordered
-from hub.relay.stored import MSG_ID, RECEIVED, BatchId
+from hub.relay.stored import HOST, MSG_ID, RECEIVED, BatchId
 from hub.relay.streams import logs_filter, shard_of, shard_stream
 from hub.shaping.rules import SEVERITIES
 from hub.times import rfc3339
@@ -179,7 +179,9 @@ class Logs:
             lines = decode_lines(message.payload)
         except (ProtocolError, ValueError):
             return []  # a delivery makes it a dead letter; here it is just not shown
-        host = (await self._hosts.look_up(project, [batch.device]))[batch.device]
+        host = message.headers.get(HOST, "")  # of a source that is no device
+        if not host:
+            host = (await self._hosts.look_up(project, [batch.device]))[batch.device]
         received = rfc3339(int(message.headers.get(RECEIVED) or message.time // 1_000))
         return list(_shown(message.sequence, batch, lines, host, received))
 

@@ -265,3 +265,18 @@ def test_every_setting_can_be_shown_with_where_it_comes_from(config: Path) -> No
     assert shown["postgres", "password"].value == '"********"'
     assert shown["mail", "retries"].doc == "seconds between two attempts."
     assert shown["http", "certificate"].type == "Path | None"
+
+
+def test_a_section_whose_name_begins_as_anothers_has_its_own_variables() -> None:
+    """`http_listener` beside `http`; what belongs to neither is still refused."""
+
+    class Listening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        port: int = 0
+
+    section = ConfigSection("http_listener", Listening)
+    loaded = load(None, {"ISAAX_HTTP_LISTENER_PORT": "4318", "ISAAX_HTTP_PORT": "80"}, [section])
+    assert loaded.plugins[Listening] == Listening(4318)
+    assert loaded.http.port == 80
+    for variable in ("ISAAX_HTTP_LISTENER_PORTS", "ISAAX_HTTP_LISTENERS"):
+        with pytest.raises(ConfigError, match=f"{variable}: there is no such setting"):
+            load(None, {variable: "1"}, [section])
