@@ -1,7 +1,7 @@
 """One connection's bytes, of which no more are taken than fit into one buffer."""
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
 BUFFER: Final = 64 * 1024
 """Bytes that are read at once, and held until they are stored."""
@@ -22,8 +22,7 @@ class Inlet(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by its class
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Give what is free of the buffer."""

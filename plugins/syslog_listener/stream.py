@@ -118,9 +118,10 @@ class StreamListener:
         loop = asyncio.get_running_loop()
         raw.setblocking(False)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        inlet = Inlet()  # uvloop answers with another protocol than the one that it was given
         opening = asyncio.create_task(
             loop.connect_accepted_socket(
-                Inlet,
+                lambda: inlet,
                 raw,
                 ssl=self._tls,
                 ssl_handshake_timeout=self._settings.handshake if self._tls else None,
@@ -131,7 +132,7 @@ class StreamListener:
             await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not opening.done():
                 return None
-            _, inlet = opening.result()
+            opening.result()
         except (OSError, ssl.SSLError) as error:
             self._meters.refused.labels(self._name, "no handshake").inc()
             _log.info("no connection", listener=self._name, peer=peer, reason=explain(error, peer))
@@ -140,6 +141,8 @@ class StreamListener:
             stopping.cancel()
             opening.cancel()
             await asyncio.wait({stopping, opening})
+            if opening.cancelled():
+                inlet.close()
         return inlet
 
     async def _read(self, inlet: Inlet, peer: str) -> None:

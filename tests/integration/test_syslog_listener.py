@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import uvloop
 
 from hub import structs
 from hub.errors import Invalid, StartError
@@ -204,6 +205,30 @@ async def test_the_end_stores_what_was_read_and_closes() -> None:
     writer.close()
     with pytest.raises(ConnectionRefusedError):
         await at.connect()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls", "udp"])
+def test_it_runs_on_the_loop_that_the_hub_has(
+    transport: str, tmp_path: Path, authority: TestAuthority, local_certificate: Pair
+) -> None:
+    """uvloop's transports differ from asyncio's."""
+    certificate, key = local_certificate.write(tmp_path, "in")
+    files = {"certificate": str(certificate), "key": str(key)} if transport == "tls" else {}
+    trust = ssl.create_default_context(cadata=authority.pem) if transport == "tls" else None
+    texts = [f"{number:05d} {'x' * 1000}" for number in range(1_000)]
+
+    async def send() -> None:
+        async with listening(transport, **files) as at:
+            if transport == "udp":
+                at.shout(b"<13>a: only")
+                await eventually(lambda: at.ingest.messages == ["only"], "it was stored")
+                return
+            _, writer = await at.connect(trust)
+            writer.write("".join(f"<13>a: {text}\n" for text in texts).encode())
+            writer.close()
+            await eventually(lambda: at.ingest.messages == texts, "all were stored")
+
+    uvloop.run(send())
 
 
 # ── TLS ───────────────────────────────────────────────────────────────────────────────────────
