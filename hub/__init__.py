@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     )
     from hub.secret import Secret
     from hub.services import Command, ConfigSection, Migrations, Service
+    from hub.shaping.alerts import AlertRule, Finding, Watch
     from hub.shaping.check import check_shape
     from hub.shaping.rules import SEVERITIES, Severity, Shape
     from hub.sigv4 import SKEWED, THROTTLED, SigV4
@@ -111,6 +112,7 @@ _HOMES = {
     "secret": "Secret",
     "services": "Command ConfigSection Migrations Service",
     "sigv4": "SKEWED THROTTLED SigV4",
+    "shaping.alerts": "AlertRule Finding Watch",
     "shaping.check": "check_shape",
     "stream": "Stream SyslogStream connector",
     "syslog": "SyslogFormatter SyslogStyle",
@@ -124,6 +126,7 @@ __all__ = [
     "SEVERITIES",
     "SKEWED",
     "THROTTLED",
+    "AlertRule",
     "Answer",
     "Authenticator",
     "Batch",
@@ -148,6 +151,7 @@ __all__ = [
     "EventInfo",
     "EventStream",
     "FieldError",
+    "Finding",
     "Forbidden",
     "HttpTarget",
     "HttpUrl",
@@ -200,6 +204,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Vault",
+    "Watch",
     "Window",
     "check_headers",
     "check_shape",

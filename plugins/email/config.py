@@ -1,16 +1,11 @@
 """What a user configures for e-mail."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
-import re2
 
-from hub import Secret, client_tls
+from hub import AlertRule, Secret, client_tls
 
-SEVERITIES: Final = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
-"""RFC 5424, 6.2.1, table 2: the index is the number."""
-
-Severity = Literal["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"]
 # What browsers take for an address (HTML, "valid e-mail address"); `$` alone would also match
 # before a line feed at the end.
 Address = Annotated[
@@ -20,46 +15,6 @@ Address = Annotated[
         pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$(?!\n)",
     ),
 ]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-Text = Annotated[str, msgspec.Meta(max_length=1_000)]
-
-
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Lines that are worth a mail: those for which everything holds that is given.
-
-    Args:
-        name: what the mail calls it.
-        severity: this one or a more severe one (`err` also matches `crit`).
-        text: part of the message, as it is written.
-        regex: found somewhere in the message (RE2 syntax).
-        programs: any of these, by name.
-    """
-
-    name: Name
-    severity: Severity | None = None
-    text: Text = ""
-    regex: Text = ""
-    programs: Annotated[tuple[Text, ...], msgspec.Meta(max_length=1_000)] = ()
-
-    def __post_init__(self) -> None:
-        self.pattern()
-
-    def pattern(self) -> Any:
-        """Give the compiled `regex`; None when there is none.
-
-        Raises:
-            ValueError: it is none, in words a user understands.
-        """
-        if not self.regex:
-            return None
-        options = re2.Options()
-        options.log_errors = False
-        try:
-            return re2.compile(self.regex, options)
-        except re2.error as error:
-            reason = error.args[0] if error.args else ""
-            words = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else reason
-            raise ValueError(f"regex is no regular expression (RE2): {words}") from None
 
 
 class EmailConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,7 +35,7 @@ class EmailConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     host: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,253}$(?!\n)")]
     sender: Address = msgspec.field(name="from")
     to: Annotated[tuple[Address, ...], msgspec.Meta(min_length=1, max_length=50)]
-    rules: Annotated[tuple[Rule, ...], msgspec.Meta(min_length=1, max_length=50)]
+    rules: Annotated[tuple[AlertRule, ...], msgspec.Meta(min_length=1, max_length=50)]
     port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 587
     tls: Literal["starttls", "tls", "none"] = "starttls"
     username: Annotated[str, msgspec.Meta(max_length=320)] = ""

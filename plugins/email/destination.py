@@ -10,9 +10,9 @@ from typing import Final, NoReturn
 
 import aiosmtplib
 
-from hub import Batch, NotConnected, Partial, Rejected, Retry, Tools, client_tls, explain
+from hub import Batch, NotConnected, Partial, Rejected, Retry, Tools, Watch, client_tls, explain
 from plugins.email.config import EmailConfig
-from plugins.email.digest import Digest, Rules, compose
+from plugins.email.digest import Digest, compose, digest_of
 from plugins.email.pace import Pace
 
 TIMEOUT: Final = 180.0
@@ -39,14 +39,14 @@ class Email:
         self._tools = tools
         self._clock = clock
         self._peer = f"{config.host}:{config.port}"
-        self._rules = Rules(config.rules)
+        self._watch = Watch(config.rules)
         self._pace = Pace()
         self._tls: ssl.SSLContext | None = None
         self._reached: tuple[str, frozenset[str]] = ("", frozenset())
 
     async def send(self, batch: Batch) -> None:
         """Mail what matches a rule; nothing is mailed when nothing does."""
-        digest = await asyncio.to_thread(self._rules.digest, batch)
+        digest = await asyncio.to_thread(digest_of, batch, self._watch)
         if not digest.found:
             return
         mail = compose(digest, self._config, integration=self._tools.integration, now=self._clock())

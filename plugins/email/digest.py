@@ -10,8 +10,8 @@ from email.utils import format_datetime
 from html import escape
 from typing import Final
 
-from hub import Batch, Line, rfc3339
-from plugins.email.config import SEVERITIES, EmailConfig, Rule
+from hub import SEVERITIES, Batch, Line, Watch, rfc3339
+from plugins.email.config import EmailConfig
 
 _SUBJECT: Final = 150  # characters; RFC 5322, 2.1.1 has lines of 998, people have small screens
 _LONGEST: Final = 2_000  # characters that are shown of one line
@@ -48,39 +48,15 @@ class Digest:
         return f"{len(self.found)} {match} {named} on {devices} {where}"
 
 
-class Rules:
-    """Looks for the lines that are worth a mail."""
-
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = [
-            (
-                rule,
-                7 if rule.severity is None else SEVERITIES.index(rule.severity),
-                frozenset(rule.programs),
-                rule.pattern(),
-            )
-            for rule in rules
-        ]
-
-    def digest(self, batch: Batch) -> Digest:
-        """Give the lines that match, each by the first rule that it matches."""
-        found = [
-            Found(index, rule, line)
-            for index, line in enumerate(batch)
-            if (rule := self._first(line)) is not None
-        ]
-        return Digest(batch.id, found)
-
-    def _first(self, line: Line) -> str | None:
-        for rule, severity, programs, pattern in self._rules:
-            if (
-                line.priority & 7 <= severity
-                and (not programs or line.program in programs)
-                and rule.text in line.message
-                and (pattern is None or pattern.search(line.message) is not None)
-            ):
-                return rule.name
-        return None
+def digest_of(batch: Batch, watch: Watch) -> Digest:
+    """Give the lines that are worth a mail, in their order."""
+    found = [
+        Found(index, finding.rule.name, line)
+        for finding in watch.findings(batch)
+        for part in finding.parts
+        for index, line in zip(part.at, Batch("", (part.chunk,)), strict=True)
+    ]
+    return Digest(batch.id, sorted(found, key=lambda one: one.index))
 
 
 def compose(digest: Digest, config: EmailConfig, *, integration: str, now: float) -> EmailMessage:

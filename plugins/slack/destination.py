@@ -11,9 +11,8 @@ from typing import Final
 
 import msgspec
 
-from hub import Batch, HttpTarget, Retry, Tools
+from hub import Batch, HttpTarget, Retry, Tools, Watch
 from plugins.slack.config import SlackConfig
-from plugins.slack.findings import Watch
 from plugins.slack.message import compose
 
 _PATIENCE: Final = 5.0

@@ -10,8 +10,10 @@ from typing import Final, Literal
 
 import msgspec
 
-from hub import rfc3339
-from plugins.slack.findings import Example, Finding
+from hub import SEVERITIES, Finding, Line, rfc3339
+
+SHOWN: Final = 5
+"""Examples from the beginning, and as many from the end."""
 
 MAX_SECTION: Final = 3_000
 MAX_TEXT: Final = 12_000
@@ -103,13 +105,15 @@ def _head(finding: Finding) -> str:
 
 
 def _examples(finding: Finding) -> str:
-    left_out = finding.count - len(finding.first) - len(finding.last)
+    first = finding.first(SHOWN)
+    last = finding.last(min(SHOWN, finding.count - len(first)))
+    left_out = finding.count - len(first) - len(last)
     between = [f"… {left_out:,} more …"] if left_out else []
-    rows = [*map(_row, finding.first), *between, *map(_row, finding.last)]
+    rows = [*map(_row, first), *between, *map(_row, last)]
     return "```\n" + "\n".join(rows) + "\n```"
 
 
-def _row(example: Example) -> str:
-    moment = rfc3339(example.time)[:19].replace("T", " ")
-    line = f"{example.host} {example.program} {example.severity}: {example.message}"
-    return f"{moment}Z {escaped(line, _MAX_EXAMPLE - 25)}"
+def _row(line: Line) -> str:
+    moment = rfc3339(line.time)[:19].replace("T", " ")
+    text = f"{line.host} {line.program} {SEVERITIES[line.priority & 7]}: {line.message}"
+    return f"{moment}Z {escaped(text, _MAX_EXAMPLE - 25)}"
