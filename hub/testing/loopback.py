@@ -225,8 +225,8 @@ class Loopback:
         await self._flowing.wait()
         reply = self._script.popleft() if self._script else self.reply
         body = await self._body(request, reply)
-        if body is None or request.transport is None:
-            raise ConnectionResetError
+        if body is None:
+            return web.Response(status=500)  # nobody hears it: the connection is broken
         headers = {name.lower(): value for name, value in request.headers.items()}
         url = headers.pop(_ASKED_FOR.lower(), str(request.url))
         await self._flowing.wait()

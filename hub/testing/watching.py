@@ -1,13 +1,14 @@
 """Watches one destination under test as the hub does: its loop, its tasks, its outcomes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
 from hub.destinations import Tools
 from hub.guard import Interrupted, PluginGuard, fence
 from hub.outcomes import NotConnected, Partial, Rejected, Retry
+from hub.testing.receiver import PATIENCE
 
 BLOCKS: Final = 0.5
 """Seconds that a destination may hold up the event loop."""
@@ -31,17 +32,36 @@ class Watched:
             AssertionError: what it raised is no outcome, or tells of lines that are not there.
         """
         try:
-            await self._destination.send(batch)
+            await _in_time(self._destination.send(batch), "send")
         except Partial as partial:
             check_partial(partial, len(batch))
             raise
-        except (*_OUTCOMES, Interrupted, AssertionError):
+        except Interrupted as held_up:
+            raise AssertionError(
+                f"it blocks the event loop: {held_up.reason}; use asyncio.to_thread for slow work"
+            ) from None
+        except (*_OUTCOMES, AssertionError):
             raise
         except Exception as error:
             raise AssertionError(
                 f"send raised {type(error).__name__}; say what came of it by Retry, Rejected, "
                 f"Partial or NotConnected: {error}"
             ) from error
+
+    async def close(self) -> None:
+        """As the destination; AssertionError when it hangs."""
+        await _in_time(self._destination.close(), "close")
+
+
+async def _in_time(call: Coroutine[Any, Any, None], name: str) -> None:
+    limit = asyncio.timeout(PATIENCE)
+    try:
+        async with limit:
+            await call
+    except TimeoutError:
+        if limit.expired():
+            raise AssertionError(f"{name} has not returned after {PATIENCE:g} s") from None
+        raise
 
 
 def check_partial(partial: Partial, size: int) -> None:
