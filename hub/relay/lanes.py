@@ -179,7 +179,9 @@ async def _behind(looks: Looks, stream: str, lag: Lag) -> str:
 
 
 def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
 
 
 async def delete_replayed(nats: Client, looks: Looks, cursor: Cursor) -> bool:

@@ -1,5 +1,6 @@
 """The relay's metrics."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -93,10 +94,13 @@ class DeliveryMeters:
             ),
         )
 
-    def remove(self, integration: str) -> None:
-        """Take away all that has this integration's label."""
-        for meter in (
-            self.delivered, self.rejected, self.retries, self.gaps, self.left_out, self.pending,
-            self.lag, self.lag_lines, self.dead, self.state,
-        ):  # fmt: skip
-            meter.remove_by_labels({"integration": integration})
+    def remove(self, integration: str, states: Iterable[str], steps: Iterable[str]) -> None:
+        """Take away all that has this integration's label, with these labels beside it."""
+        for counter in (self.delivered, self.rejected, self.retries, self.gaps):
+            counter.remove(integration)
+        for gauge in (self.pending, self.lag, self.lag_lines, self.dead):
+            gauge.remove(integration)
+        for state in states:
+            self.state.remove(integration, state)
+        for step in steps:
+            self.left_out.remove(integration, step)

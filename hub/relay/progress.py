@@ -113,6 +113,8 @@ class Progress:
         self._retries_meter = meters.retries.labels(integration)
         self._gap_meter = meters.gaps.labels(integration)
         self._state_meters = {s: meters.state.labels(integration, s.value) for s in State}
+        gauges = (meters.pending, meters.lag, meters.lag_lines, meters.dead)
+        self._gauges = tuple(gauge.labels(integration) for gauge in gauges)
         self._lanes: dict[str, LaneProgress] = {}
         self._state = State.STARTING
         self._delivered = 0
@@ -233,12 +235,11 @@ class Progress:
     def publish(self, dead_letters: Mapping[str, int]) -> None:
         """Bring the gauges up to date."""
         status = self.status()
-        name = self.integration
-        self._meters.pending.labels(name).set(status.pending)
-        self._meters.lag_lines.labels(name).set(status.lag_lines)
-        self._meters.lag.labels(name).set(status.lag_seconds)
-        self._meters.dead.labels(name).set(dead_letters.get(name, 0))
+        dead = dead_letters.get(self.integration, 0)
+        values = (status.pending, status.lag_seconds, status.lag_lines, dead)
+        for gauge, value in zip(self._gauges, values, strict=True):
+            gauge.set(value)
 
     def remove(self) -> None:
         """Take the metrics of a deleted integration away."""
-        self._meters.remove(self.integration)
+        self._meters.remove(self.integration, list(State), self._left_out)
