@@ -404,5 +404,3 @@ async def test_it_stops_at_once_when_there_is_nothing_to_do(bench: Bench) -> Non
     delivery.stop()
     await running
     assert b'state="waiting"} 1.0' in bench.metrics.render()
-
-
