@@ -1,0 +1,304 @@
+"""Sources besides devices, whole: real senders reach a running hub, and what it took is stored."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deadline import until
+from tests.fixtures.certificates import Pair, TestAuthority
+from tests.fixtures.parts import run_now
+from tests.fixtures.receivers import find_rsyslog, find_syslog_ng, free_port
+from tests.fixtures.spine import Project, Spine, running_spine
+
+
+@dataclass(slots=True)
+class Sources:
+    """A hub with listeners, all for one project."""
+
+    spine: Spine
+    project: Project
+    folder: Path
+    ports: dict[str, int]
+
+    def lines(self, host: str) -> list[dict[str, Any]]:
+        """Give the stored lines that this host sent."""
+        found: list[dict[str, Any]] = self.spine.api.get(
+            f"/projects/{self.project.id}/logs?limit=1000"
+        )
+        return [line for line in found if line["host"] == host]
+
+    def messages(self, host: str) -> list[str]:
+        """Give their texts."""
+        return [line["message"] for line in self.lines(host)]
+
+    async def arrive(self, host: str, expected: list[str]) -> None:
+        """Wait until there are as many lines of this host, and see that they are these."""
+        await until(lambda: len(self.messages(host)) >= len(expected), what=f"the lines of {host}")
+        assert self.messages(host) == expected
+
+
+@pytest.fixture(scope="module")
+def sources(
+    authority: TestAuthority, local_certificate: Pair, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sources]:
+    """A hub whose listeners the environment configures, as `isaax up`'s users do."""
+    folder = tmp_path_factory.mktemp("sources")
+    certificate, key = local_certificate.write(folder, "listener")
+    (folder / "ca.pem").write_text(authority.pem)
+    ports = {
+        "udp": free_port(socket.SOCK_DGRAM),
+        **{name: free_port(socket.SOCK_STREAM) for name in ("tcp", "tls", "http")},
+    }
+    with running_spine() as spine, pytest.MonkeyPatch.context() as patched:
+        project = spine.project()
+        one = {"token": project.token, "host": "127.0.0.1"}
+        listeners = {
+            "udp": {**one, "transport": "udp", "port": ports["udp"]},
+            "tcp": {**one, "transport": "tcp", "port": ports["tcp"]},
+            "tls": {
+                **one, "transport": "tls", "port": ports["tls"],
+                "certificate": str(certificate), "key": str(key),
+            },
+        }  # fmt: skip
+        patched.setenv("ISAAX_SYSLOG_LISTENER_LISTENERS", json.dumps(listeners))
+        patched.setenv("ISAAX_HTTP_LISTENER_PORT", str(ports["http"]))
+        patched.setenv("ISAAX_HTTP_LISTENER_HOST", "127.0.0.1")
+        assert spine.stop_hub() == 0
+        spine.start_hub()
+        yield Sources(spine, project, folder, ports)
+
+
+@contextmanager
+def running(*command: str | Path, environment: dict[str, str]) -> Iterator[None]:
+    """Run a sender while the context is open."""
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def log(path: Path, *texts: str) -> None:
+    """Write to a local syslog socket, as programs do."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                sender.connect(str(path))
+                break
+            except OSError:
+                assert time.monotonic() < deadline, f"nothing listens at {path}"
+                time.sleep(0.02)
+        for text in texts:
+            sender.send(f"<38>Nov 23 15:04:05 shop[7]: {text}".encode())
+
+
+# ── logger ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--udp", "--rfc5424"),
+        ("--udp", "--rfc3164"),
+        ("--tcp", "--rfc5424"),
+        ("--tcp", "--rfc5424", "--octet-count"),
+        ("--tcp", "--rfc3164"),
+    ],
+)
+def test_logger(sources: Sources, options: tuple[str, ...]) -> None:
+    """util-linux's, in each of its forms."""
+    text = f"logged with {' '.join(options)}, größer"
+    port = sources.ports[options[0].removeprefix("--")]
+    command = ["logger", *options, "--server", "127.0.0.1", "--port", str(port)]
+    subprocess.run([*command, "-p", "local0.err", "-t", "shop", text], check=True)
+    host = os.uname().nodename
+
+    def found() -> list[dict[str, Any]]:
+        stored = sources.spine.api.get(f"/projects/{sources.project.id}/logs?limit=1000")
+        return [line for line in stored if line["message"].endswith(text)]
+
+    asyncio.run(until(lambda: len(found()) == 1, what="the line"))
+    (line,) = found()
+    assert line["program"] == "shop"
+    assert (line["facility"], line["severity"]) == ("local0", "err")
+    assert line["stream"] == "sys"
+    assert line["host"].split(".")[0] == host.split(".")[0]
+
+
+# ── rsyslog and syslog-ng ─────────────────────────────────────────────────────────────────────
+
+RSYSLOG = {
+    "udp": 'protocol="udp" template="RSYSLOG_TraditionalForwardFormat"',
+    "tcp": 'protocol="tcp" template="RSYSLOG_ForwardFormat"',
+    "tcp-counted": 'protocol="tcp" tcp_framing="octet-counted"'
+    ' template="RSYSLOG_SyslogProtocol23Format"',
+    "tls": 'protocol="tcp" tcp_framing="octet-counted" template="RSYSLOG_SyslogProtocol23Format"'
+    ' streamDriver="ossl" streamDriverMode="1" streamDriverAuthMode="x509/certvalid"',
+}
+SYSLOG_NG = {
+    "udp": 'network("127.0.0.1" port({port}) transport("udp"))',
+    "tcp": 'network("127.0.0.1" port({port}) transport("tcp"))',
+    "tcp-counted": 'syslog("127.0.0.1" port({port}) transport("tcp"))',
+    "tls": 'syslog("localhost" port({port}) transport("tls") tls(ca-file("{folder}/ca.pem")))',
+}
+TEXTS = ["first", "größer 温度 🌡️", "x" * 2_000, "last"]
+
+
+@pytest.mark.parametrize("form", RSYSLOG)
+async def test_rsyslog(sources: Sources, tmp_path: Path, form: str) -> None:
+    """It forwards what its programs write, exactly."""
+    program = find_rsyslog()
+    host = f"rsyslog-{form}"
+    port = sources.ports[form.partition("-")[0]]
+    (tmp_path / "rsyslog.conf").write_text(f"""
+global(workDirectory="{tmp_path}" localHostname="{host}" maxMessageSize="64k" net.enableDNS="off"
+  defaultNetstreamDriverCAFile="{sources.folder}/ca.pem")
+module(load="imuxsock" sysSock.use="off")
+input(type="imuxsock" socket="{tmp_path}/log" useSpecialParser="on" parseHostname="off"
+  useSysTimeStamp="off")
+if $programname == "shop" then
+  action(type="omfwd" target="127.0.0.1" port="{port}" {RSYSLOG[form]})
+""")
+    command = (program.path, "-n", "-f", tmp_path / "rsyslog.conf", "-i", tmp_path / "pid",
+               "-M", program.modules)  # fmt: skip
+    with running(*command, environment=program.environment | {"TZ": "UTC"}):
+        log(tmp_path / "log", *TEXTS)
+        # Its template for RFC 5424 sends the space after RFC 3164's tag as part of the text.
+        space = " " if "Protocol23" in RSYSLOG[form] else ""
+        await sources.arrive(host, [f"{space}{text}" for text in TEXTS])
+    line = sources.lines(host)[0]
+    assert (line["program"], line["facility"], line["severity"]) == ("shop", "auth", "info")
+
+
+@pytest.mark.parametrize("form", SYSLOG_NG)
+async def test_syslog_ng(sources: Sources, tmp_path: Path, form: str) -> None:
+    """The same, with its own formats and framing."""
+    program = find_syslog_ng()
+    host = f"syslog-ng-{form}"
+    port = sources.ports[form.partition("-")[0]]
+    destination = SYSLOG_NG[form].format(port=port, folder=sources.folder)
+    (tmp_path / "syslog-ng.conf").write_text(f"""@version: {program.modules.name}
+options {{ use-dns(no); dns-cache(no); stats-freq(0); log-msg-size(65536); }};
+source s {{ unix-dgram("{tmp_path}/log"); }};
+rewrite r {{ set("{host}" value("HOST")); }};
+destination d {{ {destination}; }};
+log {{ source(s); rewrite(r); destination(d); }};
+""")
+    command = (program.path, "-F", "--no-caps", "-f", tmp_path / "syslog-ng.conf",
+               f"--module-path={program.modules}", "-R", tmp_path / "persist",
+               f"--pidfile={tmp_path}/pid", f"--control={tmp_path}/control")  # fmt: skip
+    with running(*command, environment=program.environment | {"TZ": "UTC"}):
+        log(tmp_path / "log", *TEXTS)
+        # It numbers the messages of RFC 5424, and structured data is kept.
+        numbered = [f'[meta sequenceId="{n}"] {text}' for n, text in enumerate(TEXTS, 1)]
+        await sources.arrive(host, numbered if destination.startswith("syslog") else TEXTS)
+    line = sources.lines(host)[0]
+    assert (line["program"], line["facility"], line["severity"]) == ("shop", "auth", "info")
+
+
+# ── OpenTelemetry, and a NATS that is killed ──────────────────────────────────────────────────
+
+
+async def test_the_opentelemetry_collector(sources: Sources, tmp_path: Path) -> None:
+    """Its filelog receiver and OTLP exporter, compressed, with a token."""
+    bundled = Path(str(files("otel_collector"))) / "bin" / "otelcol-contrib_linux_amd64"
+    program = tmp_path / "otelcol"
+    shutil.copy(bundled, program)
+    program.chmod(0o755)
+    lines = [f"line {number} größer" for number in range(500)]
+    (tmp_path / "app.log").write_text("".join(f"{line}\n" for line in lines))
+    (tmp_path / "config.yaml").write_text(f"""
+receivers:
+  filelog:
+    include: [{tmp_path}/app.log]
+    start_at: beginning
+    include_file_name: false
+    resource: {{host.name: collector, service.name: shop}}
+exporters:
+  otlphttp:
+    endpoint: http://127.0.0.1:{sources.ports["http"]}
+    headers: {{Authorization: "Bearer {sources.project.token}"}}
+service:
+  telemetry: {{metrics: {{level: none}}}}
+  pipelines: {{logs: {{receivers: [filelog], exporters: [otlphttp]}}}}
+""")
+    command = (program, "--config", tmp_path / "config.yaml")
+    with running(*command, environment=dict(os.environ)):
+        await until(lambda: len(sources.lines("collector")) >= len(lines), what="the lines")
+    # It sends several batches at a time.
+    assert sorted(sources.messages("collector")) == sorted(lines)
+    assert {line["program"] for line in sources.lines("collector")} == {"shop"}
+
+
+@pytest.mark.timeout(120)
+def test_what_was_answered_by_200_is_stored_whatever_dies(sources: Sources) -> None:
+    """NATS is killed in the middle of it; what was answered by 503 may be repeated."""
+    taken: list[str] = []
+    refused: list[int] = []
+    done = threading.Event()
+
+    def send() -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+            text = f"numbered {number}"
+            status = post(sources, [{"message": text, "host": "poster"}])
+            if status == 200:
+                taken.append(text)
+            else:
+                refused.append(status)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        asyncio.run(until(lambda: len(taken) > 20, what="answers"))
+        sources.spine.embedded.nats.kill()
+        before = len(taken)
+        run_now(sources.spine.embedded.nats.restart())
+        more = until(lambda: len(taken) > before + 20, what="answers again", timeout=60)
+        asyncio.run(more)
+    finally:
+        done.set()
+        sender.join()
+    assert set(refused) <= {503}
+    stored = sources.messages("poster")
+    assert set(taken) <= set(stored)
+    first = list(dict.fromkeys(stored))
+    assert first == sorted(first, key=lambda text: int(text.split()[1]))
+
+
+def post(sources: Sources, lines: list[dict[str, Any]]) -> int:
+    """Post lines; give the status."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{sources.ports['http']}/v1/lines",
+        data=json.dumps(lines).encode(),
+        headers={
+            "Authorization": f"Bearer {sources.project.token}", "Content-Type": "application/json",
+        },
+    )  # fmt: skip
+    try:
+        with urllib.request.urlopen(request, timeout=40) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
