@@ -53,6 +53,11 @@ class Supervisor:
         self._leave = asyncio.Event()
         self._one_at_a_time = asyncio.Lock()
 
+    @property
+    def plugins(self) -> PluginHost:
+        """The plugins of the hub that runs."""
+        return self._prepared.plugins
+
     # ── running ───────────────────────────────────────────────────────────────────────────────
 
     async def run(self, *, stop: asyncio.Event, ready: asyncio.Event | None = None) -> Drained:
