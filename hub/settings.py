@@ -24,8 +24,8 @@ class HubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str = "isaax"
     services: tuple[str, ...] = (
-        "accounts", "projects", "auth", "devices", "messages", "relay", "gateway",
-        "syslog_listener", "http_listener",
+        "accounts", "projects", "auth", "devices", "messages", "relay",
+        "syslog_listener", "http_listener", "gateway",
     )  # fmt: skip
     remote: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
