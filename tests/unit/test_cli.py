@@ -69,7 +69,7 @@ def test_a_good_config_is_valid_and_says_what_starts(
     assert isaax(monkeypatch, "config", "check") == 0
     text = capsys.readouterr().out
     assert text.startswith("hub.toml: valid\nstarts: database, ")
-    assert "messages, gateway" in text
+    assert text.rstrip().endswith("gateway")
 
 
 @pytest.mark.parametrize(
