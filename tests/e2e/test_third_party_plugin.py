@@ -2,6 +2,10 @@
 
 import asyncio
 import json
+import shutil
+import subprocess
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,3 +125,33 @@ def test_the_example_passes_its_own_tests(environment: Environment, tmp_path: Pa
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert wheel.name == "isaax_ntfy-1.0.0-py3-none-any.whl"
+
+
+def test_isaax_up_takes_it_in_too(environment: Environment, wheel: Path, tmp_path: Path) -> None:
+    """The list of the allowed is then in the data folder; its servers stay up."""
+    data = Path(tempfile.mkdtemp(prefix="isaax-e2e-"))
+    ports = (f"--{name}-port=0" for name in ("http", "mqtts", "mqtt", "nats", "postgres"))
+    command = [environment.python, "-P", "-m", "hub.cli", "up", f"--data={data}", *ports]
+    with (tmp_path / "log").open("wb") as log:
+        up = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 90
+        while "Data " not in (tmp_path / "log").read_text():
+            assert up.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        done = environment.isaax("plugins", "install", str(wheel), f"--data={data}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "The hub that runs has loaded it: ntfy." in done.stdout
+        listed = environment.isaax("plugins", f"--data={data}").stdout
+        assert "isaax-ntfy" in listed
+        done = environment.isaax("plugins", "uninstall", "isaax-ntfy", f"--data={data}")
+        assert "The hub was started anew in" in done.stdout, done.stdout + done.stderr
+        assert "plugins = []" in (data / "hub.toml").read_text()
+        up.terminate()
+        assert up.wait(60) == 0
+    finally:
+        if up.poll() is None:
+            up.kill()
+            up.wait()
+        shutil.rmtree(data)
