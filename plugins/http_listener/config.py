@@ -18,6 +18,7 @@ class HttpListenerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
         max_body: bytes of a request's body; max_plain: of the same once it is decompressed.
         requests: at work at once; more are told to come again.
         read_timeout: seconds that a body may take to arrive.
+        idle_timeout: seconds that a connection may wait for a request, or a request's head take.
     """
 
     port: Annotated[int, msgspec.Meta(ge=0, le=65_535)] | None = None
@@ -28,6 +29,7 @@ class HttpListenerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     max_plain: Bytes = 16 * 1024 * 1024
     requests: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 32
     read_timeout: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    idle_timeout: Annotated[float, msgspec.Meta(gt=0)] = 60.0
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):

@@ -13,6 +13,7 @@ from plugins.http_listener.door import Door
 from plugins.http_listener.handlers import Handlers
 
 _DRAIN: Final = 20.0  # seconds that requests may still take at the end
+_LINGER: Final = 5.0  # seconds for which the rest of a refused body is read
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -45,7 +46,13 @@ async def http_listener(
     application.router.add_post("/v1/lines", handlers.post_lines)
     application.router.add_post("/v1/logs", handlers.post_logs)
     runner = web.AppRunner(
-        application, access_log=None, shutdown_timeout=_DRAIN, auto_decompress=False
+        application,
+        access_log=None,
+        shutdown_timeout=_DRAIN,
+        auto_decompress=False,
+        # aiohttp's own is an hour, also for a connection that has not sent a whole head yet.
+        keepalive_timeout=settings.idle_timeout,
+        lingering_time=_LINGER,
     )
     async with contextlib.AsyncExitStack() as stack:
         tls = None

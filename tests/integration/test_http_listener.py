@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -252,6 +253,17 @@ async def test_what_is_too_large_or_in_another_form_is_refused() -> None:
             await asyncio.sleep(30)
 
         assert (await at.post("/v1/lines", slow(), headers=JSON)).status == 408
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /v1/lines HTTP/1.1\r\nX-Slow: "])
+async def test_a_connection_without_a_whole_request_is_closed(sent: bytes) -> None:
+    """Nobody holds connections open by sending nothing, or a head without an end."""
+    async with listening(idle_timeout=0.1) as at:
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(at.url).port)
+        writer.write(sent)
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
 
 
 @pytest.mark.parametrize("path", ["/v1/lines", "/v1/logs"])
