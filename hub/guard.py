@@ -223,9 +223,13 @@ class PluginGuard:
         self._notes.pop(plugin, None)
 
     @contextlib.asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
-        """Watch the loop and its tasks while the context is open."""
-        dog = Watchdog(self._limit, running.get, self._saw)
+    async def watching(self, limit: float | None = None) -> AsyncIterator[None]:
+        """Watch the loop and its tasks while the context is open.
+
+        Args:
+            limit: instead of the guard's own.
+        """
+        dog = Watchdog(limit or self._limit, running.get, self._saw)
         with owned_tasks(), dog.watching():
             telling = asyncio.get_running_loop().create_task(self._tell_of_all())
             try:

@@ -112,6 +112,7 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         private_hosts: integrations may reach private addresses (a self-hoster's own network).
         window: bytes of lines that one integration holds in memory at most.
         memory: bytes of lines that all integrations of this process hold together at most.
+        patience: seconds that a plugin may hold up this process; then it is interrupted.
         files: folder that integrations of the type `file` may write to; without it, none may.
         project_lines_per_second, project_bytes_per_second, project_lines_per_day: what a project
             may send that has no limits of its own (`isaax limits set`); 0 is no limit.
@@ -128,6 +129,7 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     private_hosts: bool = False
     window: int = 16 * 1024 * 1024
     memory: int = 512 * 1024 * 1024
+    patience: float = 2.0
     files: Path | None = None
     project_lines_per_second: float = 0.0
     project_bytes_per_second: float = 0.0
@@ -136,6 +138,8 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if not 0 <= self.part < self.parts:
             raise ValueError("part is from 0 to one less than parts")
+        if self.patience <= 0:
+            raise ValueError("patience is more than 0")
 
 
 class Settings(msgspec.Struct, frozen=True):

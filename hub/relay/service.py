@@ -242,7 +242,7 @@ async def _delivering(
     looking = [tasks.start(integrations.run()), tasks.start(integrations.replay())]
     tasks.start(integrations.measure())
     tasks.start(integrations.keep())
-    async with plugins.guard.watching():
+    async with plugins.guard.watching(settings.patience):
         try:
             with plugins.watched(integrations.types_changed):
                 yield Member(share, integrations, hosts)

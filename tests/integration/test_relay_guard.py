@@ -3,8 +3,9 @@
 import secrets
 from typing import Any
 
+import msgspec
+
 from hub.destinations import DestinationType
-from hub.guard import PluginGuard
 from hub.hookspecs import hookimpl
 from hub.plugins import PluginHost
 from hub.relay.contracts import APPLY_INTEGRATION, ApplyIntegration
@@ -43,9 +44,9 @@ async def test_it_is_stopped_the_third_time_and_the_others_go_on(
     world: World,  # noqa: F811
 ) -> None:
     host = PluginHost.of({"recorder": world.plugin, "spin": Plugin()})
-    host.guard = PluginGuard(host.disable, limit=0.3)
     running = relay(
-        world.settings, world.mqtt_settings, world.nats, world.bus, world.database, world.vault,
+        msgspec.structs.replace(world.settings, patience=0.3),
+        world.mqtt_settings, world.nats, world.bus, world.database, world.vault,
         host, world.metrics, Health(),
     )  # fmt: skip
     async with running, world.device(f"dev_{secrets.token_hex(4)}") as device:
