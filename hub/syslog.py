@@ -11,6 +11,7 @@ import time
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import add
 from typing import Final, Literal
 
 import msgspec
@@ -23,6 +24,8 @@ Framing = Literal["lf", "octet-counting", "datagram"]
 MIN_MESSAGE: Final = 480
 """Bytes that every receiver must take (RFC 5424, 6.1)."""
 
+_LONGEST_HEADER: Final = 600  # bytes without structured data: the fields' own limits and spaces
+
 PIECE_LINES: Final = 500
 """Lines from which on a piece of a stream is written."""
 
@@ -32,7 +35,10 @@ _LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 _MONTHS: Final = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 )  # fmt: skip
-_times_as_json: Final = msgspec.json.Encoder().encode
+_numbers_as_json: Final = msgspec.json.Encoder().encode
+
+Column = str | list[str]
+"""One part of all messages of a chunk: the same text in all of them, or one for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,8 @@ class SyslogFormatter:
         self._leads = [
             f"<{pri if own is None else own * 8 + pri % 8}>{version}" for pri in range(192)
         ]
+        # At most, so that short messages, of four bytes a character at most, need no closer look.
+        self._header_room = _LONGEST_HEADER + len(_encoded(style.structured_data))
         self._tail = functools.lru_cache(maxsize=2048)(self._make_tail)
 
     # ── what destinations call ──
@@ -81,108 +89,95 @@ class SyslogFormatter:
 
         A piece is made when it is asked for, so that no more than one is in memory.
         """
-        rows: list[str] = []
+        parts: list[str] = []
+        lines = 0
         for chunk in batch.chunks:
-            rows += self._rows(chunk)
-            if len(rows) >= PIECE_LINES:
-                yield self._frame(rows)
-                rows = []
-        if rows:
-            yield self._frame(rows)
+            parts += self._framed(chunk)
+            lines += len(chunk)
+            if lines >= PIECE_LINES:
+                yield _encoded("".join(parts))
+                parts, lines = [], 0
+        if parts:
+            yield _encoded("".join(parts))
 
     def datagrams(self, batch: Batch) -> list[bytes]:
         """Give a batch as messages without a frame."""
         return [
-            row.encode("utf-8", "replace") for chunk in batch.chunks for row in self._rows(chunk)
+            _encoded("".join(row))
+            for chunk in batch.chunks
+            for row in zip(*(_filled(c, len(chunk)) for c in self._columns(chunk)), strict=True)
         ]
 
     # ── a chunk ──
 
-    def _frame(self, rows: list[str]) -> bytes:
+    def _framed(self, chunk: Chunk) -> list[str]:
+        """Give the messages of a chunk with their frames, in parts that are to be joined."""
+        columns = self._columns(chunk)
         if self._style.framing == "lf":
-            rows.append("")
-            return "\n".join(rows).encode("utf-8", "replace")
-        text = "".join(rows)
-        if text.isascii():
-            return "".join([f"{len(row)} {row}" for row in rows]).encode()
-        encoded = [row.encode("utf-8", "replace") for row in rows]
-        return b"".join([b"%d %b" % (len(row), row) for row in encoded])
+            columns.append("\n")
+        else:
+            sizes = _numbers_as_json(_sizes(columns, len(chunk))).decode()
+            columns[:0] = [sizes[1:-1].split(","), " "]
+        return _interleaved(columns, len(chunk))
 
-    def _rows(self, chunk: Chunk) -> list[str]:
-        """Give the messages of a chunk, safe for their framing and none too long."""
-        messages = chunk.lines.messages
+    def _columns(self, chunk: Chunk) -> list[Column]:
+        """Give the messages of a chunk by column, safe for their framing and none too long."""
+        columns = self._header_columns(chunk)
+        messages = self._safe(chunk.lines.messages)
+        if self._header_room + 4 * max(map(len, messages)) > self._style.max_message:
+            rooms = [self._style.max_message - size for size in _sizes(columns, len(chunk))]
+            messages = list(map(cut, messages, rooms))
+        return [*columns, messages]
+
+    def _safe(self, messages: list[str]) -> list[str]:
+        """Escape what would end a message or start another."""
         text = "".join(messages)
         for char, escape in self._escapes.items():
             if char in text:
                 messages = [message.replace(char, escape) for message in messages]
-        # A character is at most four bytes; a chunk that holds no long line is not looked at.
-        rows = self._join(chunk, messages)
-        widest = self._style.max_message if text.isascii() else self._style.max_message // 4
-        if max(map(len, rows)) > widest:
-            room = self._style.max_message - max(
-                len(row) - len(message) for row, message in zip(rows, messages, strict=True)
-            )
-            rows = self._join(chunk, [cut(message, room) for message in messages])
-        return rows
+        return messages
 
-    def _join(self, chunk: Chunk, messages: Sequence[str]) -> list[str]:
-        """Put header and message together."""
-        lines = chunk.lines
+    def _header_columns(self, chunk: Chunk) -> list[Column]:
+        """Give all that stands before the texts."""
+        lines, columns = chunk.lines, list[Column]()
         shared, stamps = self._stamps(lines.times)
+        if isinstance(lines.priorities, int):
+            columns.append(self._leads[lines.priorities] + shared)
+        else:
+            columns += [[self._leads[priority] for priority in lines.priorities], shared]
+        columns.append(stamps)
+        process = f"{chunk.stream}-{chunk.boot}" if self._style.include_id else "-"
+        if isinstance(lines.programs, str):
+            columns.append(self._tail(chunk.host, lines.programs, process))
+        else:
+            tails = {name: self._tail(chunk.host, name, process) for name in set(lines.programs)}
+            columns.append([tails[name] for name in lines.programs])
         if self._style.include_id:
-            return self._join_with_ids(chunk, messages, shared, stamps)
-        if isinstance(lines.priorities, int) and isinstance(lines.programs, str):
-            lead = self._leads[lines.priorities] + shared
-            tail = self._tail(chunk.host, lines.programs, "-")
-            return [
-                f"{lead}{stamp}{tail}{message}"
-                for stamp, message in zip(stamps, messages, strict=True)
-            ]
-        leads = [self._leads[priority] for priority in lines.priority_column()]
-        tails = [self._tail(chunk.host, program, "-") for program in lines.program_column()]
-        return [
-            f"{lead}{shared}{stamp}{tail}{message}"
-            for lead, stamp, tail, message in zip(leads, stamps, tails, messages, strict=True)
-        ]
-
-    def _join_with_ids(
-        self, chunk: Chunk, messages: Sequence[str], shared: str, stamps: list[str]
-    ) -> list[str]:
-        lines = chunk.lines
-        process = f"{chunk.stream}-{chunk.boot}"
-        leads = [self._leads[priority] for priority in lines.priority_column()]
-        tails = [self._tail(chunk.host, program, process) for program in lines.program_column()]
-        return [
-            f'{lead}{shared}{stamp}{tail}[meta sequenceId="{_sequence_id(seq)}"] {message}'
-            for seq, (lead, stamp, tail, message) in enumerate(
-                zip(leads, stamps, tails, messages, strict=True), chunk.first
-            )
-        ]
+            columns += [_sequence_ids(chunk.numbers()), '"] ']
+        return columns
 
     def _make_tail(self, host: str, program: str, process: str) -> str:
         """Make what stands between time stamp and message."""
         if not self._modern:
             return f" {legacy_host(host)} {legacy_tag(program)}: "
         data = self._style.structured_data
-        space = "" if self._style.include_id else " "
-        if not (data or self._style.include_id):
-            data = "-"
-        return f"Z {header(host, 255)} {header(program, 48)} {header(process, 128)} - {data}{space}"
+        data = f'{data}[meta sequenceId="' if self._style.include_id else f"{data or '-'} "
+        return f"Z {header(host, 255)} {header(program, 48)} {header(process, 128)} - {data}"
 
     # ── time stamps ──
 
-    def _stamps(self, times: list[int]) -> tuple[str, list[str]]:
+    def _stamps(self, times: list[int]) -> tuple[str, Column]:
         """Give the time stamps as what they all share and the rest of each."""
         low, high = min(times), max(times)
         second = low // _MICRO
         normal = low in _SIXTEEN_DIGITS and high in _SIXTEEN_DIGITS
         if normal and high // _MICRO == second:
             if not self._modern:
-                return self._seconds[str(second)], [""] * len(times)
-            digits = "," + _times_as_json(times)[1:-1].decode()
+                return self._seconds[str(second)], ""
+            digits = "," + _numbers_as_json(times)[1:-1].decode()
             return self._seconds[str(second)], digits.split(f",{second}")[1:]
         if normal:
-            digits = _times_as_json(times).decode()
+            digits = _numbers_as_json(times).decode()
             spots = range(1, len(digits), 17)
             seconds = self._seconds
             if not self._modern:
@@ -221,9 +216,38 @@ class _Seconds(dict[str, str]):
         return text
 
 
-def _sequence_id(seq: int) -> int:
-    """Wrap a sequence number as RFC 5424, 7.3.1 wants: 1 to 2147483647, then 1 again."""
-    return (seq - 1) % 2_147_483_647 + 1
+def _sequence_ids(numbers: Sequence[int]) -> list[str]:
+    """Wrap sequence numbers as RFC 5424, 7.3.1 wants: 1 to 2147483647, then 1 again."""
+    return [str((number - 1) % 2_147_483_647 + 1) for number in numbers]
+
+
+# ── columns ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _filled(column: Column, count: int) -> list[str]:
+    return [column] * count if isinstance(column, str) else column
+
+
+def _interleaved(columns: Sequence[Column], count: int) -> list[str]:
+    """Give the columns row by row: joining these is faster than formatting row after row."""
+    parts = [""] * (count * len(columns))
+    for place, column in enumerate(columns):
+        parts[place :: len(columns)] = _filled(column, count)
+    return parts
+
+
+def _sizes(columns: Sequence[Column], count: int) -> list[int]:
+    """Give the bytes of each row."""
+    sizes = [sum(len(_encoded(column)) for column in columns if isinstance(column, str))] * count
+    for column in columns:
+        if not isinstance(column, str):
+            plain = "".join(column).isascii()
+            sizes = list(map(add, sizes, map(len, column if plain else map(_encoded, column))))
+    return sizes
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
 
 
 # ── making text fit ───────────────────────────────────────────────────────────────────────────
@@ -231,12 +255,16 @@ def _sequence_id(seq: int) -> int:
 
 def cut(message: str, room: int) -> str:
     """Cut a message to `room` bytes of UTF-8, between characters, and say how long it was."""
-    data = message.encode("utf-8", "replace")
-    if len(data) <= room:
+    if 4 * len(message) <= room:
         return message
-    mark = f"… [cut: {len(data)} bytes]"
-    kept = max(room - len(mark.encode()), 0)
-    return data[:kept].decode("utf-8", "ignore") + mark
+    plain = message.isascii()
+    data = b"" if plain else _encoded(message)
+    size = len(message) if plain else len(data)
+    if size <= room:
+        return message
+    mark = f"… [cut: {size} bytes]"
+    kept = max(room - len(mark) - 2, 0)  # the ellipsis takes three bytes
+    return (message[:kept] if plain else data[:kept].decode("utf-8", "ignore")) + mark
 
 
 def header(text: str, longest: int) -> str:

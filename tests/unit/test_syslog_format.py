@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -219,3 +220,18 @@ def test_many_hosts_and_seconds_are_forgotten_again() -> None:
         assert list(formatter.stream(batch))
     assert len(formatter._seconds) <= 4096
     assert formatter._tail.cache_info().currsize <= 2048
+
+
+def test_ids_of_a_chunk_with_holes_are_those_of_its_lines() -> None:
+    """What a shape left out leaves a hole in the numbers."""
+    chunk = replace(make_chunk(["a", "b", "c"], first=7), seqs=[7, 9, 2**31])
+    assert re.findall(rb'sequenceId="(\d+)"', written(Batch("b", (chunk,)), include_id=True)) == [
+        b"7", b"9", b"1",
+    ]  # fmt: skip
+
+
+def test_octets_of_structured_data_beyond_ascii_are_counted() -> None:
+    """A parameter's value may be any UTF-8 (RFC 5424, 6.3.3)."""
+    style = {"framing": "octet-counting", "structured_data": '[a@1 name="größer"]'}
+    data = written(make_batch("x", "ü", programs=["one", "two"], time_us=START), **style)
+    assert [row.rpartition(b"] ")[2] for row in _unframed(data)] == [b"x", "ü".encode()]
