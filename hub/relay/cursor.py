@@ -7,15 +7,23 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import nats.errors
+import structlog
 from nats.aio.client import Client
 from nats.js import api
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from hub.relay.ledger import Ledger, Place
 from hub.relay.reader import LARGEST_BATCH, Interrupted, Reader
 
+_log = structlog.stdlib.get_logger(__name__)
+
 # Nothing comes again by itself, out of order: we put the cursor back when it has to.
 _ACK_WAIT: Final = 10 * 365 * 86400.0
+
+# nats-server's error 10012 (JSConsumerStoreFailedErrF): what it kept of this consumer is damaged.
+_UNREADABLE: Final = 10012
+_SPARES: Final = 10
+"""How many times a consumer whose files are damaged is given another name."""
 
 _START_AT: Final = "isaax-start-at"
 """Key in the consumer's metadata: since when it delivers, so that a replay is made once."""
@@ -75,9 +83,25 @@ class Cursor:
     async def ensure(self) -> bool:
         """Make the consumer where it does not exist, or starts at another time; say whether.
 
+        One whose files are damaged cannot be made, nor deleted: another takes its place.
+
         Raises:
             nats.errors.Error: JetStream does not answer, or refuses.
         """
+        for spare in range(1, _SPARES + 1):
+            try:
+                return await self._ensure()
+            except APIError as error:
+                if error.err_code != _UNREADABLE or spare == _SPARES:
+                    raise
+                _log.error(
+                    "what JetStream kept of a consumer is damaged; another takes its place",
+                    stream=self._stream, consumer=self._name,
+                )  # fmt: skip
+                self._name = f"{self.source.consumer}-{spare}"
+        return False  # not reached
+
+    async def _ensure(self) -> bool:
         try:
             info = await self._js.consumer_info(self._stream, self._name)
         except NotFoundError:
@@ -88,7 +112,8 @@ class Cursor:
                 return False
             # Should we end here, the next one to look makes it anew at the same time.
             await delete_cursor(self._nats, self._name, self._stream)
-        await self._js.add_consumer(self._stream, self._config())
+        last = (await self._js.stream_info(self._stream)).state.last_seq
+        await self._js.add_consumer(self._stream, self._config(last))
         return True
 
     async def rewind(self) -> None:
@@ -101,7 +126,7 @@ class Cursor:
             await self.ensure()
             # Acknowledgements are worked off beside requests: wait for the last one first. After
             # a restart of NATS it may mean nothing any more; then the ledger helps.
-            with contextlib.suppress(nats.errors.TimeoutError):
+            with contextlib.suppress(nats.errors.TimeoutError, nats.errors.NoRespondersError):
                 await self.settle()
             self._unsettled = False
             self._epoch += 1
@@ -141,7 +166,8 @@ class Cursor:
         place = self.ledger.advance()
         if place is None:
             return False
-        if self._last is None or place.sequence >= self._last.sequence:
+        last = self._last
+        if last is None or place.epoch > last.epoch or place.sequence >= last.sequence:
             self._last = place
         if place.epoch != self._epoch:
             return True  # its reply would confuse the consumer; it comes again, and is told then
@@ -185,7 +211,7 @@ class Cursor:
         """
         return (await self._js.stream_info(self._stream)).state.first_seq
 
-    def _config(self) -> api.ConsumerConfig:
+    def _config(self, last_sequence: int) -> api.ConsumerConfig:
         start_at = self.source.start_at
         config = api.ConsumerConfig(
             durable_name=self._name,
@@ -196,9 +222,11 @@ class Cursor:
             max_deliver=-1,
             metadata=None if start_at is None else {_START_AT: str(start_at)},
         )
-        if self._last is not None:  # somebody deleted it under us
+        done = self.ledger.done_until
+        if done:  # somebody deleted it under us, or it was lost
             config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
-            config.opt_start_seq = self._last.sequence + 1
+            # A stream that lost its end gives its sequences to others.
+            config.opt_start_seq = min(done, last_sequence) + 1
         elif start_at is not None:
             config.deliver_policy = api.DeliverPolicy.BY_START_TIME
             config.opt_start_time = datetime.fromtimestamp(start_at / 1e6, UTC)

@@ -177,12 +177,12 @@ class Delivery:
                 await reader.close()
 
     async def _note_missing(self) -> None:
-        """Count lines that should have come and did not, if it was retention that took them."""
+        """Count lines that should have come and did not."""
         missing = self._ledger.missing
         if missing is None:
             return
-        if await self._cursor.first_kept() > missing.after + 1:
-            self._progress.gap(missing.lines)
+        retention = await self._cursor.first_kept() > missing.after + 1
+        self._progress.gap(missing.lines, damage=not retention)
         self._ledger.missing = None
 
     async def _idle(self) -> None:

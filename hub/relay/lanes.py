@@ -43,8 +43,8 @@ def consumer_name(kind: LaneKind, integration: str) -> str:
 
 
 def integration_of(consumer: str) -> str:
-    """Give the integration that a consumer belongs to."""
-    return consumer.removesuffix("-metrics").removesuffix("-replay")
+    """Give the integration that a consumer belongs to; what follows its id says which one."""
+    return consumer.partition("-")[0]
 
 
 def source_of(kind: LaneKind, spec: IntegrationSpec, shards: int) -> Source:
@@ -101,11 +101,11 @@ class Lane:
         """
         if self.is_prepared:
             return
-        await self.cursor.ensure()
         source, ledger = self.cursor.source, self.cursor.ledger
         if kept is not None and kept.start_at == source.start_at:
             ledger.restore(kept.sequence, kept.line)
-        elif ledger.next_line is None and self.kind is not LaneKind.REPLAY:
+        await self.cursor.ensure()
+        if ledger.next_line is None and self.kind is not LaneKind.REPLAY:
             # What comes first has to be known before retention can take it.
             standing = await self.cursor.standing()
             first = await looks.next(source.stream, source.filter, standing.until + 1)

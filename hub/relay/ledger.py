@@ -118,17 +118,21 @@ class Ledger:
         Args:
             lines: that it counts for (see `BatchId.lines`).
         """
+        line = line_of(message)
+        if self._is_set_back(message.sequence, line, lines):
+            self._set_back(message.sequence)
         if message.sequence <= self.until:
             # A NATS that was killed may forget its last acknowledgements.
             self._again = Place(message.sequence, message.reply, message.epoch)
             return None
         if self._awaited:
             self._come_back(message.sequence)
-        line = line_of(message)
         if line >= 0:
             if self.next_line is not None and line > self.next_line:
                 self._miss(line - self.next_line)
             self.next_line = max(line + lines, self.next_line or 0)
+        elif self.next_line is not None:
+            self.next_line += lines
         self.read_until = max(self.read_until, message.sequence)
         entry = self._by_sequence.get(message.sequence)
         if entry is None:
@@ -154,6 +158,33 @@ class Ledger:
             entry = self._awaited.popleft()
             if entry.sequence < sequence and not entry.is_done:
                 self.drop(entry)
+
+    def _is_set_back(self, sequence: int, line: int, lines: int) -> bool:
+        """Whether the stream lost its end, and gives the sequences of what it lost to others.
+
+        Lines are counted on whatever becomes of a stream: later ones under the sequence of
+        earlier ones are others.
+        """
+        if line < 0 or not lines:
+            return False
+        if sequence <= self.until:
+            return self.done_line is not None and line >= self.done_line
+        return (
+            bool(self._open)
+            and sequence <= self._open[-1].sequence
+            and (0 <= self._open[-1].line < line)
+        )
+
+    def _set_back(self, sequence: int) -> None:
+        """Forget what had this sequence, and what came after it: the stream no longer has it."""
+        while self._open and self._open[-1].sequence >= sequence:
+            gone = self._open.pop()
+            del self._by_sequence[gone.sequence]
+        self._awaited = deque(entry for entry in self._awaited if entry.sequence < sequence)
+        before = sequence - 1
+        self.until = min(self.until, before)
+        self.done_until = min(self.done_until, before)
+        self.read_until = min(self.read_until, before)
 
     def _miss(self, lines: int) -> None:
         missing = self.missing or Missing(self.read_until, 0)

@@ -93,9 +93,9 @@ class LaneProgress:
         self.state(state)
         self._whole.note(reason)
 
-    def gap(self, lines: int) -> None:
-        """Count lines (at most) that retention took away before they were delivered."""
-        self._whole.gap(lines)
+    def gap(self, lines: int, *, damage: bool = False) -> None:
+        """Count lines (at most) that retention, or damage, took before they were delivered."""
+        self._whole.gap(lines, damage=damage)
 
     def behind(self, words: str) -> None:
         """Note that it is about to lose lines to retention; "" when it no longer is."""
@@ -180,18 +180,20 @@ class Progress:
 
     @property
     def gaps(self) -> int:
-        """Lines (at most) that retention took."""
+        """Lines (at most) that retention, or damage, took."""
         return self._gaps
 
-    def gap(self, lines: int) -> None:
-        """Count lines (at most) that retention took away before they were delivered."""
+    def gap(self, lines: int, *, damage: bool = False) -> None:
+        """Count lines (at most) that retention, or damage, took before they were delivered."""
         self._gaps += lines
         self._gap_meter.inc(lines)
-        self.note(f"retention took up to {lines} lines before they were delivered")
+        taker = "damage to JetStream's files" if damage else "retention"
+        self.note(f"{taker} took up to {lines} lines before they were delivered")
         _log.error(
-            "retention passed an integration: stored lines are gone before delivery",
+            "stored lines are gone before they were delivered",
             integration=self.integration,
             at_most=lines,
+            taken_by=taker,
         )
 
     def behind(self, lane: LaneProgress, words: str) -> None:

@@ -30,7 +30,7 @@ from hub.relay.meters import DeliveryMeters, IntakeMeters
 from hub.relay.places import Places
 from hub.relay.serving import serving
 from hub.relay.share import Share
-from hub.relay.streams import ensure_streams
+from hub.relay.streams import ensure_streams, keep_streams, missing_streams
 from hub.relay.tasks import Tasks
 from hub.relay.usage import Usage
 from hub.relay.workshop import Workshop
@@ -78,6 +78,7 @@ async def relay(
         stack.push_async_callback(tasks.cancel)
         dead = DeadLetters(nats)
         tasks.start(dead.run())
+        tasks.start(keep_streams(nats.jetstream(), settings))
         marks = MarkTable()
         own: Member | None = None
         if settings.delivers:
@@ -95,7 +96,7 @@ async def relay(
         )
         if own is not None:
             await stack.enter_async_context(own.serving(bus))
-        stack.enter_context(health.add("relay", lambda: _check(nats)))
+        stack.enter_context(health.add("relay", lambda: _check(nats, settings)))
         yield ingest
 
 
@@ -130,7 +131,7 @@ async def delivery(
             )
         )
         await stack.enter_async_context(own.serving(bus))
-        stack.enter_context(health.add("delivery", lambda: _check(nats)))
+        stack.enter_context(health.add("delivery", lambda: _check(nats, settings)))
         yield
 
 
@@ -147,10 +148,11 @@ def _workshop(
     )
 
 
-async def _check(nats: Client) -> None:
+async def _check(nats: Client, settings: RelaySettings) -> None:
     if not nats.is_connected:
         raise Unavailable("no connection to NATS")
-    await nats.jetstream().account_info()
+    if missing := await missing_streams(nats.jetstream(), settings):
+        raise Unavailable(f"JetStream has lost {', '.join(missing)}")
 
 
 @asynccontextmanager

@@ -1,13 +1,18 @@
 """The relay's JetStream streams: their names, their subjects and their making."""
 
+import asyncio
 import zlib
 from typing import Final, Literal
 
+import nats.errors
+import structlog
 from nats.js import JetStreamContext, api
 from nats.js.errors import APIError, NotFoundError
 
 from hub.errors import StartError
 from hub.settings import RelaySettings
+
+_log = structlog.stdlib.get_logger(__name__)
 
 Kind = Literal["log", "metric"]
 """Logs and metrics are stored apart."""
@@ -15,6 +20,7 @@ Kind = Literal["log", "metric"]
 KINDS: Final[tuple[Kind, ...]] = ("log", "metric")
 DEAD: Final = "DEAD"
 REPLAY: Final = "REPLAY"
+_LOOK: Final = 5.0
 _SHARD: Final = "RELAY_"
 _METRIC: Final = "METRIC_"
 # nats-server's errors: its storage resources, or those of the account, are exceeded.
@@ -124,6 +130,37 @@ async def ensure_streams(js: JetStreamContext, settings: RelaySettings) -> None:
         await _ensure(js, config, settings)
 
 
+async def missing_streams(js: JetStreamContext, settings: RelaySettings) -> list[str]:
+    """Name the streams that should be there and are not.
+
+    Raises:
+        nats.errors.Error: JetStream does not answer.
+    """
+    there = await _stream_names(js)
+    wanted = [config.name or "" for config in _configs(settings)]
+    return [name for name in wanted if name not in there]
+
+
+async def keep_streams(
+    js: JetStreamContext, settings: RelaySettings, *, every: float = _LOOK
+) -> None:
+    """Make streams that go missing under us anew, until cancelled.
+
+    A nats-server that starts with the description of a stream damaged goes on without the stream.
+
+    Args:
+        every: seconds between looks.
+    """
+    while True:
+        await asyncio.sleep(every)
+        try:
+            if missing := await missing_streams(js, settings):
+                _log.error("streams are missing: was their data damaged?", streams=missing)
+                await ensure_streams(js, settings)
+        except (nats.errors.Error, OSError, StartError) as error:
+            _log.warning("the streams are not known to be there", error=str(error))
+
+
 def reserved_bytes(settings: RelaySettings) -> int:
     """Give the bytes of disk that JetStream reserves for all of the relay's streams."""
     return sum(config.max_bytes or 0 for config in _configs(settings))
@@ -162,8 +199,9 @@ async def _ensure(js: JetStreamContext, config: api.StreamConfig, settings: Rela
             await js.stream_info(config.name or "")
         except NotFoundError:
             await js.add_stream(config)
-        else:
-            await js.update_stream(config)
+        # Also after it was added: where nats-server found the files of a stream whose description
+        # is damaged, it takes the messages in, and writes the description anew only now.
+        await js.update_stream(config)
     except APIError as error:
         if error.err_code not in _NO_ROOM:
             raise

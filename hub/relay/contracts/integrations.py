@@ -84,7 +84,8 @@ class IntegrationStatus(msgspec.Struct, frozen=True):
         lag_lines: lines (and samples) in them; `lag_seconds` the age of the oldest.
         delivered, rejected: lines since the start of this process.
         left_out: lines that the shape left out since then, by step (`filter`, `sample`, …).
-        gap_lines: lines (at most) that retention took before they were delivered.
+        gap_lines: lines (at most) that retention, or damage to the store, took before they were
+            delivered.
         dead_letters: kept, and not yet replayed or dropped.
         error, error_at: the last one, in words a user understands, and when (µs).
     """
