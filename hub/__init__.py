@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from hub.shaping.alerts import AlertRule, Finding, Watch
     from hub.shaping.check import check_shape
     from hub.shaping.rules import SEVERITIES, Severity, Shape
-    from hub.sigv4 import SKEWED, THROTTLED, SigV4
+    from hub.sigv4 import SKEWED, THROTTLED, SigV4, check_keys
     from hub.stream import Stream, SyslogStream, connector
     from hub.syslog import SyslogFormatter, SyslogStyle
     from hub.telemetry import Metrics
@@ -111,7 +111,7 @@ _HOMES = {
     "merge_patch",
     "secret": "Secret",
     "services": "Command ConfigSection Migrations Service",
-    "sigv4": "SKEWED THROTTLED SigV4",
+    "sigv4": "SKEWED THROTTLED SigV4 check_keys",
     "shaping.alerts": "AlertRule Finding Watch",
     "shaping.check": "check_shape",
     "stream": "Stream SyslogStream connector",
@@ -207,6 +207,7 @@ __all__ = [
     "Watch",
     "Window",
     "check_headers",
+    "check_keys",
     "check_shape",
     "client_tls",
     "comes_again",

@@ -5,6 +5,7 @@ one: `add_auth`, which does them all, writes the request with its session token 
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -25,6 +26,22 @@ THROTTLED: Final = frozenset({
 
 SKEWED: Final = frozenset({"RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed"})
 """Error codes that say that the clocks differ (smithy's list of clock skew errors)."""
+
+
+_PRINTABLE: Final = re.compile(r"[!-~]*")
+
+
+def check_keys(secret: Secret, token: Secret) -> None:
+    """Check the secrets of a config; for its `__post_init__`.
+
+    Raises:
+        ValueError: a header cannot hold them, or there is no key; neither is repeated.
+    """
+    if not secret:
+        raise ValueError("secret_access_key is empty")
+    for name, value in (("secret_access_key", secret), ("session_token", token)):
+        if not _PRINTABLE.fullmatch(value.reveal()):
+            raise ValueError(f"{name} is of printable characters without spaces")
 
 
 def _now() -> datetime:

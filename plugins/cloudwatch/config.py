@@ -5,10 +5,10 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from hub import Chunk, HttpUrl, Secret, client_tls
+from hub import Chunk, HttpUrl, Secret, check_keys, client_tls
 
-Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2}(-[a-z]+){1,3}-\d{1,2}$")]
-KeyId = Annotated[str, msgspec.Meta(pattern=r"^\w{16,128}$")]
+Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2}(-[a-z]+){1,3}-\d{1,2}$(?!\n)")]
+KeyId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_]{16,128}$(?!\n)")]
 
 LONGEST_NAME: Final = 512
 _PLACES: Final = re.compile(r"\{(project|device|host|stream)\}")
@@ -47,8 +47,7 @@ class CloudWatchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ca: str = ""
 
     def __post_init__(self) -> None:
-        if not self.secret_access_key:
-            raise ValueError("secret_access_key is empty")
+        check_keys(self.secret_access_key, self.session_token)
         for field, name in (("group", self.group), ("stream", self.stream)):
             if not _GROUP.fullmatch(_PLACES.sub("x", name)):
                 raise ValueError(

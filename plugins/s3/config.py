@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from hub import HttpUrl, Limits, Secret, client_tls
+from hub import HttpUrl, Limits, Secret, check_keys, client_tls
 
 # "General purpose bucket naming rules" and "Safe characters" of object keys (S3 User Guide).
-Bucket = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-Prefix = Annotated[str, msgspec.Meta(max_length=512, pattern=r"^[A-Za-z0-9!_.*'()=/-]*$")]
-Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,64}$")]
-KeyId = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{3,128}$")]
+Bucket = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$(?!\n)")]
+Prefix = Annotated[str, msgspec.Meta(max_length=512, pattern=r"^[A-Za-z0-9!_.*'()=/-]*$(?!\n)")]
+Region = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,64}$(?!\n)")]
+KeyId = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{3,128}$(?!\n)")]
 
 
 class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,16 +51,16 @@ class S3Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE",
     ] = "STANDARD"  # fmt: skip
     encryption: Literal["", "AES256", "aws:kms", "aws:kms:dsse"] = ""
-    kms_key_id: Annotated[str, msgspec.Meta(max_length=2048, pattern=r"^[!-~]*$")] = ""
+    kms_key_id: Annotated[str, msgspec.Meta(max_length=2048, pattern=r"^[!-~]*$(?!\n)")] = ""
     conditional: bool = True
     ca: str = ""
 
     def __post_init__(self) -> None:
-        if not self.secret_access_key:
-            raise ValueError("secret_access_key is empty")
+        check_keys(self.secret_access_key, self.session_token)
         if ".." in self.bucket:
             raise ValueError("bucket cannot hold two dots in a row")
-        if any(part in {"", ".", ".."} for part in self.prefix.strip("/").split("/")[1:]):
+        parts = self.prefix.strip("/").split("/")
+        if parts != [""] and not {"", ".", ".."}.isdisjoint(parts):
             raise ValueError("prefix has an empty part, or one of dots alone")
         if self.kms_key_id and not self.encryption.startswith("aws:kms"):
             raise ValueError("kms_key_id needs the encryption aws:kms or aws:kms:dsse")

@@ -219,7 +219,8 @@ async def test_a_group_that_somebody_else_makes_meanwhile_is_fine() -> None:
     [
         {"group": "a b"}, {"group": "{nobody}"}, {"group": "aws/x"}, {"stream": "a:b"},
         {"stream": ""}, {"group": "x" * 513}, {"region": "https://evil"}, {"secret_access_key": ""},
-        {"access_key_id": "short"}, {"endpoint": "ftp://x"},
+        {"access_key_id": "short"}, {"endpoint": "ftp://x"}, {"session_token": "a\r\nX-Other: b"},
+        {"secret_access_key": "pasted\n"}, {"access_key_id": KEYS["access_key_id"] + "\n"},
     ],
     ids=str,
 )  # fmt: skip
@@ -361,7 +362,8 @@ def test_a_batch_is_as_large_as_the_config_says() -> None:
     [
         {"bucket": "UPPER"}, {"bucket": "a..b"}, {"prefix": "a//b"}, {"prefix": "a/../b"},
         {"prefix": "a b"}, {"kms_key_id": "k"}, {"secret_access_key": ""}, {"linger": 3600},
-        {"max_bytes": 10}, {"compression": "lzma"},
+        {"max_bytes": 10}, {"compression": "lzma"}, {"prefix": ".."}, {"prefix": "/./a"},
+        {"session_token": "a\r\nX-Other: b"}, {"secret_access_key": "pasted\n"},
     ],
     ids=str,
 )  # fmt: skip
