@@ -75,7 +75,7 @@ class LetterBox:
 
     async def find(self, id: str) -> Letter | None:  # noqa: A002
         """Give one by its id."""
-        if not (id.isascii() and id.isdecimal() and 0 < int(id) <= _LAST):
+        if not (len(id) < 20 and id.isascii() and id.isdecimal() and 0 < int(id) <= _LAST):
             return None
         place = int(id)
         fixed = await self._fixed(place)

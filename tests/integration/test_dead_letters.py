@@ -180,7 +180,7 @@ async def test_a_very_large_letter_is_shown_in_part(desk: Desk) -> None:
     assert 100 < len(await desk.texts_of(item.id)) < 900
 
 
-@pytest.mark.parametrize("id", ["", "0", "-1", "1e3", "٣", "999999", "9" * 30, "abc"])
+@pytest.mark.parametrize("id", ["", "0", "-1", "1e3", "٣", "999999", "9" * 30, "9" * 5_000, "abc"])
 async def test_what_is_not_there_is_not_found(desk: Desk, id: str) -> None:  # noqa: A002
     await desk.bury("one", first=1)
     wanted = c.OneDead(PROJECT, INTEGRATION, id)
