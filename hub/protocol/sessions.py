@@ -8,7 +8,7 @@ import msgspec
 
 from hub.protocol.limits import VERSION
 
-IdText = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{0,64}$")]
+IdText = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{0,64}$(?!\n)")]
 """What a client calls an id; "" where there is none yet."""
 
 
@@ -42,7 +42,7 @@ class Registered(msgspec.Struct, frozen=True, tag_field="op", tag="registered"):
     key: str
 
 
-ConnectionName = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{16,64}$")]
+ConnectionName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{16,64}$(?!\n)")]
 
 
 class Hello(msgspec.Struct, frozen=True, tag_field="op", tag="hello"):

@@ -15,11 +15,12 @@ FACILITIES = (
 
 Severity = Literal["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"]
 StreamName = Annotated[
-    str, msgspec.Meta(pattern=r"^(app|sys|agent|metric\.(device|cpu|memory|disk|network|ps))$")
+    str,
+    msgspec.Meta(pattern=r"^(app|sys|agent|metric\.(device|cpu|memory|disk|network|ps))$(?!\n)"),
 ]
 Names = Annotated[tuple[str, ...], msgspec.Meta(max_length=1_000)]
 Regex = Annotated[str, msgspec.Meta(max_length=1_000)]
-LabelName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,99}$")]
+LabelName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,99}$(?!\n)")]
 LabelText = Annotated[str, msgspec.Meta(max_length=1_000)]
 Text = Annotated[str, msgspec.Meta(max_length=1_000)]
 

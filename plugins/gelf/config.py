@@ -13,7 +13,7 @@ BODY_BYTES: Final = 65_536
 """What an HTTP input takes by default: Graylog's HttpTransport aggregates, after decompression, no
 more than its `max_chunk_size`."""
 
-Host = Annotated[str, msgspec.Meta(max_length=253, pattern=r"^[^\s/@]*$")]
+Host = Annotated[str, msgspec.Meta(max_length=253, pattern=r"^[^\s/@]*$(?!\n)")]
 
 
 class GelfConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -41,7 +41,7 @@ class InfluxConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password: Secret = Secret("")
     metrics: bool = True
     logs: bool = False
-    measurement: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][\w.-]{0,127}$")] = "logs"
+    measurement: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][\w.-]{0,127}$(?!\n)")] = "logs"
     gzip: bool = True
     ca: str = ""
 

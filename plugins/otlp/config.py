@@ -6,7 +6,7 @@ import msgspec
 
 from hub import HttpUrl, Secret, check_headers, client_tls
 
-Path = Annotated[str, msgspec.Meta(max_length=512, pattern=r"^/[!-~]*$")]
+Path = Annotated[str, msgspec.Meta(max_length=512, pattern=r"^/[!-~]*$(?!\n)")]
 
 
 class OtlpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

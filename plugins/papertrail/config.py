@@ -32,12 +32,12 @@ class PapertrailConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     mode: Literal["classic", "token", "https"] = "classic"
-    host: Annotated[str, msgspec.Meta(max_length=253, pattern=r"^[^\s/@]*$")] = ""
+    host: Annotated[str, msgspec.Meta(max_length=253, pattern=r"^[^\s/@]*$(?!\n)")] = ""
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
-    region: Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2}-[0-9]{2}$")] = "na-01"
+    region: Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2}-[0-9]{2}$(?!\n)")] = "na-01"
     token: Secret = Secret("")
     url: Annotated[
-        str, msgspec.Meta(max_length=2048, pattern=r"^(https?://[^\s/?#@]+([/?#]\S*)?)?$")
+        str, msgspec.Meta(max_length=2048, pattern=r"^(https?://[^\s/?#@]+([/?#]\S*)?)?$(?!\n)")
     ] = ""
     ca: str = ""
     format: Literal["rfc5424", "rfc3164"] = "rfc5424"

@@ -18,7 +18,7 @@ _VALUE = r'"(?:[^"\\\]\x00-\x1f]|\\["\\\]])*"'
 _ELEMENTS: Final = re.compile(rf"(?:\[{_NAME}(?: {_NAME}={_VALUE})*\])*")
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
-Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253, pattern=r"^[^\s/@]+$")]
+Host = Annotated[str, msgspec.Meta(min_length=1, max_length=253, pattern=r"^[^\s/@]+$(?!\n)")]
 
 
 class SyslogConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

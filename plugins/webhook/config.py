@@ -2,11 +2,11 @@
 
 import base64
 import binascii
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
-from hub import Secret, check_headers, client_tls
+from hub import HttpUrl, Secret, check_headers, client_tls
 
 _OURS: Final = ("webhook-id", "webhook-signature", "webhook-timestamp")
 
@@ -23,7 +23,7 @@ class WebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ca: PEM text of the authority to trust instead of the public ones.
     """
 
-    url: Annotated[str, msgspec.Meta(max_length=2048, pattern=r"^https?://[^\s/?#@]+([/?#]\S*)?$")]
+    url: HttpUrl
     secret: Secret = Secret("")
     format: Literal["json", "ndjson"] = "json"
     gzip: bool = False

@@ -20,14 +20,14 @@ from hub.structs import decode
 from services.devices import contracts as c
 
 Label = Annotated[
-    str, msgspec.Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$", description="Host name")
+    str, msgspec.Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)", description="Host name")
 ]
 
 
 Group = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$",
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$(?!\n)",
         description="What an integration's filter may ask for",
     ),
 ]
