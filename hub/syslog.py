@@ -29,6 +29,11 @@ _LONGEST_HEADER: Final = 600  # bytes without structured data: the fields' own l
 PIECE_LINES: Final = 500
 """Lines from which on a piece of a stream is written."""
 
+_LONGEST_LEAD: Final = 80  # bytes of priority, version, time stamp, and the id's element
+
+_LABELS: Final = "labels@32473"
+"""RFC 5424, 7: names of one's own need an enterprise number; RFC 5612 has this one for examples."""
+
 _MICRO: Final = 1_000_000
 _SIXTEEN_DIGITS: Final = range(10**15, 10**16)  # microseconds from 2001 to 2286
 _LAST_SECOND: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
@@ -53,6 +58,8 @@ class SyslogStyle:
         structured_data: elements to put into every message, such as `[TOKEN@41058]`.
         include_id: carry the line's stable id in registered fields: PROCID is
             `<stream>-<boot>`, and `[meta sequenceId="…"]` (RFC 5424, 7.3.1) the number in it.
+
+    RFC 5424 also carries the labels of the integration's shape, as `[labels@32473 name="value"]`.
     """
 
     format: Format = "rfc5424"
@@ -124,7 +131,8 @@ class SyslogFormatter:
         """Give the messages of a chunk by column, safe for their framing and none too long."""
         columns = self._header_columns(chunk)
         messages = self._safe(chunk.lines.messages)
-        if self._header_room + 4 * max(map(len, messages)) > self._style.max_message:
+        header_room = self._header_room + (self._style.max_message // 2 if chunk.labels else 0)
+        if header_room + 4 * max(map(len, messages)) > self._style.max_message:
             rooms = [self._style.max_message - size for size in _sizes(columns, len(chunk))]
             messages = list(map(cut, messages, rooms))
         return [*columns, messages]
@@ -147,22 +155,44 @@ class SyslogFormatter:
             columns += [[self._leads[priority] for priority in lines.priorities], shared]
         columns.append(stamps)
         process = f"{chunk.stream}-{chunk.boot}" if self._style.include_id else "-"
+        labels = tuple(chunk.labels.items())
         if isinstance(lines.programs, str):
-            columns.append(self._tail(chunk.host, lines.programs, process))
+            columns.append(self._tail(chunk.host, lines.programs, process, labels))
         else:
-            tails = {name: self._tail(chunk.host, name, process) for name in set(lines.programs)}
+            programs = set(lines.programs)
+            tails = {name: self._tail(chunk.host, name, process, labels) for name in programs}
             columns.append([tails[name] for name in lines.programs])
         if self._style.include_id:
             columns += [_sequence_ids(chunk.numbers()), '"] ']
         return columns
 
-    def _make_tail(self, host: str, program: str, process: str) -> str:
+    def _make_tail(
+        self, host: str, program: str, process: str, labels: tuple[tuple[str, str], ...]
+    ) -> str:
         """Make what stands between time stamp and message."""
         if not self._modern:
             return f" {legacy_host(host)} {legacy_tag(program)}: "
+        head = f"Z {header(host, 255)} {header(program, 48)} {header(process, 128)} - "
         data = self._style.structured_data
+        taken = len(head) + len(_encoded(data)) + _LONGEST_LEAD
+        data += self._labels_element(labels, (self._style.max_message - taken) // 2)
         data = f'{data}[meta sequenceId="' if self._style.include_id else f"{data or '-'} "
-        return f"Z {header(host, 255)} {header(program, 48)} {header(process, 128)} - {data}"
+        return head + data
+
+    def _labels_element(self, labels: tuple[tuple[str, str], ...], room: int) -> str:
+        """Give an element of at most `room` bytes with the labels that fit, each whole.
+
+        RFC 5424, 6.3.3: `"`, `\\` and `]` are escaped in values, and names have 32 characters.
+        """
+        room -= len(f"[{_LABELS}]")
+        kept: dict[str, str] = {}
+        for name, value in labels:
+            text = re.sub(r'(["\\\]])', r"\\\1", self._safe([value])[0])
+            param = f' {name[:32]}="{text}"'
+            if (size := len(_encoded(param))) <= room:
+                room -= size
+                kept[name[:32]] = param
+        return f"[{_LABELS}{''.join(kept.values())}]" if kept else ""
 
     # ── time stamps ──
 

@@ -17,8 +17,12 @@ from plugins.webhook.config import WebhookConfig
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class WebhookLine(msgspec.Struct, frozen=True):
-    """One line as it is sent; `id` is the same whenever the line is sent again."""
+class WebhookLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line as it is sent; `id` is the same whenever the line is sent again.
+
+    Args:
+        labels: what the integration's shape adds; left out where it adds none.
+    """
 
     id: str
     time: str
@@ -29,6 +33,7 @@ class WebhookLine(msgspec.Struct, frozen=True):
     severity: int
     program: str
     message: str
+    labels: dict[str, str] = {}
 
 
 class Webhook:
@@ -108,4 +113,5 @@ def _line(line: Line) -> WebhookLine:
         severity=line.priority & 7,
         program=line.program,
         message=line.message,
+        labels=dict(line.labels),
     )

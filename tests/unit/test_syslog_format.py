@@ -94,6 +94,20 @@ def test_structured_data_and_ids() -> None:
     assert written(batch, structured_data="[x@1]").splitlines()[0].endswith(b" - - [x@1] a")
 
 
+def test_labels_are_structured_data() -> None:
+    """Escaped, never breaking a frame, and only as many as leave room for the text."""
+    labels = {"site": 'a "b"] \\ c\nd', "long_" * 10: "ü", "huge": "x" * 300, "last": "y"}
+    batch = Batch("b", (replace(make_chunk(["hello"], time_us=START), labels=labels),))
+    data = r'[labels@32473 site="a \"b\"\] \\ c#012d" ' + "long_" * 6 + 'lo="ü"'
+    assert written(batch, max_message=600).decode().endswith(f' - {data} last="y"] hello\n')
+    text = written(batch, structured_data="[a@1]", include_id=True).decode()
+    assert f'[a@1]{data} huge="{"x" * 300}" last="y"][meta sequenceId="1"] hello' in text
+    assert parse_rfc5424(text[:-1].encode())["text"] == "hello"
+    long = replace(make_chunk(["z" * 900], host="h" * 255), labels=labels)
+    assert len(written(Batch("b", (long,)), max_message=480)) == 480 + len("\n")
+    assert b"site=" not in written(batch, format="rfc3164")
+
+
 @pytest.mark.parametrize(
     "moment",
     [0, -1, 1, 999_999, 10**15 - 1, 10**15, 10**16 - 1, 10**16, 10**18, 2**63 - 1, -(2**63)],
