@@ -26,19 +26,20 @@ class Load(msgspec.Struct, frozen=True):
     """What to send.
 
     Args:
+        lines: of a batch; `bytes`: of a line's text.
+        sessions: project and session of each device.
         rate: lines a second of all devices together; 0: as much as is acknowledged.
         window: batches of a device that may be unacknowledged.
         timed: the first line of each batch says when it was sent.
     """
 
-    port: int
-    project: str
-    token: str
-    sessions: dict[str, str]
     lines: int
     bytes: int
     seconds: float
     codec: str
+    port: int = 0
+    token: str = ""
+    sessions: dict[str, tuple[str, str]] = {}
     rate: int = 0
     window: int = 64
     timed: bool = False
@@ -105,20 +106,20 @@ class Device:
 
 async def main(load: Load) -> None:
     """Connect, wait for the sessions, send, and say what was acknowledged."""
-    settings = MqttSettings("127.0.0.1", load.port, load.project, Secret(load.token))
     async with AsyncExitStack() as stack:
         devices = []
-        for device, session in load.sessions.items():
+        for device, (project, session) in load.sessions.items():
+            settings = MqttSettings("127.0.0.1", load.port, project, Secret(load.token))
             mqtt = await stack.enter_async_context(Mqtt.connect(settings, client=device))
-            devices.append(Device(mqtt, Session(load.project, device, session), load))
+            devices.append(Device(mqtt, Session(project, device, session), load))
         print(json.dumps({"connected": len(devices)}), flush=True)
         await asyncio.to_thread(sys.stdin.readline)
-        for device in devices:
-            await device.follow()
+        await asyncio.gather(*(device.follow() for device in devices))
         until = time.monotonic() + load.seconds
         interval = load.lines * len(devices) / load.rate if load.rate else 0.0
         await asyncio.gather(*(device.run(until, interval) for device in devices))
         print(json.dumps({"acked": sum(device.acked for device in devices)}), flush=True)
 
 
-uvloop.run(main(msgspec.json.decode(sys.argv[1], type=Load)))
+if __name__ == "__main__":
+    uvloop.run(main(msgspec.json.decode(sys.stdin.readline(), type=Load)))

@@ -1,4 +1,4 @@
-"""A TLS syslog receiver that counts: a part of `bench/relay.py`, in a process of its own.
+"""A syslog receiver that counts, over TLS or (without a certificate) TCP, in its own process.
 
 Every 100 ms it prints a JSON object: lines so far, and the latencies (ms) of some of them, by the
 nanoseconds since the epoch that a line may carry as `t=<19 digits>`.
@@ -32,10 +32,11 @@ class Counter(asyncio.Protocol):
             Counter.latencies.append(round((time.time_ns() - int(sent[1])) / 1e6, 3))
 
 
-async def main(certificate: str, key: str) -> None:
+async def main(certificate: str = "", key: str = "") -> None:
     """Listen, print the port, and report."""
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    tls.load_cert_chain(certificate, key)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if certificate else None
+    if tls is not None:
+        tls.load_cert_chain(certificate, key)
     server = await asyncio.get_running_loop().create_server(Counter, "127.0.0.1", 0, ssl=tls)
     print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
     while True:
