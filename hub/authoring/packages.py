@@ -88,7 +88,7 @@ def install(spec: str, name: str) -> None:
         constraints = Path(folder) / "constraints.txt"
         constraints.write_text("".join(_pinned(name)))
         before = version_of(name)
-        _pip("install", "--quiet", "--upgrade", "-c", str(constraints), spec)
+        _pip("install", "--upgrade", "-c", str(constraints), spec)
         if before is not None and before == version_of(name):  # it may hold other code
             _pip("install", "--quiet", "--force-reinstall", "--no-deps", spec)
 
@@ -114,6 +114,9 @@ def _pip(*arguments: str) -> None:
     importlib.invalidate_caches()
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
+        # With the resolver's refusal, what the conflict is goes to standard output.
+        conflict = done.stdout.partition("The conflict is caused by:")[2].partition("\n\n")[0]
+        said = [line.strip() for line in conflict.splitlines() if line.strip()] or said
         raise PluginError("pip cannot do that:\n" + "\n".join(said[-_LAST:]))
 
 

@@ -52,21 +52,28 @@ def main(arguments: list[str]) -> None:
             result.plugins[plugin.name] = plugin.provides
             if plugin.status != "active":
                 result.problems[plugin.name] = plugin.reason
-    tried: list[str] = []
-    for name, suite in _suites(subject, host):
-        why = asyncio.run(_baseline(suite))
+    tried: dict[str, int] = {}
+    for name, base, kind in _suites(subject, host):
+        why = "its type has no `examples`"
+        for number, _ in enumerate(kind.examples):
+            why = asyncio.run(_baseline(_suite(base, kind, number)))
+            if not why:
+                tried[name] = number
+                break
         if why:
             result.untried[name] = why
-        else:
-            tried.append(suite.type.name)
     if tried:
-        result.cases = _run(msgspec.structs.replace(subject, types=tuple(tried)))
+        result.cases = _run(msgspec.structs.replace(subject, suites=tried))
     result_path.write_bytes(msgspec.json.encode(result))
 
 
 def suites(subject: Subject) -> dict[str, type[Conformance[Any]]]:
     """Give the test classes for a subject, by the names that pytest collects them by."""
-    return {f"Test {name}": suite for name, suite in _suites(subject, _load(subject))}
+    return {
+        f"Test {name}": _suite(base, kind, subject.suites[name])
+        for name, base, kind in _suites(subject, _load(subject))
+        if name in subject.suites
+    }
 
 
 def _load(subject: Subject) -> PluginHost:
@@ -75,20 +82,19 @@ def _load(subject: Subject) -> PluginHost:
     return PluginHost.load(list(subject.plugins), points=points or None, quiet=True)
 
 
-def _suites(subject: Subject, host: PluginHost) -> Iterator[tuple[str, type[Conformance[Any]]]]:
+def _suites(
+    subject: Subject, host: PluginHost
+) -> Iterator[tuple[str, type[Any], DestinationType[Any]]]:
     for name, kind in host.destinations.items():
-        if host.plugin_of(kind) not in subject.plugins:
-            continue
-        if subject.types and name not in subject.types:
-            continue
-        if kind.build is not None:
-            yield name, _suite(DestinationConformance, kind)
-        if kind.metrics is not None:
-            yield f"{name} (metrics)", _suite(MetricConformance, kind)
+        if host.plugin_of(kind) in subject.plugins:
+            if kind.build is not None:
+                yield name, DestinationConformance, kind
+            if kind.metrics is not None:
+                yield f"{name} (metrics)", MetricConformance, kind
 
 
-def _suite(base: Any, kind: DestinationType[Any]) -> type[Conformance[Any]]:
-    return type(f"Test{kind.name}", (base,), {"type": kind})
+def _suite(base: type[Any], kind: DestinationType[Any], example: int) -> type[Conformance[Any]]:
+    return type(f"Test{kind.name}", (base,), {"type": kind, "config": kind.examples[example]})
 
 
 async def _baseline(suite: type[Conformance[Any]]) -> str:

@@ -9,12 +9,12 @@ class Subject(msgspec.Struct, frozen=True):
     Args:
         plugins: module by name of the plugin; "" for one that is installed.
         paths: to import it from.
-        types: destination types to try; empty for all.
+        suites: to run, with the number of the type's example that each tries; empty for all.
     """
 
     plugins: dict[str, str]
     paths: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
+    suites: dict[str, int] = {}
 
 
 class Case(msgspec.Struct, frozen=True):

@@ -234,7 +234,8 @@ class Loopback:
             await asyncio.Event().wait()
         await asyncio.sleep(reply.delay)
         try:
-            body = unpacked(body, headers.get("content-encoding", ""))
+            encoding = headers.get("content-encoding", "")
+            body = unpacked(body, encoding) if encoding else guessed(body)
         except ValueError as error:
             return web.Response(status=400, text=str(error))
         self.requests.append(Request(request.method, url, headers, body, reply.status))

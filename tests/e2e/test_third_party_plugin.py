@@ -6,13 +6,14 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from hub.authoring import scaffold
 from hub.testing import Loopback
 from tests.deadline import until
 from tests.fixtures.environments import ROOT, Environment, build_wheel
@@ -102,16 +103,40 @@ async def test_a_package_is_installed_used_and_removed_while_the_hub_runs(
     assert hub.hub.poll() is None
 
 
-def test_what_cannot_be_loaded_is_not_left_behind(environment: Environment, tmp_path: Path) -> None:
-    assert environment.isaax("plugins", "new", "broken", cwd=tmp_path).returncode == 0
-    folder = tmp_path / "isaax-broken"
+def _without_its_module(folder: Path) -> None:
     module = folder / "isaax_broken.py"
     module.write_text("import a_module_that_is_missing\n" + module.read_text())
+
+
+def _with_a_name_of_ours(folder: Path) -> None:
+    project = folder / "pyproject.toml"
+    project.write_text(project.read_text().replace('broken = "isaax', 'webhook = "isaax'))
+
+
+def _with_an_older_msgspec(folder: Path) -> None:
+    project = folder / "pyproject.toml"
+    project.write_text(project.read_text().replace("isaax[hub]", "msgspec<0.1"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (_without_its_module, "No module named 'a_module_that_is_missing'"),
+        (_with_a_name_of_ours, "its name is taken by isaax"),
+        (_with_an_older_msgspec, "msgspec"),
+    ],
+)
+def test_what_cannot_be_used_is_named_and_not_left_behind(
+    environment: Environment, tmp_path: Path, spoil: Callable[[Path], None], told: str
+) -> None:
+    folder = scaffold.write("broken", tmp_path / "isaax-broken")
+    spoil(folder)
     config = tmp_path / "hub.toml"
     config.write_text("# mine\n[hub]\nname = 'x'\n")
-    done = environment.isaax("plugins", "install", str(folder), "--config", str(config))
+    wheel = build_wheel(folder, tmp_path / "wheel")
+    done = environment.isaax("plugins", "install", str(wheel), "--config", str(config))
     assert done.returncode == 1
-    assert "No module named 'a_module_that_is_missing'" in done.stderr
+    assert told in done.stderr
     assert environment.run("-c", "import isaax_broken").returncode == 1
     assert config.read_text() == "# mine\n[hub]\nname = 'x'\n"
 

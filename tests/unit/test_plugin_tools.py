@@ -69,7 +69,7 @@ def test_check_says_what_to_mend(
     module.write_text(re.sub(r"answer\.check\(\).*", "print(answer)", module.read_text()))
     assert isaax(monkeypatch, "plugins", "check", str(folder)) == 1
     said = capsys.readouterr().out
-    assert "✗ weather: 429 and 5xx: the same batch comes again, and is then taken." in said
+    assert "✗ weather: 429, 502, 503, 504: the same batch comes again, and is then taken." in said
     assert "503 means later: raise Retry (answer.check() does), not None" in said
     assert re.search(r"\d+ of \d+ cases hold", said)
 
