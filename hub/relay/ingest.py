@@ -140,13 +140,15 @@ class Ingest:
         Raises:
             Unavailable: nobody who keeps the tokens answers.
         """
-        digest = hashlib.sha256(token.reveal().encode()).digest()
+        digest = hashlib.sha256(token.reveal().encode(errors="surrogateescape")).digest()
         known = self._tokens.get(digest)
         now = self._clock()
         if known is not None and known.until - _TOKEN_KNOWN <= now < known.until:
             return known.project
         owner = await self._bus.request(PROJECT_OF_TOKEN, TokenDigest(digest.hex()))
         project = owner.project or None
+        if len(self._tokens) >= _MOST_TOKENS:  # first of all, what a stranger made up
+            self._tokens = {key: one for key, one in self._tokens.items() if one.project}
         if len(self._tokens) >= _MOST_TOKENS:
             self._tokens.clear()  # those that are used are soon back
         fresh = _TOKEN_KNOWN if project else _TOKEN_UNKNOWN

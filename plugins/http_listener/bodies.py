@@ -13,6 +13,7 @@ from plugins.http_listener.config import HttpListenerSettings
 from plugins.http_listener.refusals import Refused
 
 _GZIP: Final = 31  # zlib's window bits for RFC 1952
+_PIECE: Final = 16 * 1024
 _ZLIB: Final = 15  # and for RFC 1950, which is what HTTP's `deflate` means (RFC 9110, 8.4.1.2)
 
 
@@ -63,12 +64,17 @@ def _decompress(raw: bytes, encoding: str, most: int) -> bytes:
 def _inflate(raw: bytes, bits: int, most: int) -> bytes:
     """Give what is compressed, or its first bytes beyond `most`; gzip may have several members."""
     plain = bytearray()
-    while raw and len(plain) <= most:
-        engine = zlib.decompressobj(bits)
-        plain += engine.decompress(raw, most + 1 - len(plain))
-        if not engine.eof and not engine.unconsumed_tail and len(plain) <= most:
-            raise zlib.error("it ends early")
-        raw = engine.unused_data
+    rest = io.BytesIO(raw)
+    engine = zlib.decompressobj(bits)
+    # By pieces: what is behind a member is copied each time, and there may be very many of them.
+    piece = rest.read(_PIECE)
+    while piece and len(plain) <= most:
+        if engine.eof:
+            engine = zlib.decompressobj(bits)
+        plain += engine.decompress(piece, most + 1 - len(plain))
+        piece = engine.unused_data or engine.unconsumed_tail or rest.read(_PIECE)
+    if raw and not engine.eof and len(plain) <= most:
+        raise zlib.error("it ends early")
     return bytes(plain)
 
 

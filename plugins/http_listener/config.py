@@ -16,7 +16,9 @@ class HttpListenerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
         host: address to listen at; `::` for all, in both families.
         certificate, key: PEM files; with them it serves HTTPS. A change is taken up by itself.
         max_body: bytes of a request's body; max_plain: of the same once it is decompressed.
-        requests: at work at once; more are told to come again.
+        max_lines: of a request, whatever their size.
+        requests: at work at once, of which one project has half at most; more are told to come
+            again.
         read_timeout: seconds that a body may take to arrive.
         idle_timeout: seconds that a connection may wait for a request, or a request's head take.
     """
@@ -27,6 +29,7 @@ class HttpListenerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     key: Path | None = None
     max_body: Bytes = 4 * 1024 * 1024
     max_plain: Bytes = 16 * 1024 * 1024
+    max_lines: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 100_000
     requests: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 32
     read_timeout: Annotated[float, msgspec.Meta(gt=0)] = 30.0
     idle_timeout: Annotated[float, msgspec.Meta(gt=0)] = 60.0

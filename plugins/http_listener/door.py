@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -16,6 +17,7 @@ from plugins.http_listener.refusals import Refused
 SOURCE: Final = "http"
 _UNAVAILABLE_AFTER: Final = 5.0  # seconds to wait when JetStream does not store
 _BUSY_AFTER: Final = 1.0
+_MOST_HOSTS: Final = 1_000  # of a request: they are stored one after the other
 _FINISH: Final = 10.0  # seconds to store the rest of a request of which a part is stored
 
 
@@ -25,7 +27,7 @@ class Door:
     def __init__(self, settings: HttpListenerSettings, ingest: Ingest) -> None:
         self._settings = settings
         self._ingest = ingest
-        self._at_work = 0
+        self._at_work: Counter[str] = Counter()  # by project
 
     @asynccontextmanager
     async def entered(self, request: web.Request) -> AsyncIterator[str]:
@@ -34,13 +36,19 @@ class Door:
         Raises:
             Refused: it has none, or there is no place.
         """
-        if self._at_work >= self._settings.requests:
+        project = await self._project(request)
+        if self._at_work.total() >= self._settings.requests:
             raise Refused(503, "too many requests are at work", after=_BUSY_AFTER)
-        self._at_work += 1
+        # Else one whose bodies come slowly would shut out all others.
+        if self._at_work[project] >= max(self._settings.requests // 2, 1):
+            raise Refused(503, "too many requests of this project are at work", after=_BUSY_AFTER)
+        self._at_work[project] += 1
         try:
-            yield await self._project(request)
+            yield project
         finally:
-            self._at_work -= 1
+            self._at_work[project] -= 1
+            if not self._at_work[project]:
+                del self._at_work[project]
 
     async def _project(self, request: web.Request) -> str:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -62,8 +70,11 @@ class Door:
         Raises:
             Refused: they are not, or not all.
         """
+        found = by_source(entries, peer)
+        if len(found) > _MOST_HOSTS:
+            raise Refused(413, f"a request has lines of at most {_MOST_HOSTS} hosts")
         is_first = True
-        for (host, stream), lines in by_source(entries, peer).items():
+        for (host, stream), lines in found.items():
             await self._submit(project, host, stream, lines, patience=0 if is_first else _FINISH)
             is_first = False
 

@@ -40,7 +40,8 @@ class Handlers:
                 body = await read_body(request, self._settings)
                 kind = request.content_type.lower()
                 # Beside the event loop: it may be some megabytes.
-                entries = await asyncio.to_thread(read_lines, body, kind, now=_now())
+                most = self._settings.max_lines
+                entries = await asyncio.to_thread(read_lines, body, kind, now=_now(), most=most)
                 await self._door.store(project, entries, request.remote or "")
         except Refused as refused:
             self._refused.labels("lines", str(refused.status)).inc()
@@ -56,7 +57,8 @@ class Handlers:
         try:
             async with self._door.entered(request) as project:
                 body = await read_body(request, self._settings)
-                read = await asyncio.to_thread(otlp.read_logs, body, kind, now=_now())
+                most = self._settings.max_lines
+                read = await asyncio.to_thread(otlp.read_logs, body, kind, now=_now(), most=most)
                 await self._door.store(project, read.entries, request.remote or "")
         except Refused as refused:
             self._refused.labels("logs", str(refused.status)).inc()

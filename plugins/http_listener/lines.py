@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from plugins.http_listener.entries import Entry
-from plugins.http_listener.refusals import Refused
+from plugins.http_listener.refusals import Refused, too_many
 
 _USER: Final = 8  # facility 1, shifted
 _INFO: Final = 6
@@ -51,29 +51,32 @@ _array: Final = msgspec.json.Decoder(list[PostedLine])
 _single: Final = msgspec.json.Decoder(PostedLine)
 
 
-def read_lines(body: bytes, content_type: str, *, now: int) -> list[Entry]:
+def read_lines(body: bytes, content_type: str, *, now: int, most: int) -> list[Entry]:
     """Read the lines of a body.
 
     Args:
         content_type: without its parameters, in lower case.
         now: microseconds since the Unix epoch, for lines without a time.
+        most: lines that there may be.
 
     Raises:
-        Refused: they are not what the content type says, with the place.
+        Refused: they are not what the content type says, with the place; or there are more.
     """
     match content_type:
         case "application/json" | "application/x-ndjson" | "application/jsonl":
-            posted = _decode(body)
+            posted = _decode(body, most)
         case "text/plain":
-            posted = _plain(body)
+            posted = _plain(body, most)
         case _:
             raise Refused(
                 415, "Content-Type is application/json, application/x-ndjson or text/plain"
             )
+    if len(posted) > most:
+        raise too_many(most)
     return [_entry(index, line, now) for index, line in enumerate(posted)]
 
 
-def _decode(body: bytes) -> list[PostedLine]:
+def _decode(body: bytes, most: int) -> list[PostedLine]:
     try:
         if body.lstrip()[:1] == b"[":
             return _array.decode(body)
@@ -82,10 +85,12 @@ def _decode(body: bytes) -> list[PostedLine]:
     try:
         return [_single.decode(body)]  # one object, over however many lines
     except _UNDECODABLE:
-        return _by_line(body)
+        return _by_line(body, most)
 
 
-def _by_line(body: bytes) -> list[PostedLine]:
+def _by_line(body: bytes, most: int) -> list[PostedLine]:
+    if body.count(b"\n") > most:
+        raise too_many(most)
     found = []
     for number, line in enumerate(body.split(b"\n"), 1):
         if not line.strip():
@@ -97,7 +102,9 @@ def _by_line(body: bytes) -> list[PostedLine]:
     return found
 
 
-def _plain(body: bytes) -> list[PostedLine]:
+def _plain(body: bytes, most: int) -> list[PostedLine]:
+    if body.count(b"\n") > most:  # before anything is made of them
+        raise too_many(most)
     text = body.decode("utf-8", "replace")
     return [PostedLine(line.removesuffix("\r")) for line in text.split("\n") if line.strip("\r")]
 

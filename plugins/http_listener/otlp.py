@@ -20,7 +20,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from plugins.http_listener.entries import Entry
-from plugins.http_listener.refusals import Refused
+from plugins.http_listener.refusals import Refused, too_many
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
@@ -46,17 +46,21 @@ class Read(msgspec.Struct, frozen=True):
     rejected: int
 
 
-def read_logs(body: bytes, content_type: str, *, now: int) -> Read:
+def read_logs(body: bytes, content_type: str, *, now: int, most: int) -> Read:
     """Read the records of a request.
 
     Args:
         content_type: without its parameters, in lower case.
         now: microseconds since the Unix epoch, for records without a time.
+        most: records that it may hold.
 
     Raises:
-        Refused: it is no request, or in another form.
+        Refused: it is no request, in another form, or holds more.
     """
     request = _decode(body, content_type)
+    scopes = (scope for resource in request.resource_logs for scope in resource.scope_logs)
+    if sum(len(scope.log_records) for scope in scopes) > most:
+        raise too_many(most)
     as_json = content_type == JSON
     entries: list[Entry] = []
     rejected = 0

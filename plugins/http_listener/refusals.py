@@ -15,3 +15,8 @@ class Refused(Exception):  # noqa: N818 - an outcome, raised by name
         self.status = status
         self.detail = detail
         self.after = after
+
+
+def too_many(most: int) -> Refused:
+    """Refuse a request for how many lines it has."""
+    return Refused(413, f"a request has at most {most} lines")

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import io
 import json
 import re
 import ssl
@@ -204,6 +205,7 @@ async def test_what_cannot_be_read_is_refused_with_its_place(body: bytes, place:
         ({"X-Isaax-Token": "wr0ng"}, 401),
         ({"X-Isaax-Token": "t0ken"}, 200),
         ({"Authorization": "bearer t0ken"}, 200),
+        ({"Authorization": "Bearer t0k\udcffn"}, 401),
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/lines", "/v1/logs"])
@@ -238,6 +240,62 @@ async def test_bodies_may_be_compressed(path: str, encoding: str) -> None:
         assert (await at.post(path, b"nonsense", headers=headers)).status == 400
         assert (await at.post(path, pack(body)[:-5], headers=headers)).status == 400
         assert len(at.ingest.stored) == 1
+
+
+async def test_many_empty_parts_of_a_gzip_are_no_work() -> None:
+    """Each is 20 bytes, and nothing: looking at the whole rest for each would take minutes."""
+    body = gzip.compress(b"") * 200_000 + gzip.compress(b'{"message":"last"}')
+    async with listening() as at, asyncio.timeout(15):
+        answer = await at.post(
+            "/v1/lines", io.BytesIO(body), headers=JSON | {"Content-Encoding": "gzip"}
+        )
+        assert (answer.status, at.ingest.messages) == (200, ["last"])
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"a\n" * 6, "text/plain"),
+        (b'{"message":"a"}\n' * 6, "application/x-ndjson"),
+        (b'[%b{"message":"a"}]' % (b'{"message":"a"},' * 5), "application/json"),
+    ],
+)
+async def test_a_request_has_so_many_lines_and_no_more(body: bytes, kind: str) -> None:
+    """A small body that says nothing a million times would take a gigabyte here."""
+    async with listening(max_lines=5) as at:
+        answer = await at.lines(body, kind)
+        assert (answer.status, "at most 5 lines" in answer.json["detail"]) == (413, True)
+        assert at.ingest.stored == []
+        otlp_body = json.dumps(logs(), separators=(",", ":")).encode()
+        many = {"resourceLogs": json.loads(otlp_body)["resourceLogs"] * 6}
+        answer = await at.post("/v1/logs", json.dumps(many).encode(), headers=JSON)
+        assert answer.status == 413
+        assert at.ingest.stored == []
+
+
+async def test_a_request_has_so_many_hosts_and_no_more() -> None:
+    """They are stored one after the other, and a place is held meanwhile."""
+    body = [{"message": "a", "host": f"h{number}"} for number in range(1_001)]
+    async with listening() as at:
+        answer = await at.lines(body)
+        assert (answer.status, "at most 1000 hosts" in answer.json["detail"]) == (413, True)
+        assert at.ingest.stored == []
+        assert (await at.lines(body[:-1])).status == 200
+
+
+async def test_one_project_takes_no_more_than_half_of_the_places() -> None:
+    """And who has no token takes none."""
+    async with listening(requests=4) as at:
+        at.ingest.tokens["theirs"] = "prj_theirs"
+        at.ingest.flowing.clear()
+        held = [asyncio.create_task(at.lines({"message": "mine"})) for _ in range(2)]
+        await eventually(lambda: at.ingest.waiting == 2, "both are being stored")
+        assert (await at.lines({"message": "one more"})).status == 503
+        headers = JSON | {"Authorization": "Bearer theirs"}
+        theirs = asyncio.create_task(at.post("/v1/lines", b'{"message":"b"}', headers=headers))
+        await eventually(lambda: at.ingest.waiting == 3, "theirs is being stored")
+        at.ingest.flowing.set()
+        assert [(await one).status for one in (*held, theirs)] == [200] * 3
 
 
 async def test_what_is_too_large_or_in_another_form_is_refused() -> None:

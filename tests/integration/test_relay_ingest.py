@@ -217,3 +217,24 @@ async def test_the_project_of_a_token_is_asked_for_and_remembered(
     keeper.project = "prj_new"
     clock.now += 16.0
     assert await ingest.project_of(token) == "prj_new"
+
+
+async def test_a_token_may_be_any_bytes(bench: Bench) -> None:
+    """A header may hold what is no UTF-8; it is no token then, and nothing fails."""
+    keeper = Keeper("")
+    ingest = Ingest(bench.writer, bench.marks, bench.gate, cast("Bus", keeper))
+    assert await ingest.project_of(Secret("isp_\udcff")) is None
+    assert len(keeper.asked) == 1
+
+
+async def test_tokens_that_somebody_makes_up_displace_none_that_is_good(bench: Bench) -> None:
+    """Else whoever has no token could have each good one asked for every time."""
+    keeper = Keeper(PROJECT)
+    ingest = Ingest(bench.writer, bench.marks, bench.gate, cast("Bus", keeper), clock=Clock())
+    assert await ingest.project_of(Secret("isp_good")) == PROJECT
+    keeper.project = ""
+    for number in range(10_001):
+        assert await ingest.project_of(Secret(f"isp_{number}")) is None
+    asked = len(keeper.asked)
+    assert await ingest.project_of(Secret("isp_good")) == PROJECT
+    assert len(keeper.asked) == asked
