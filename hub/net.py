@@ -32,6 +32,19 @@ DEAD_PEER_TIMEOUT: Final = 30.0
 """Seconds after which a peer that acknowledges nothing counts as gone (TCP_USER_TIMEOUT)."""
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_METADATA: Final = frozenset(
+    ipaddress.ip_address(one)
+    for one in (
+        "fd00:ec2::254",  # Amazon EC2, over IPv6
+        "fd20:ce::254",  # Google Compute Engine, over IPv6
+        "fd00:c1::a9fe:a9fe",  # Oracle, over IPv6
+        "192.0.0.192",  # Oracle, classic
+        "100.100.100.200",  # Alibaba
+        "168.63.129.16",  # Azure's WireServer; a public address by its number
+    )
+)
+"""Metadata services of clouds that are not at a link-local address."""
+
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052, 2.1
 _V4_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")  # RFC 4291, 2.5.5.1
 
@@ -68,8 +81,8 @@ def forbidden(ip: str, *, private_hosts: bool) -> str:
     An IPv6 address that carries an IPv4 one (mapped, compatible, 6to4, NAT64) is judged by it.
 
     Args:
-        private_hosts: private and loopback addresses are allowed. Link-local ones never are: a
-            cloud's metadata service lives there.
+        private_hosts: private and loopback addresses are allowed. Link-local ones never are, nor
+            others at which a cloud's metadata service lives.
     """
     address = ipaddress.ip_address(ip)
     if isinstance(address, ipaddress.IPv6Address):
@@ -78,6 +91,8 @@ def forbidden(ip: str, *, private_hosts: bool) -> str:
             return forbidden(str(inner), private_hosts=private_hosts)
     if address.is_unspecified or address.is_multicast or address.is_link_local:
         return "it is a multicast, link-local or unspecified address"
+    if address in _METADATA:
+        return "it is the address of a cloud's metadata service"
     if private_hosts:
         return ""
     if not address.is_global or address.is_reserved or _is_site_local(address):
@@ -200,13 +215,15 @@ async def _open_stream(
     try:
         if tls is None:
             return await asyncio.open_connection(sock=raw)
-        return await asyncio.open_connection(
-            sock=raw,
-            ssl=tls,
-            server_hostname=host.rstrip("."),
-            ssl_handshake_timeout=CONNECT_TIMEOUT,
-            ssl_shutdown_timeout=CONNECT_TIMEOUT,
-        )
+        # Its own limit for the handshake would say that the peer broke the connection.
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            return await asyncio.open_connection(
+                sock=raw,
+                ssl=tls,
+                server_hostname=host.rstrip("."),
+                ssl_handshake_timeout=2 * CONNECT_TIMEOUT,
+                ssl_shutdown_timeout=CONNECT_TIMEOUT,
+            )
     except BaseException:
         raw.close()
         raise
@@ -301,10 +318,11 @@ async def _refuse_redirects(
     response = await handler(request)
     if response.status in {301, 302, 303, 307, 308}:
         response.close()
-        target = response.headers.get("Location", "elsewhere")[:200]
+        # Where it leads may hold what the address holds: `hub.push.post` masks that.
+        target = response.headers.get("Location", "elsewhere")[:2048]
         raise Rejected(
-            f"{request.url.host} answered {response.status}, a redirect to {target}; "
-            "redirects are not followed: configure the final address"
+            f"{request.url.host} answered {response.status}, and redirects are not followed: "
+            f"configure the final address. It was a redirect to {target}"
         )
     return response
 

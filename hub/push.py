@@ -108,7 +108,8 @@ async def post(
         http: the session that the hub gave (`Tools.http`).
         tls: to use instead of the default, which trusts the system's authorities.
         limit: bytes of the answer that are read at most.
-        hide: secrets that stand in the URL; they are masked where the answer repeats them.
+        hide: secrets that stand in the URL; they are masked where the answer repeats them, and
+            where a redirect leads.
 
     Raises:
         Retry: no answer, in words a user understands.
@@ -132,6 +133,8 @@ async def post(
             )
     except NotConnected as error:
         raise Retry(error.reason) from error
+    except Rejected as error:  # a redirect
+        raise Rejected(_masked(error.reason.encode(), hide).decode()) from None
     except aiohttp.InvalidURL:
         raise Rejected("the address is not a valid URL") from None
     except (aiohttp.ClientError, OSError) as error:
@@ -227,7 +230,7 @@ def _retry_after(value: str) -> float | None:
         return min(float(value), LONGEST_WAIT)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -242,11 +242,15 @@ async def test_the_address_is_never_seen() -> None:
         server.answers = [web.Response(status=404, text=f"no_service at {path}")]
         with pytest.raises(Rejected, match="no_service at") as refused:
             await to.send(make_batch("one"))
+        there = {"Location": f"https://elsewhere{path}"}
+        server.answers = [web.Response(status=308, headers=there)]
+        with pytest.raises(Rejected, match="a redirect to https://elsewhere") as moved:
+            await to.send(make_batch("one"))
         await server.end()
         with pytest.raises(Retry) as gone:
             await to.send(make_batch("one"))
-    shown = [*traceback.format_exception(refused.value), *traceback.format_exception(gone.value)]
-    assert TOKEN not in "".join(shown)
+    for error in (refused.value, moved.value, gone.value):
+        assert TOKEN not in "".join(traceback.format_exception(error))
 
 
 def url() -> str:
