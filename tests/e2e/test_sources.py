@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -20,10 +20,12 @@ from typing import Any
 import pytest
 
 from tests.deadline import until
+from tests.fixtures import http_receivers, receivers
 from tests.fixtures.certificates import Pair, TestAuthority
 from tests.fixtures.parts import run_now
 from tests.fixtures.receivers import find_rsyslog, find_syslog_ng, free_port
 from tests.fixtures.spine import Project, Spine, running_spine
+from tests.fixtures.telemetry_receivers import OtlpServer, attributes, records_of
 
 
 @dataclass(slots=True)
@@ -45,6 +47,11 @@ class Sources:
     def messages(self, host: str) -> list[str]:
         """Give their texts."""
         return [line["message"] for line in self.lines(host)]
+
+    def integrate(self, kind: str, config: dict[str, Any]) -> None:
+        """Have the lines that come from now on delivered."""
+        body = {"type": kind, "name": kind, "config": config}
+        self.spine.api.make(f"/projects/{self.project.id}/integrations", body)
 
     async def arrive(self, host: str, expected: list[str]) -> None:
         """Wait until there are as many lines of this host, and see that they are these."""
@@ -164,24 +171,31 @@ SYSLOG_NG = {
 TEXTS = ["first", "größer 温度 🌡️", "x" * 2_000, "last"]
 
 
-@pytest.mark.parametrize("form", RSYSLOG)
-async def test_rsyslog(sources: Sources, tmp_path: Path, form: str) -> None:
-    """It forwards what its programs write, exactly."""
+def forwarding(
+    sources: Sources, folder: Path, form: str, host: str
+) -> AbstractContextManager[None]:
+    """Run an rsyslog that forwards what programs write to `log` in its folder."""
     program = find_rsyslog()
-    host = f"rsyslog-{form}"
     port = sources.ports[form.partition("-")[0]]
-    (tmp_path / "rsyslog.conf").write_text(f"""
-global(workDirectory="{tmp_path}" localHostname="{host}" maxMessageSize="64k" net.enableDNS="off"
+    (folder / "rsyslog.conf").write_text(f"""
+global(workDirectory="{folder}" localHostname="{host}" maxMessageSize="64k" net.enableDNS="off"
   defaultNetstreamDriverCAFile="{sources.folder}/ca.pem")
 module(load="imuxsock" sysSock.use="off")
-input(type="imuxsock" socket="{tmp_path}/log" useSpecialParser="on" parseHostname="off"
+input(type="imuxsock" socket="{folder}/log" useSpecialParser="on" parseHostname="off"
   useSysTimeStamp="off")
 if $programname == "shop" then
   action(type="omfwd" target="127.0.0.1" port="{port}" {RSYSLOG[form]})
 """)
-    command = (program.path, "-n", "-f", tmp_path / "rsyslog.conf", "-i", tmp_path / "pid",
+    command = (program.path, "-n", "-f", folder / "rsyslog.conf", "-i", folder / "pid",
                "-M", program.modules)  # fmt: skip
-    with running(*command, environment=program.environment | {"TZ": "UTC"}):
+    return running(*command, environment=program.environment | {"TZ": "UTC"})
+
+
+@pytest.mark.parametrize("form", RSYSLOG)
+async def test_rsyslog(sources: Sources, tmp_path: Path, form: str) -> None:
+    """It forwards what its programs write, exactly."""
+    host = f"rsyslog-{form}"
+    with forwarding(sources, tmp_path, form, host):
         log(tmp_path / "log", *TEXTS)
         # Its template for RFC 5424 sends the space after RFC 3164's tag as part of the text.
         space = " " if "Protocol23" in RSYSLOG[form] else ""
@@ -214,6 +228,53 @@ log {{ source(s); rewrite(r); destination(d); }};
         await sources.arrive(host, numbered if destination.startswith("syslog") else TEXTS)
     line = sources.lines(host)[0]
     assert (line["program"], line["facility"], line["severity"]) == ("shop", "auth", "info")
+
+
+# ── through the hub ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_rsyslog_to_rsyslog(
+    sources: Sources, tmp_path: Path, authority: TestAuthority, local_certificate: Pair
+) -> None:
+    """What one forwards arrives at the other as it was: host, program, severity, time, text."""
+    with receivers.running(receivers.rsyslog, authority, local_certificate) as receiver:
+        config = {
+            "host": "localhost", "port": receiver.ports["tls-rfc5424-octet-counting"],
+            "framing": "octet-counting", "ca": authority.pem,
+        }  # fmt: skip
+        sources.integrate("syslog", config)
+        with forwarding(sources, tmp_path, "tls", "through"):
+            log(tmp_path / "log", *TEXTS)
+            await until(lambda: len(receiver.lines("through")) == len(TEXTS), what="all lines")
+        lines = receiver.lines("through")
+        assert receiver.complaints() == ""
+    assert [line["message"].strip() for line in lines] == TEXTS
+    assert {(line["program"], line["pri"]) for line in lines} == {("shop", "38")}
+    stored = [line["time"][:23] for line in sources.lines("through")]
+    assert [line["time"][:23] for line in lines] == stored
+
+
+async def test_otlp_to_otlp(sources: Sources) -> None:
+    """A record that was posted leaves as one: resource, severity, body, time."""
+    async with http_receivers.running(OtlpServer()) as server:
+        await asyncio.to_thread(sources.integrate, "otlp", server.config)
+        resource = {"host.name": "otlp-through", "service.name": "shop"}
+        attributes_of = [
+            {"key": key, "value": {"stringValue": value}} for key, value in resource.items()
+        ]
+        record = {
+            "timeUnixNano": "1795446245123456000", "severityNumber": 17,
+            "body": {"stringValue": "größer"},
+        }  # fmt: skip
+        logs = {"resource": {"attributes": attributes_of}, "scopeLogs": [{"logRecords": [record]}]}
+        body = {"resourceLogs": [logs]}
+        assert await asyncio.to_thread(post, sources, body, "/v1/logs") == 200
+        await until(lambda: "größer" in server.lines, what="the record")
+    (whole,) = (one for one in server.logs if "otlp-through" in str(one))
+    found = attributes(whole.resource_logs[0].resource.attributes)
+    assert resource.items() <= found.items()
+    (arrived,) = records_of(whole)
+    assert (arrived.severity_number, arrived.time_unix_nano) == (17, 1795446245123456000)
 
 
 # ── OpenTelemetry, and a NATS that is killed ──────────────────────────────────────────────────
@@ -287,11 +348,11 @@ def test_what_was_answered_by_200_is_stored_whatever_dies(sources: Sources) -> N
     assert first == sorted(first, key=lambda text: int(text.split()[1]))
 
 
-def post(sources: Sources, lines: list[dict[str, Any]]) -> int:
-    """Post lines; give the status."""
+def post(sources: Sources, body: Any, path: str = "/v1/lines") -> int:
+    """Post lines, or what another path takes; give the status."""
     request = urllib.request.Request(
-        f"http://127.0.0.1:{sources.ports['http']}/v1/lines",
-        data=json.dumps(lines).encode(),
+        f"http://127.0.0.1:{sources.ports['http']}{path}",
+        data=json.dumps(body).encode(),
         headers={
             "Authorization": f"Bearer {sources.project.token}", "Content-Type": "application/json",
         },
