@@ -27,7 +27,9 @@ REASON: Final = "Isaax-Reason"
 DEVICE: Final = "Isaax-Device"
 STREAM: Final = "Isaax-Stream"
 SOURCE: Final = "Isaax-Source"
-_MAX_REASON: Final = 500
+_MAX_TEXT: Final = 1_000  # bytes of a text in a header
+_MAX_LABELS: Final = 32 * 1024
+"""Bytes of a letter's labels: nats-server stores headers of 64 KiB at most (error 10097)."""
 
 
 class DeadLetters:
@@ -105,7 +107,7 @@ class DeadLetters:
                 self._put_piece(integration, piece, payload, reason, attempt)
                 for chunk, reason in chunks
                 for run in runs(chunk)
-                for piece, payload in _encoded(run)
+                for piece, payload in _encoded(run, MAX_PAYLOAD_BYTES - len(_labels_text(run)))
             )
         )
 
@@ -113,7 +115,6 @@ class DeadLetters:
         self, integration: str, piece: AnyChunk, payload: bytes, reason: str, attempt: str
     ) -> None:
         batch = str(BatchId(piece.device, piece.stream, piece.boot, piece.first, len(piece)))
-        labels = json.dumps(dict(piece.labels)) if piece.labels else ""
         await self.put(
             project=piece.project,
             source=integration,
@@ -123,26 +124,40 @@ class DeadLetters:
             device=piece.device,
             stream=piece.stream,
             received=piece.received,
-            headers={BATCH: batch, LABELS: labels, HOST: header_text(piece.host)},
+            headers={BATCH: batch, LABELS: _labels_text(piece), HOST: header_text(piece.host)},
         )
 
 
-def _encoded(chunk: AnyChunk) -> Iterator[tuple[AnyChunk, bytes]]:
-    """Encode a chunk, in pieces where the whole would be larger than a batch may be."""
+def _labels_text(chunk: AnyChunk) -> str:
+    """Write the labels of a chunk as a header has them; "" when there are none.
+
+    Those that a header has no room for are left out: a letter that cannot be stored would hold up
+    all that come after it.
+    """
+    labels = dict(chunk.labels)
+    text = json.dumps(labels) if labels else ""
+    while len(text) > _MAX_LABELS:
+        labels.popitem()
+        text = json.dumps(labels)
+    return text
+
+
+def _encoded(chunk: AnyChunk, room: int) -> Iterator[tuple[AnyChunk, bytes]]:
+    """Encode a chunk, in pieces where the whole would take more than `room` bytes."""
     if isinstance(chunk, Chunk):
         payload = encode_batch(chunk.lines, boot=chunk.boot, first=chunk.first, codec=Codec.ZSTD)
     else:
         payload = encode_samples(
             chunk.samples, boot=chunk.boot, first=chunk.first, codec=Codec.ZSTD
         )
-    if len(payload) <= MAX_PAYLOAD_BYTES and len(chunk) <= MAX_LINES:
+    if len(payload) <= room and len(chunk) <= MAX_LINES:
         yield chunk, payload
     elif len(chunk) > 1:
         half = len(chunk) // 2
-        yield from _encoded(chunk.part(0, half))
-        yield from _encoded(chunk.part(half))
+        yield from _encoded(chunk.part(0, half), room)
+        yield from _encoded(chunk.part(half), room)
     elif isinstance(chunk, Chunk):
-        yield from _encoded(_cut(chunk))
+        yield from _encoded(_cut(chunk), room)
 
 
 def _cut(chunk: Chunk) -> Chunk:
@@ -153,7 +168,8 @@ def _cut(chunk: Chunk) -> Chunk:
 
 def header_text(text: str) -> str:
     """Make text safe for a header: one line of printable characters, not too long."""
-    return "".join(c if c.isprintable() else " " for c in text[:_MAX_REASON]).strip()
+    line = "".join(c if c.isprintable() else " " for c in text[:_MAX_TEXT])
+    return line.encode()[:_MAX_TEXT].decode(errors="ignore").strip()
 
 
 def _done(group: Sequence[Outgoing[asyncio.Future[None]]]) -> None:

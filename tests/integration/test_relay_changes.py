@@ -5,6 +5,7 @@ A change of an integration ends one `Delivery` and begins another with the same 
 
 import asyncio
 
+import msgspec
 import pytest
 from nats.js.errors import NotFoundError
 
@@ -293,6 +294,24 @@ async def test_lines_with_holes_between_them_die_in_letters_without(bench: Bench
     assert [h["Isaax-Batch"] for h in headers] == [f"{DEVICE}:app:1:1:1", f"{DEVICE}:app:1:3:2"]
     assert {h["Isaax-Labels"] for h in headers} == {'{"env": "gr\\u00f6\\u00dfe"}'}
     assert {h["Isaax-Host"] for h in headers} == {"kitchen"}
+
+
+async def test_a_letter_with_more_labels_than_a_header_holds_stops_no_other(bench: Bench) -> None:
+    """One that JetStream refuses for ever would hold up all letters, and the intake after them."""
+    await bench.store(1, 2)
+    labels = {f"label_{n}": "ü" * 1_000 for n in range(40)}
+    destination = Recorder()
+    destination.plan = [Rejected("no")]
+    shaping = Shaping(Shaper(Shape(labels=labels)))
+    bench.start(bench.delivery(destination, shaping=shaping).run())
+    await until(lambda: drained(bench))
+    await bench.dead.put(
+        project="prj_two", source="intake", id="x", payload=b"x", reason="\U0001f600" * 900
+    )
+    assert len(letters := await bench.dead_letters()) == 2, "both are stored"
+    kept = msgspec.json.decode(letters[0][1]["Isaax-Labels"])
+    assert kept
+    assert kept.items() < labels.items()
 
 
 # ── metrics, and dead letters once more ───────────────────────────────────────────────────────

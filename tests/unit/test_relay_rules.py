@@ -73,6 +73,10 @@ def test_a_header_holds_no_newline() -> None:
     assert header_text("no\r\nNats-Msg-Id: x\x00") == "no  Nats-Msg-Id: x"
 
 
+def test_a_header_is_bounded_in_bytes() -> None:
+    assert header_text("é" * 2_000) == "é" * 500
+
+
 # ── retry ─────────────────────────────────────────────────────────────────────────────────────
 
 
