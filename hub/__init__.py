@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Limits,
         MetricDestination,
         StreamDestination,
+        TellingStream,
         Tools,
         Window,
     )
@@ -90,7 +91,7 @@ _HOMES = {
     "datagrams": "DatagramSender",
     "batches": "Batch Chunk Line MetricBatch MetricChunk Sample",
     "destinations": "Destination DestinationType Dialer Limits MetricDestination "
-    "StreamDestination Tools Window",
+    "StreamDestination TellingStream Tools Window",
     "outcomes": "NotConnected Partial Rejected Retry",
     "discard": "Discard",
     "errors": "Conflict FieldError Forbidden Invalid IsaaxError LimitReached NotFound "
@@ -199,6 +200,7 @@ __all__ = [
     "SyslogFormatter",
     "SyslogStream",
     "SyslogStyle",
+    "TellingStream",
     "Tools",
     "Topic",
     "Unauthenticated",

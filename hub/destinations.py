@@ -62,12 +62,27 @@ class StreamDestination(Destination, Protocol):
         ...
 
 
+@runtime_checkable
+class TellingStream(StreamDestination, Protocol):
+    """A `StreamDestination` that can tell what is still on its way.
+
+    A connection that takes nothing may live for long: what waits in its buffers grows no safer by
+    that, and is not confirmed by its age.
+    """
+
+    @property
+    def under_way(self) -> int:
+        """Bytes that were written and that the peer's system has not acknowledged."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """When lines that were written to a `StreamDestination` count as taken.
 
     Until `size` bytes were written after them, or the connection has lived `age` seconds since,
     they are unconfirmed: the hub does not acknowledge them and sends them again after a reset.
+    Age alone does not confirm what a `TellingStream` says is still on its way.
     """
 
     size: int = 8 * 1024 * 1024

@@ -23,7 +23,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
-from hub.destinations import StreamDestination
+from hub.destinations import StreamDestination, TellingStream
 from hub.watchdog import BlockedLoop, HeldUp, Watchdog
 
 T = TypeVar("T")
@@ -107,6 +107,14 @@ class _FencedStream(_Fenced):
         await _owned(self._owner, self._destination.wait_lost)
 
 
+class _FencedTelling(_FencedStream):
+    @property
+    def under_way(self) -> int:
+        """As the destination."""
+        told: int = self._destination.under_way
+        return told
+
+
 async def _owned(owner: Owner, call: Callable[[], Awaitable[T]]) -> T:
     token = running.set(owner)
     try:
@@ -138,8 +146,10 @@ def fence(make: Callable[[], T], owner: Owner) -> T:
         destination = copy_context().run(owned)
     except BlockedLoop as blocked:
         raise Interrupted(f"the plugin {owner.plugin}: {blocked}") from None
-    stream = isinstance(destination, StreamDestination)
-    fenced: Any = (_FencedStream if stream else _Fenced)(destination, owner)
+    kind = _Fenced
+    if isinstance(destination, StreamDestination):
+        kind = _FencedTelling if isinstance(destination, TellingStream) else _FencedStream
+    fenced: Any = kind(destination, owner)
     return fenced  # type: ignore[no-any-return] # it has the methods of what was made
 
 

@@ -6,7 +6,10 @@ continued, and an orderly end waits for the peer's.
 """
 
 import asyncio
+import fcntl
 import ssl
+import sys
+import termios
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
@@ -60,6 +63,19 @@ class _Connection:
                 await self._writer.drain()
         except OSError as error:
             raise NotConnected(explain(error, self._peer)) from error
+
+    @property
+    def under_way(self) -> int:
+        """Bytes that the peer's system has not acknowledged: in the transport, and in the kernel.
+
+        The kernel's are those that SIOCOUTQ counts, sent or not (tcp(7)).
+        """
+        waiting = self._writer.transport.get_write_buffer_size()
+        raw = self._writer.get_extra_info("socket")
+        if self.lost.is_set() or raw is None or raw.fileno() < 0:
+            return waiting
+        counted = fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, bytes(4))
+        return waiting + int.from_bytes(counted, sys.byteorder)
 
     def abort(self, reason: str = "") -> None:
         """End it at once; the peer sees a reset, or a line that ends in the middle."""
@@ -137,6 +153,11 @@ class Stream:
             self._connection = None
             self._opened.clear()
 
+    @property
+    def under_way(self) -> int:
+        """Bytes that were written and that the peer's system has not acknowledged."""
+        return 0 if self._connection is None else self._connection.under_way
+
     async def wait_lost(self) -> None:
         """Return when the connection is gone; while there is none, wait for one."""
         await self._opened.wait()
@@ -189,7 +210,7 @@ def connector(
 
 
 class SyslogStream:
-    """A `StreamDestination` that writes syslog messages to a stream."""
+    """A `TellingStream` that writes syslog messages to a stream."""
 
     def __init__(self, formatter: SyslogFormatter, stream: Stream) -> None:
         self._formatter = formatter
@@ -198,6 +219,11 @@ class SyslogStream:
     async def send(self, batch: Batch) -> None:
         """Write one batch; it counts as taken by the rules of the type's `Window`."""
         await self._stream.write(self._formatter.stream(batch))
+
+    @property
+    def under_way(self) -> int:
+        """Bytes that were written and that the peer's system has not acknowledged."""
+        return self._stream.under_way
 
     async def wait_lost(self) -> None:
         """Return when the connection is gone."""

@@ -178,6 +178,11 @@ class Assembler:
         """Nothing waits here."""
         return not self._pieces and (self._joiner is None or self._joiner.due() is None)
 
+    @property
+    def held(self) -> int:
+        """Bytes of lines that wait here for their batch."""
+        return self._bytes
+
     def due(self) -> float | None:
         """Give the time at which something that waits here has to go; None when nothing does."""
         linger = self._since + self._limits.linger

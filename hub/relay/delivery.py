@@ -106,6 +106,12 @@ class Delivery:
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
 
+    @property
+    def held(self) -> int:
+        """Bytes of lines that are in memory: read ahead, waiting for their batch, and in hand."""
+        in_hand = self._hand.parcel.size if self._hand else 0
+        return self._cursor.held + self._assembler.held + in_hand
+
     def stop(self) -> None:
         """Ask `run` to end: the send in hand is finished, what was sent is confirmed if it can.
 
@@ -251,11 +257,14 @@ class Delivery:
         self._unconfirmed.add(finishes, parcel.size, time.monotonic())
 
     async def _confirm(self) -> None:
-        now = time.monotonic()
-        due = self._unconfirmed.due()
-        if due is None:
+        if not len(self._unconfirmed):
             return
-        if due <= now:
+        now = time.monotonic()
+        under_way = self._life.under_way
+        if under_way is not None:
+            self._unconfirmed.arrived_but(under_way)
+        due = self._unconfirmed.due()
+        if due is not None and due <= now:
             # It came of age while a send or NATS was waited for: did the connection, too?
             async with self._life.watched() as lost:
                 await asyncio.wait({lost}, timeout=0)

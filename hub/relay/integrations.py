@@ -159,6 +159,11 @@ class Integrations:
         """Give the status of every integration that runs here, at most seconds old."""
         return [runner.status() for runner in self._runners.values()]
 
+    def held(self, integration: str) -> int:
+        """Give the bytes of lines that one holds in memory."""
+        runner = self._runners.get(integration)
+        return 0 if runner is None else runner.held
+
     @property
     def workshop(self) -> Workshop:
         """What makes destinations: for one that is only to be tried."""

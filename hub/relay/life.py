@@ -8,7 +8,12 @@ from typing import Final, cast
 
 import structlog
 
-from hub.destinations import Destination, MetricDestination, StreamDestination
+from hub.destinations import (
+    Destination,
+    MetricDestination,
+    StreamDestination,
+    TellingStream,
+)
 from hub.relay.push import fenced, named
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -31,6 +36,7 @@ class Life:
         self._build = build
         self._needs: AsyncExitStack | None = None
         self.destination: AnyDestination | None = None
+        self._tells: TellingStream | None = None
 
     async def begin(self) -> AnyDestination:
         """Make the destination.
@@ -46,11 +52,23 @@ class Life:
             await needs.aclose()
             raise
         self._needs = needs
+        # Asked once: to look at a protocol's members takes long.
+        self._tells = self.destination if isinstance(self.destination, TellingStream) else None
         return self.destination
+
+    @property
+    def under_way(self) -> int | None:
+        """Bytes that are on their way to the peer; None where the destination cannot tell."""
+        if self._tells is None:
+            return None
+        try:
+            return self._tells.under_way
+        except Exception:  # noqa: BLE001 - the boundary to plugins: such a one cannot tell
+            return None
 
     async def end(self) -> bool:
         """Close the destination; say whether it closed well."""
-        destination, self.destination = self.destination, None
+        destination, self.destination, self._tells = self.destination, None, None
         needs, self._needs = self._needs, None
         if destination is None or needs is None:
             return False

@@ -341,6 +341,11 @@ class Runner:
             for lane in list(self._lanes.values()):
                 await lane.measure(self._means.looks)
 
+    @property
+    def held(self) -> int:
+        """Bytes of lines that its deliveries hold in memory."""
+        return sum(lane.delivery.held for lane in self._lanes.values() if lane.delivery)
+
     def status(self) -> IntegrationStatus:
         """Give its status, as it was last measured."""
         return self.progress.status()

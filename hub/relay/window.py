@@ -1,5 +1,6 @@
 """What was written to a destination that never answers, and is not yet sure to have arrived."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 
@@ -29,7 +30,8 @@ class Unconfirmed:
 
     It is confirmed when `rule.size` bytes were written after it, or when connections have lived
     `rule.age` seconds since they carried it. The ages of several connections add up: a peer that
-    closes idle connections sooner would otherwise get its last lines for ever.
+    closes idle connections sooner would otherwise get its last lines for ever. Only what has left
+    for the peer ages (see `arrived_but`).
     """
 
     def __init__(self, rule: Window) -> None:
@@ -37,6 +39,7 @@ class Unconfirmed:
         self._entries: deque[_Written] = deque()
         self._total = 0
         self._lived: dict[int, float] = {}
+        self._arrived: float = math.inf
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -47,6 +50,14 @@ class Unconfirmed:
         written = _Written(finishes, self._total, now)
         written.at -= self._lived.get(written.key, 0.0)
         self._entries.append(written)
+
+    def arrived_but(self, under_way: int) -> None:
+        """Note that all is in the peer's hands, but for so many of the last bytes.
+
+        What is counted here is text; on the wire it takes more, so that this errs on the safe side.
+        """
+        before = 0 if self._arrived == math.inf else self._arrived
+        self._arrived = max(before, self._total - under_way)
 
     def confirmed(self, now: float) -> list[Finish]:
         """Forget what is confirmed by now, and give it."""
@@ -66,15 +77,21 @@ class Unconfirmed:
         return finishes
 
     def due(self) -> float | None:
-        """Give the time at which the oldest will be confirmed by its age."""
-        return self._entries[0].at + self._rule.age if self._entries else None
+        """Give the time at which the oldest will be confirmed by its age, if it has arrived."""
+        if not self._entries or self._entries[0].end > self._arrived:
+            return None
+        return self._entries[0].at + self._rule.age
 
     def lost(self, now: float) -> None:
         """Note that the connection is gone: what is unconfirmed will be written again."""
         for written in self._entries:
-            self._lived[written.key] = now - written.at
+            if written.end <= self._arrived:
+                self._lived[written.key] = now - written.at
         self._entries.clear()
         self._total = 0
+        self._arrived = math.inf
 
     def _is_confirmed(self, written: _Written, now: float) -> bool:
-        return self._total - written.end >= self._rule.size or now - written.at >= self._rule.age
+        if self._total - written.end >= self._rule.size:
+            return True
+        return written.end <= self._arrived and now - written.at >= self._rule.age

@@ -56,6 +56,11 @@ class GelfStream:
         """Write one batch; it counts as taken by the rules of the type's `Window`."""
         await self._stream.write(_pieces(messages(batch)))
 
+    @property
+    def under_way(self) -> int:
+        """Bytes that were written and that the peer's system has not acknowledged."""
+        return self._stream.under_way
+
     async def wait_lost(self) -> None:
         """Return when the connection is gone."""
         await self._stream.wait_lost()

@@ -1,0 +1,253 @@
+"""One destination in trouble, others beside it: they notice nothing, and it loses nothing.
+
+Waits are made to pass at once (`Clock`); sockets, servers, JetStream and Postgres are real.
+"""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from hub.settings import RelaySettings
+from tests.fixtures.certificates import TestAuthority
+from tests.fixtures.destinations import (
+    HttpReceiver,
+    SyslogReceiver,
+    http_receiver,
+    parse_rfc5424,
+    server_tls,
+    syslog_receiver,
+    webhook_texts,
+)
+from tests.fixtures.relay import Recorder, until
+from tests.fixtures.trouble import Clock, Door, Street, arrived, door
+
+WINDOW = 1 << 20
+BOUND = 4 * WINDOW
+"""Of what one integration holds: what is read ahead, a batch of the largest size, one in hand."""
+
+
+@pytest.fixture
+def relay_settings() -> RelaySettings:
+    return RelaySettings(max_bytes=1 << 30, window=WINDOW)
+
+
+@dataclass
+class Far:
+    """A destination behind a door."""
+
+    kind: str
+    config: dict[str, Any]
+    receiver: SyslogReceiver | HttpReceiver
+    door: Door
+    _read: int = 0
+    _texts: list[str] = field(default_factory=list)
+
+    def texts(self) -> list[str]:
+        """Give the texts of all lines that came, in order; each is read once."""
+        if isinstance(self.receiver, SyslogReceiver):
+            new = [parse_rfc5424(each)["text"] for each in self.receiver.messages[self._read :]]
+            self._read = len(self.receiver.messages)
+        else:
+            requests = self.receiver.requests[self._read :]
+            new = [text for request in requests for text in webhook_texts(request)]
+            self._read = len(self.receiver.requests)
+        self._texts += new
+        return self._texts
+
+
+@asynccontextmanager
+async def syslog(tls: Any = None, ca: str = "") -> AsyncIterator[Far]:
+    config: dict[str, Any] = {"host": "127.0.0.1", "transport": "tls" if tls else "tcp", "ca": ca}
+    async with syslog_receiver(config, tls=tls) as receiver, door(config["port"]) as before:
+        yield Far("syslog", config | {"port": before.port}, receiver, before)
+
+
+@asynccontextmanager
+async def webhook(tls: Any = None, ca: str = "") -> AsyncIterator[Far]:
+    async with http_receiver(webhook_texts, {"ca": ca}, tls=tls) as receiver:
+        port = int(re.findall(r":(\d+)/", receiver.config["url"])[0])
+        async with door(port) as before:
+            url = receiver.config["url"].replace(str(port), str(before.port))
+            yield Far("webhook", receiver.config | {"url": url}, receiver, before)
+
+
+MakeFar = Callable[..., AbstractAsyncContextManager[Far]]
+BOTH = pytest.mark.parametrize("make", [syslog, webhook])
+
+
+async def flowing(street: Street, far: Far) -> tuple[str, list[Recorder]]:
+    """Open three recorders and the far one; see that lines come to all of them."""
+    near = [await street.recorder() for _ in range(3)]
+    integration = await street.open(far.kind, far.config)
+    await street.store(2, lines=3)
+    await until(lambda: far.texts() == street.texts)
+    await all_have(street, near)
+    return integration, near
+
+
+async def all_have(street: Street, near: list[Recorder]) -> None:
+    """See that the neighbours have all lines, each once and in order, though no time passes."""
+    await until(lambda: all(len(one.texts) >= len(street.texts) for one in near))
+    assert all(one.texts == street.texts for one in near)
+
+
+async def settled(street: Street, clock: Clock, integration: str) -> None:
+    """See that nothing of it waits any more, and that nothing was given up."""
+    await clock.until(street.is_in(integration, "waiting"))
+    status = await street.status(integration)
+    assert (status.pending, status.lag_lines, status.lag_seconds) == (0, 0, 0.0)
+    assert (status.rejected, status.gap_lines) == (0, 0)
+    assert await street.dead() == 0
+
+
+# ── away ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@BOTH
+async def test_one_that_is_away_for_an_hour(clock: Clock, street: Street, make: MakeFar) -> None:
+    async with make() as far:
+        integration, near = await flowing(street, far)
+        await far.door.go()
+        for _ in range(60):
+            await street.store(1, lines=40, size=4_000)
+            await all_have(street, near)
+            for _ in range(12):
+                await clock.jump(5)
+            assert street.held(integration) < BOUND
+        unconfirmed = 6 if make is syslog else 0
+        status = await street.status(integration)
+        assert status.state == "open"
+        assert status.error.endswith("refused the connection: nothing listens there")
+        assert (status.lag_lines - unconfirmed, status.gap_lines) == (60 * 40, 0)
+        assert 3_600 <= status.lag_seconds < 3_700
+        retries = re.search(
+            rb'retries_total{integration="%s"} (\d+)' % integration.encode(),
+            street.bench.metrics.render(),
+        )
+        assert retries
+        assert 3_600 / 20 < int(retries[1]) < 3_600 / 7, "probes, half a cap to a cap apart"
+        far.door.come()
+        await clock.until(lambda: arrived(far.texts(), street.texts))
+        await settled(street, clock, integration)
+        assert all(one.texts == street.texts for one in near)
+
+
+# ── slow, and silent ──────────────────────────────────────────────────────────────────────────
+
+
+@BOTH
+@pytest.mark.parametrize("rate", [1.0, 0.0], ids=["reads a byte a second", "reads nothing"])
+async def test_one_that_does_not_read(
+    clock: Clock, street: Street, make: MakeFar, rate: float
+) -> None:
+    async with make() as far:
+        integration, near = await flowing(street, far)
+        far.door.rate = rate
+        for _ in range(20):
+            await street.store(3, lines=40, size=4_000)
+            await all_have(street, near)
+            for _ in range(10):
+                await clock.jump(1)
+            assert street.held(integration) < BOUND
+        status = await street.status(integration)
+        assert status.error == "no answer within 30 s"
+        assert status.lag_lines >= 60 * 40 - 1_000, "what is only on its way was not taken"
+        assert status.lag_seconds > 100
+        far.door.rate = None
+        await clock.until(lambda: arrived(far.texts(), street.texts))
+        await settled(street, clock, integration)
+
+
+@BOTH
+async def test_what_a_stalled_connection_holds_is_not_lost_with_it(
+    clock: Clock, street: Street, make: MakeFar
+) -> None:
+    """Minutes on a connection that takes nothing do not confirm what waits in its buffers."""
+    async with make() as far:
+        integration, _ = await flowing(street, far)
+        far.door.rate = 0.0
+        await street.store(30, lines=40, size=4_000)
+        for _ in range(300):
+            await clock.jump(1)
+        await far.door.go()
+        await clock.jump(1)
+        far.door.rate = None
+        far.door.come()
+        await clock.until(lambda: arrived(far.texts(), street.texts))
+        await settled(street, clock, integration)
+
+
+async def test_one_that_takes_requests_and_never_answers(clock: Clock, street: Street) -> None:
+    async with webhook() as far:
+        integration, near = await flowing(street, far)
+        far.receiver.stall()
+        for _ in range(10):
+            await street.store(3, lines=40, size=4_000)
+            await all_have(street, near)
+            await clock.jump(20)
+            assert street.held(integration) < BOUND
+        assert (await street.status(integration)).error == "no answer within 30 s"
+        far.receiver.go_on()
+        await clock.until(lambda: arrived(far.texts(), street.texts))
+        await settled(street, clock, integration)
+
+
+@BOTH
+async def test_a_tls_handshake_that_hangs(
+    clock: Clock, street: Street, make: MakeFar, authority: TestAuthority
+) -> None:
+    """rsyslog#5539: its handshakes hang for ever."""
+    tls = server_tls(authority.issue("localhost", "127.0.0.1"))
+    async with make(tls, authority.pem) as far:
+        far.door.rate = 0.0
+        near = [await street.recorder() for _ in range(3)]
+        integration = await street.open(far.kind, far.config)
+        for _ in range(10):
+            await street.store(3, lines=40, size=4_000)
+            await all_have(street, near)
+            await clock.jump(5)
+            assert street.held(integration) < BOUND
+        status = await street.status(integration)
+        assert re.fullmatch(r"(127\.0\.0\.1|localhost):\d+ did not answer in time", status.error)
+        assert far.door.accepted > 2, "it was tried again"
+        far.door.rate = None
+        await clock.until(lambda: arrived(far.texts(), street.texts))
+        await settled(street, clock, integration)
+
+
+# ── certificates ──────────────────────────────────────────────────────────────────────────────
+
+
+@BOTH
+async def test_a_certificate_that_expires_in_mid_stream(
+    clock: Clock, street: Street, make: MakeFar, authority: TestAuthority, tmp_path: Any
+) -> None:
+    """vector#22900: there a certificate's change stops the sink."""
+    names = ("localhost", "127.0.0.1")
+    tls = server_tls(authority.issue(*names))
+    async with make(tls, authority.pem) as far:
+        integration, near = await flowing(street, far)
+        tls.load_cert_chain(*authority.issue(*names, hours=-0.1).write(tmp_path, "expired"))
+        await street.store(1)
+        await until(lambda: far.texts() == street.texts)  # its connection stands
+        await far.door.go()
+        far.door.come()
+        for _ in range(20):
+            await street.store(1, lines=10)
+            await all_have(street, near)
+            await clock.jump(10)
+        status = await street.status(integration)
+        assert status.state == "open"
+        assert re.fullmatch(
+            r"the certificate of (127\.0\.0\.1|localhost):\d+ is not trusted:"
+            r" certificate has expired",
+            status.error,
+        )
+        tls.load_cert_chain(*authority.issue(*names).write(tmp_path, "renewed"))
+        await clock.until(lambda: arrived(far.texts(), street.texts))
+        await settled(street, clock, integration)
+        assert all(one.texts == street.texts for one in near)
