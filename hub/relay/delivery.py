@@ -123,6 +123,9 @@ class Delivery:
     async def run(self) -> None:
         """Deliver until `stop`."""
         backoff = Backoff(base=0.2, cap=5.0)
+        # Whoever was here before may have been ended by force, in the middle of `_finish`.
+        self._unconfirmed.lost(time.monotonic())
+        self._ledger.lost()
         try:
             while not self._stopping.is_set():
                 try:

@@ -263,6 +263,29 @@ async def test_closing_badly_confirms_nothing(bench: Bench) -> None:
     await until(lambda: again.texts == texts(1, 3))
 
 
+async def test_what_was_written_before_an_end_by_force_comes_again(bench: Bench) -> None:
+    """Whoever ends a delivery does not wait for ever for a destination that does not close."""
+
+    class NeverCloses(Recorder):
+        async def close(self) -> None:
+            self.closed += 1
+            await asyncio.Event().wait()
+
+    cursor = bench.cursor()
+    destination = NeverCloses()
+    delivery = bench.delivery(destination, rules=STREAMING, cursor=cursor)
+    running = bench.start(delivery.run())
+    await bench.store(1, 3)
+    await until(lambda: len(destination.texts) == 3)
+    delivery.stop()
+    await until(lambda: destination.closed == 1)
+    running.cancel()
+    await asyncio.wait({running})
+    again = Recorder()
+    bench.start(bench.delivery(again, rules=STREAMING, cursor=cursor).run())
+    await until(lambda: again.texts == texts(1, 3))
+
+
 async def test_closing_after_a_loss_confirms_nothing(bench: Bench) -> None:
     destination = Recorder()
     delivery = bench.delivery(
