@@ -99,7 +99,10 @@ class LineTemplate:
             if left < 0:
                 raise _TooLong
             pieces.append(piece)
-        return "".join(pieces)
+        text = "".join(pieces)
+        if not text.isascii():
+            text.encode()  # half of a surrogate pair, which no format can hold, fails here
+        return text
 
     def _rows(self, chunk: Chunk) -> Iterator[dict[str, str]]:
         """Give what the template uses of each line."""

@@ -62,6 +62,14 @@ def test_what_a_template_says(template: str, text: str) -> None:
     assert shaped.lines.messages == [text]
 
 
+def test_no_line_becomes_what_no_format_can_hold() -> None:
+    """Half of a surrogate pair cannot be encoded: a line with one would be retried for ever."""
+    with pytest.raises(Invalid):
+        shaper("{{ '\\ud800' }}")
+    [text] = sent("{% if message == 'x' %}{{ '\\ud800' }}{% else %}{{ message }}{% endif %}", "x")
+    assert text == "x"
+
+
 def test_each_line_has_its_own_values() -> None:
     texts = sent(
         "{{ program }} {{ severity }} {{ time }} {{ id }}", "a", "b",
