@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hub.batches import Batch, Chunk, Line, MetricBatch, MetricChunk, Sample
     from hub.certificate import ServerCertificate
+    from hub.compression import gzipped
     from hub.contracts import (
         Bus,
         Consumer,
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "telemetry": "Metrics",
     "certificate": "ServerCertificate",
+    "compression": "gzipped",
     "contracts": "Bus Consumer Contract Endpoint EventInfo Nothing StreamEndpoint Topic",
     "database": "Connection Database Queries",
     "datagrams": "DatagramSender",
@@ -218,6 +220,7 @@ __all__ = [
     "cursor_of",
     "explain",
     "first_time",
+    "gzipped",
     "hookimpl",
     "merge_patch",
     "position_of",

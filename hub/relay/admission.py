@@ -6,6 +6,7 @@ longer for it. What comes in stays within the rate, plus one burst and one batch
 """
 
 import datetime as dt
+import functools
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,7 +83,12 @@ class Bucket:
 
 def day_of(now: float) -> str:
     """Give the day in UTC of a moment in Unix seconds, as `2026-11-23`."""
-    return dt.datetime.fromtimestamp(now, dt.UTC).date().isoformat()
+    return _name_of_day(int(now // _DAY))
+
+
+@functools.lru_cache(maxsize=4)  # every batch is asked for its day
+def _name_of_day(number: int) -> str:
+    return (dt.date(1970, 1, 1) + dt.timedelta(days=number)).isoformat()
 
 
 def until_midnight(now: float) -> float:

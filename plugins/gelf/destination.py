@@ -3,7 +3,6 @@
 https://go2docs.graylog.org/current/getting_in_log_data/gelf_format.html and gelf_inputs.html
 """
 
-import gzip
 import secrets
 import zlib
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from hub import (
     Tools,
     client_tls,
     connector,
+    gzipped,
 )
 from plugins.gelf.config import GelfConfig
 from plugins.gelf.http import GelfHttp
@@ -133,7 +133,7 @@ def chunks(payload: bytes, longest: int) -> list[bytes]:
 def _compressed(item: bytes, compression: str) -> bytes:
     match compression:
         case "gzip":
-            return gzip.compress(item, 1, mtime=0)
+            return gzipped(item)
         case "zlib":
             return zlib.compress(item, 1)
         case _:

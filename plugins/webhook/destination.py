@@ -1,23 +1,22 @@
 """One signed request a batch."""
 
 import base64
-import gzip
 import hashlib
 import hmac
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from hub import Batch, Line, Tools, client_tls, post, rfc3339
+from hub import Batch, Chunk, Tools, client_tls, gzipped, post, rfc3339_column
 from plugins.webhook.config import WebhookConfig
 
-_encode: Final = msgspec.json.Encoder().encode
+_encoder: Final = msgspec.json.Encoder()
 
 
-class WebhookLine(msgspec.Struct, frozen=True, omit_defaults=True):
+class WebhookLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One line as it is sent; `id` is the same whenever the line is sent again.
 
     Args:
@@ -70,10 +69,10 @@ class Webhook:
 
     def _body(self, batch: Batch) -> bytes:
         if self._config.format == "json":
-            body = _encode(list(_lines(batch)))
+            body = _encoder.encode(_lines(batch))
         else:
-            body = b"\n".join([*map(_encode, _lines(batch)), b""])
-        return gzip.compress(body, 1, mtime=0) if self._config.gzip else body
+            body = _encoder.encode_lines(_lines(batch))
+        return gzipped(body) if self._config.gzip else body
 
     def _headers(self, identifier: str, body: bytes) -> dict[str, str]:
         headers = {name: value.reveal() for name, value in self._config.headers.items()}
@@ -98,20 +97,24 @@ def sign(key: bytes, identifier: str, timestamp: str, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 
 
-def _lines(batch: Batch) -> Iterator[WebhookLine]:
-    return map(_line, batch)
+def _lines(batch: Batch) -> list[WebhookLine]:
+    return [line for chunk in batch.chunks for line in _lines_of(chunk)]
 
 
-def _line(line: Line) -> WebhookLine:
-    return WebhookLine(
-        id=line.id,
-        time=rfc3339(line.time),
-        device=line.device,
-        host=line.host,
-        stream=line.stream,
-        facility=line.priority >> 3,
-        severity=line.priority & 7,
-        program=line.program,
-        message=line.message,
-        labels=dict(line.labels),
+def _lines_of(chunk: Chunk) -> list[WebhookLine]:
+    lines, labels = chunk.lines, dict(chunk.labels)
+    columns = zip(
+        chunk.ids(),
+        rfc3339_column(lines.times),
+        lines.priority_column(),
+        lines.program_column(),
+        lines.messages,
+        strict=True,
     )
+    return [
+        WebhookLine(
+            identifier, moment, chunk.device, chunk.host, chunk.stream,
+            priority >> 3, priority & 7, program, message, labels,
+        )
+        for identifier, moment, priority, program, message in columns
+    ]  # fmt: skip
