@@ -2,13 +2,16 @@
 
 Its name (unix(7), abstract sockets) is made of the path of the hub's config file, so each finds
 the other without a pid file that may be stale. The kernel says who asks: only the user that the
-hub runs as, and root, are listened to.
+hub runs as, and root, are listened to. It also says who answers, for anybody can take the name
+while no hub runs: only a user who may have this config is believed.
 """
 
 import asyncio
 import hashlib
 import os
+import pwd
 import socket
+import stat
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -116,10 +119,26 @@ async def listening(config: Path | None, handle: Handle) -> AsyncIterator[None]:
 
 
 def _may_ask(peer: socket.socket) -> bool:
+    return _user(peer) in {0, os.geteuid()}
+
+
+def may_answer(user: int, config: Path) -> bool:
+    """Say whether a hub with this config may run as this user: root, or one to whom it is given."""
+    if user in {0, os.geteuid()}:
+        return True
+    try:
+        about, name = config.stat(), pwd.getpwuid(user)
+    except (OSError, KeyError):
+        return False
+    groups = os.getgrouplist(name.pw_name, name.pw_gid)
+    return user == about.st_uid or bool(about.st_mode & stat.S_IRGRP and about.st_gid in groups)
+
+
+def _user(peer: socket.socket) -> int:
     size = struct.calcsize("3i")  # struct ucred: pid, uid, gid (socket(7), SO_PEERCRED)
     credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
     _, uid, _ = struct.unpack("3i", credentials)
-    return uid in {0, os.geteuid()}
+    return int(uid)
 
 
 def ask(config: Path, request: Ask, *, seconds: float = 90.0) -> Told | None:
@@ -134,6 +153,9 @@ def ask(config: Path, request: Ask, *, seconds: float = 90.0) -> Told | None:
             connection.connect(address_of(config))
         except ConnectionRefusedError:
             return None
+        user = _user(connection)
+        if not may_answer(user, config):
+            raise Unavailable(f"the user {user} answers in the place of the hub of {config}")
         try:
             connection.sendall(msgspec.json.encode(request) + b"\n")
             with connection.makefile("rb") as answer:

@@ -31,11 +31,19 @@ def forbid(config: Path, *names: str) -> None:
         _edit(config, lambda listed: [name for name in listed if name not in names])
 
 
+def restore(config: Path, data: bytes | None) -> None:
+    """Give the file what was in it before; None removes it."""
+    if data is None:
+        config.unlink(missing_ok=True)
+    else:
+        _replace(config.resolve(), data)
+
+
 def _edit(config: Path, change: Callable[[list[str]], list[str]]) -> None:
     """Change the list and nothing else: comments, order and mode of the file stay."""
     path = config.resolve()  # of a link, what it points to is replaced
     try:
-        text = path.read_text() if path.exists() else ""
+        text = path.read_bytes().decode() if path.exists() else ""
         document = tomlkit.parse(text)
         hub = document.setdefault("hub", tomlkit.table())
         if not isinstance(hub, Table):
@@ -50,7 +58,7 @@ def _edit(config: Path, change: Callable[[list[str]], list[str]]) -> None:
             listed.extend(after)
         else:
             hub["plugins"] = after
-        _replace(path, tomlkit.dumps(document))
+        _replace(path, tomlkit.dumps(document).encode())
     except TOMLKitError as error:
         raise ConfigError(f"{config}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -58,11 +66,11 @@ def _edit(config: Path, change: Callable[[list[str]], list[str]]) -> None:
         raise ConfigError(f"{config}: {reason}") from None
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, with the owner and mode that it has."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "wb") as file:
             with contextlib.suppress(FileNotFoundError):
                 known = path.stat()
                 os.fchmod(file.fileno(), known.st_mode & 0o7777)
@@ -70,7 +78,7 @@ def _replace(path: Path, text: str) -> None:
                     os.fchown(file.fileno(), known.st_uid, known.st_gid)
             if not path.exists():
                 os.fchmod(file.fileno(), _NEW_FILE)
-            file.write(text)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(name, path)

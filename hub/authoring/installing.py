@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from hub.authoring import packages
-from hub.authoring.allow import allow, forbid
+from hub.authoring.allow import allow, forbid, restore
 from hub.authoring.probe import Probed
 from hub.control import Ask, Told, ask
 from hub.errors import PluginError
@@ -64,7 +64,7 @@ def install(spec: str, config: Path) -> Done:
             if told is not None and told.outcome == "failed":
                 raise PluginError(f"the hub cannot run with it: {told.detail}")
         except BaseException:
-            _write_back(config, text)
+            restore(config, text)
             raise
     return Done(found.name, found.version, tuple(names), told)
 
@@ -122,10 +122,3 @@ def _check_loads(distribution: str, names: list[str]) -> None:
     loaded = {one.name for one in probed if one.status == "active"}
     if not loaded >= set(names):
         raise PluginError(f"not loaded: {', '.join(sorted(set(names) - loaded))}")
-
-
-def _write_back(config: Path, text: bytes | None) -> None:
-    if text is None:
-        config.unlink(missing_ok=True)
-    else:
-        config.write_bytes(text)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from hub.authoring import scaffold
-from hub.authoring.allow import allow, forbid
+from hub.authoring.allow import allow, forbid, restore
 from hub.authoring.checking import check
 from hub.authoring.commands import config_of
 from hub.authoring.packages import canonical, check_environment, distribution_of, plugins_of
-from hub.control import Ask, Told, address_of, ask, listening
+from hub.control import Ask, Told, address_of, ask, listening, may_answer
 from hub.errors import ConfigError, PluginError
 from tests.unit.test_cli import isaax, type_of_capture
 
@@ -148,6 +148,31 @@ def test_a_config_that_cannot_be_understood_is_left_alone(tmp_path: Path, text: 
     assert config.read_text() == text
 
 
+def test_putting_a_config_back_is_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, config = tmp_path / "real.toml", tmp_path / "hub.toml"
+    real.write_bytes(b"# now\r\n")
+    real.chmod(0o640)
+    config.symlink_to("real.toml")
+    monkeypatch.setattr(os, "replace", _full)
+    with pytest.raises(OSError, match="no space"):
+        restore(config, b"# before\r\n")
+    assert real.read_bytes() == b"# now\r\n"
+    monkeypatch.undo()
+    restore(config, b"# before\r\n")
+    assert config.is_symlink()
+    assert real.read_bytes() == b"# before\r\n"
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+    allow(config, "a")
+    assert b"# before\r\n" in real.read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["hub.toml", "real.toml"]
+
+
+def _full(_source: str, _target: Path) -> None:
+    raise OSError(28, "no space")
+
+
 def test_which_config_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert config_of(Path("my.toml"), None) == Path("my.toml")
@@ -195,6 +220,22 @@ async def test_the_command_line_asks_the_hub_that_has_the_config(tmp_path: Path)
     assert asked == [Ask("reload", ("a",))]
     assert told == Told("restarted", sys.prefix, "why", 1.5)
     assert await asyncio.to_thread(ask, config, Ask("status")) is None
+
+
+def test_nobody_else_answers_in_the_hubs_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever takes the socket's name first would else tell root which program to run."""
+    config, me, nobody = tmp_path / "hub.toml", os.geteuid(), 1  # a daemon of Debian's
+    assert [may_answer(user, config) for user in (0, me, nobody)] == [True, True, False]
+    config.touch(0o644)
+    assert not may_answer(nobody, config)  # who may read it need not be the hub
+    monkeypatch.setattr(os, "geteuid", lambda: 12_345)
+    assert may_answer(me, config)
+    monkeypatch.setattr(os, "getgrouplist", lambda _name, _group: [config.stat().st_gid])
+    assert may_answer(nobody, config)
+    config.chmod(0o600)
+    assert not may_answer(nobody, config)
 
 
 async def test_nonsense_is_not_answered(tmp_path: Path) -> None:
