@@ -92,6 +92,8 @@ class Reply:
         version: opaque version of the thing; becomes its strong ETag.
         next: cursor of the next page; becomes `Link: rel="next"`.
         text: answered as it is, instead of a body, as the `Call.media` that was chosen.
+        live: the body also tells what changes without the version, such as how something fares:
+            `If-None-Match` never spares a reader that.
     """
 
     body: Any = None
@@ -99,6 +101,7 @@ class Reply:
     version: str | None = None
     next: str | None = None
     text: str | None = None
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def of_reply(
     headers: dict[str, str] = {}
     if reply.version is not None:
         headers["ETag"] = etag(reply.version)
-        if conditions.not_modified(reply.version):
+        if conditions.not_modified(reply.version) and not reply.live:
             return Answer(304, headers)
     if reply.location is not None:
         headers["Location"] = quote(reply.location, safe=_SAFE_IN_LOCATION)

@@ -1,6 +1,6 @@
 """What is done with an integration besides configuring it: pause, test, dry run, replay."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -162,12 +162,12 @@ def _moment(text: str) -> datetime | None:
         return None
     try:
         moment = decode(datetime, text)
-    except Invalid:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        wrong = FieldError("/from", 'is "now", or a time as in 2026-11-23T15:04:05Z')
-        raise Invalid(wrong.detail, errors=[wrong])
-    return moment
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (Invalid, OverflowError):  # the latter in the year 0 there, or 10000
+        pass
+    wrong = FieldError("/from", 'is "now", or a time as in 2026-11-23T15:04:05Z')
+    raise Invalid(wrong.detail, errors=[wrong])
 
 
 def routes() -> list[Route[Any, Any]]:

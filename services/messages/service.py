@@ -37,6 +37,7 @@ from services.messages import peers
 
 _log = structlog.get_logger("messages")
 Types = Mapping[str, DestinationType[Any]]
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 TEST_LINE: Final = "a test line, sent by Isaax because somebody asked for it"
 
 
@@ -199,7 +200,8 @@ class Messages:
             Invalid: that is yet to come.
         """
         now = datetime.now(UTC)
-        start_at = request.start_at or now
+        # Before the epoch there are no lines, nor has a cursor a place there.
+        start_at = max(request.start_at or now, _EPOCH)
         if start_at > now:
             wrong = FieldError("/from", 'is in the future; "now" leaves out what waits')
             raise Invalid(wrong.detail, errors=[wrong])

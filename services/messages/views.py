@@ -36,7 +36,7 @@ def view(item: c.Integration) -> IntegrationView:
 
 def reply(item: c.Integration, location: str | None = None) -> Reply:
     """Answer with an integration."""
-    return Reply(view(item), location=location, version=str(item.revision))
+    return Reply(view(item), location=location, version=str(item.revision), live=True)
 
 
 async def find(call: Call[Any, Any]) -> c.Integration:

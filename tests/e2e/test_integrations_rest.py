@@ -420,6 +420,8 @@ async def test_from_now_on_leaves_out_what_waits(garden: Garden) -> None:
         ({"from": "yesterday"}, ["/from"]),
         ({"from": "2026-01-01T00:00:00"}, ["/from"]),
         ({"from": "2999-01-01T00:00:00Z"}, ["/from"]),
+        ({"from": "0001-01-01T00:00:00+14:00"}, ["/from"]),
+        ({"from": "9999-12-31T23:59:59-14:00"}, ["/from"]),
         ({"dead_letters": []}, ["/dead_letters"]),
         ({"dead_letters": "some"}, ["/dead_letters"]),
     ],
@@ -430,8 +432,28 @@ async def test_what_cannot_be_replayed_is_refused(
     path = garden.integration("https://example.com/", enabled=False)
     answer = garden.spine.api.ask("POST", f"{path}/replay", body)
     assert problem(answer) == (422, pointers)
-    missing = garden.spine.api.ask("POST", f"{path}/replay", {"dead_letters": ["1"]})
-    assert missing.status == 404
+    for letter in ("1", "9" * 5_000):
+        missing = garden.spine.api.ask("POST", f"{path}/replay", {"dead_letters": [letter]})
+        assert missing.status == 404
+    assert garden.spine.api.ask("GET", f"{path}/dead-letters/{'9' * 5_000}").status == 404
+
+
+async def test_how_it_fares_is_always_told_anew(garden: Garden) -> None:
+    """Who watches it with `If-None-Match` would else never see a change."""
+    path = garden.integration("https://example.com/", enabled=False)
+    first = garden.spine.api.ask("GET", path)
+    known = {"If-None-Match": first.headers["ETag"]}
+    again = garden.spine.api.ask("GET", path, headers=known)
+    assert (again.status, again.headers["ETag"]) == (200, first.headers["ETag"])
+    stale = garden.spine.api.ask("GET", path, headers={"If-Match": '"0"'})
+    assert stale.status == 412
+
+
+async def test_the_earliest_time_there_is_can_be_replayed_from(garden: Garden) -> None:
+    """Everything that is kept, that is."""
+    path = garden.integration("https://example.com/", enabled=False)
+    for since in ("0001-01-01T00:00:00Z", "1960-01-01T00:00:00Z", "1970-01-01T00:00:00Z"):
+        assert garden.ask("POST", f"{path}/replay", {"from": since})["note"]
 
 
 # ── health, groups ────────────────────────────────────────────────────────────────────────────

@@ -30,6 +30,15 @@ def test_every_version_comes_back_from_its_etag(version: str) -> None:
     assert Conditions.of({"If-None-Match": f'"x", W/{tag}'}).not_modified(version)
 
 
+def test_what_tells_how_something_fares_is_read_again() -> None:
+    """Its version stays while that changes; it still guards what is changed by it."""
+    seen = Conditions.of({"If-None-Match": '"7"'})
+    for live, status in ((False, 304), (True, 200)):
+        reply = Reply({"lag": 3}, version="7", live=live)
+        answer = answers.of_reply(reply, 200, path="/x", query="", conditions=seen)
+        assert (answer.status, answer.headers["ETag"]) == (status, '"7"')
+
+
 def outcome(read: Callable[[], Any]) -> Any:
     """Give what was read, or the error that refused it."""
     try:
