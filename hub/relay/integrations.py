@@ -88,7 +88,6 @@ class Integrations:
         self._applied: dict[str, float] = {}
         self._look = asyncio.Event()
         self._types_changed = False
-        self._replay = asyncio.Event()
 
     # ── what is asked for ─────────────────────────────────────────────────────────────────────
 
