@@ -43,6 +43,22 @@ def described(spine: Spine, tmp_path: Path) -> Path:
     return file
 
 
+def tell_shapes_once(described: Path) -> None:
+    """Leave the parts of a shape out of the description, but where an integration is made.
+
+    Five operations take one and decode it alike; to try each part's every bound takes 500 requests.
+    """
+    document = json.loads(described.read_text())
+    schemas = document["components"]["schemas"]
+    patch = document["paths"]["/api/v1/integrations/{integration}"]["patch"]
+    bodies = [schemas[name] for name in ("IntegrationChange", "TestConfigBody", "DryRunBody")]
+    bodies += [kind["schema"] for kind in patch["requestBody"]["content"].values()]
+    for body in bodies:
+        assert "Shape" in json.dumps(body["properties"]["shape"])
+        body["properties"]["shape"] = {"type": "object", "maxProperties": 0}
+    described.write_text(json.dumps(document))
+
+
 def run(
     spine: Spine, described: Path, *options: str, parameters: Mapping[str, str] | None = None
 ) -> str:
@@ -84,6 +100,7 @@ def test_of_things_that_exist(spine: Spine, described: Path) -> None:
         {"type": "syslog", "name": "nowhere", "config": config},
     )
     assert made.status == 201, made.body
+    tell_shapes_once(described)
     run(
         spine, described, *owner(spine), "--max-examples", "5", "--phases",
         "examples,coverage,fuzzing", "--exclude-operation-id-regex", "^delete_",
