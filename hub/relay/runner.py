@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -153,6 +154,9 @@ class Runner:
                 self._note(State.RETRYING, error.detail)
             except TROUBLE as error:
                 self._note(State.RETRYING, f"JetStream: {error}")
+            except Exception as error:  # noqa: BLE001 - one integration never ends another
+                _log.exception("an integration cannot begin", integration=self.spec.id)
+                self._note(State.RETRYING, f"internal error: {type(error).__name__}")
             else:
                 return
             with contextlib.suppress(TimeoutError):
@@ -179,9 +183,11 @@ class Runner:
 
     async def _prepare_lanes(self, kind: DestinationType[Any] | None) -> None:
         """Make the consumers, paused or not: what is stored from now on waits for them."""
-        kinds = {LaneKind.LOGS} if kind is None or kind.build is not None else set()
-        if kind is not None and kind.metrics is not None:
-            kinds.add(LaneKind.METRICS)
+        if kind is None:  # it may come back, and goes on then where it was
+            kinds = self._lanes.keys() - {LaneKind.REPLAY} or {LaneKind.LOGS}
+        else:
+            offered = {LaneKind.LOGS: kind.build, LaneKind.METRICS: kind.metrics}
+            kinds = {lane for lane, build in offered.items() if build is not None}
         for name in self._lanes.keys() - kinds - {LaneKind.REPLAY}:
             del self._lanes[name]
             self.progress.end_lane(name)
@@ -217,9 +223,12 @@ class Runner:
             raise _Broken(f"its config cannot be opened: {type(error).__name__}") from None
         try:
             with named(self.spec.id):
-                return _Ready(kind, config, kind.limits_of(config))
+                limits = kind.limits_of(config)
         except Exception as error:  # noqa: BLE001 - the boundary to plugins
             raise _Broken(f"its limits cannot be known: {type(error).__name__}") from None
+        if not _make_sense(limits):
+            raise _Broken("its limits make no sense")
+        return _Ready(kind, config, limits)
 
     def _shaping(self, lane: Lane) -> Shaping:
         """Compile the shape for a lane; what is replayed was shaped before."""
@@ -307,13 +316,13 @@ class Runner:
         if self._ready is None or self._stopping.is_set():
             return  # its turn comes when it runs again
         lane = self._lanes.get(LaneKind.REPLAY)
-        if lane is None:
+        if lane is None or lane.delivery is None:
             lane = self._lane(LaneKind.REPLAY)
             await lane.prepare(self._means.looks, None)
             if not self._stopping.is_set():
                 self._deliver(lane, self._delivery(lane, self._ready, Shaping()))
             return
-        if lane.progress.current is not State.WAITING or lane.delivery is None:
+        if lane.progress.current is not State.WAITING:
             return
         if await delete_replayed(self._means.nats, self._means.looks, lane.cursor):
             await self._end(lane)
@@ -355,3 +364,11 @@ class Runner:
         gaps = self.progress.gaps
         places = (lane.place(self.spec.id, gaps) for lane in self._lanes.values())
         return [place for place in places if place is not None]
+
+
+def _make_sense(limits: object) -> bool:
+    """Say whether a plugin's limits let any line through, ever."""
+    match limits:
+        case Limits(max_lines=int(lines), max_bytes=int(size), linger=int() | float() as linger):
+            return lines > 0 and size > 0 and 0 <= linger < math.inf
+    return False

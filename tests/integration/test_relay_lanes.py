@@ -1,8 +1,10 @@
 """Integrations over their lanes: logs, metrics, replays; paused, changed, restarted, measured."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
@@ -14,10 +16,11 @@ from hub.database import Database
 from hub.destinations import DestinationType, Limits
 from hub.errors import Invalid
 from hub.migrations import migrate
-from hub.outcomes import Retry
+from hub.outcomes import Partial, Retry
 from hub.protocol import Samples, encode_samples
 from hub.relay.contracts import IntegrationSpec, IntegrationStatus
 from hub.relay.integrations import Integrations
+from hub.relay.lanes import Lane, LaneKind
 from hub.relay.places import Places
 from hub.relay.retry import Breaker
 from hub.relay.workshop import Wanted, Workshop
@@ -68,6 +71,9 @@ class Shop:
     def type_of(self, spec: IntegrationSpec) -> DestinationType[Any] | None:
         return self.types.get(spec.type)
 
+    def why_without(self, spec: IntegrationSpec) -> str:
+        return f"there is no {spec.type}"
+
     async def config_of(self, _spec: IntegrationSpec, _kind: object) -> Config:
         if self.invalid:
             raise Invalid("the value hunter2 is not valid")
@@ -93,7 +99,7 @@ class Fleet:
         self._settings = settings
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Integrations]:
+    async def running(self, *, replay_every: float = 0.2) -> AsyncIterator[Integrations]:
         """Run them, and end well."""
         integrations = Integrations(
             self.bench.nats,
@@ -105,7 +111,7 @@ class Fleet:
             places=Places(self._database),
             meters=self.bench.delivery_meters(),
             breaker=lambda: Breaker(base=0.01, cap=0.02),
-            replay_every=0.2,
+            replay_every=replay_every,
         )
         replaying = asyncio.ensure_future(integrations.replay())
         try:
@@ -222,6 +228,87 @@ async def test_what_is_put_to_replay_is_delivered_in_order_and_leaves_nothing_be
         assert (await status(integrations)).state == "waiting"
         await put_to_replay(bench, 8)
         await until(lambda: replay.texts[3:] == ["line 8"])
+
+
+async def test_a_replay_begins_though_jetstream_did_not_answer_at_first(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = Lane.prepare
+    failures = [TimeoutError("no answer")]
+
+    async def hesitant(lane: Lane, *args: Any) -> None:
+        if lane.kind is LaneKind.REPLAY and failures:
+            raise failures.pop()
+        await prepare(lane, *args)
+
+    monkeypatch.setattr(Lane, "prepare", hesitant)
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec())
+        await until(has(integrations, lambda s: s.state == "waiting"))
+        await put_to_replay(fleet.bench, 1)
+        await until(lambda: fleet.texts(wanted="both") == ["line 1"])
+        assert not failures
+
+
+async def test_what_is_to_be_replayed_begins_as_soon_as_it_can(fleet: Fleet) -> None:
+    await put_to_replay(fleet.bench, 1)
+    async with fleet.running(replay_every=60.0) as integrations:
+        await integrations.apply("int_one", spec())
+        await until(lambda: fleet.texts(wanted="both") == ["line 1"], seconds=10)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        None, Limits(max_lines=0), Limits(max_bytes=-1), Limits(linger=-1.0),
+        Limits(linger=math.nan), Limits(linger=math.inf), Limits(max_lines="many"),  # type: ignore[arg-type]
+    ],
+)  # fmt: skip
+async def test_limits_that_make_no_sense_are_said_to(fleet: Fleet, limits: Any) -> None:
+    fleet.shop.types["odd"] = replace(_type("odd"), limits=lambda _config: limits)
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec(type="odd"))
+        await until(has(integrations, lambda s: s.state == "broken"))
+        assert (await status(integrations)).error == "its limits make no sense"
+        await integrations.apply("int_one", spec(revision=2))
+        await until(has(integrations, lambda s: s.state == "waiting"))
+
+
+async def test_a_mistake_while_it_gets_ready_is_said_and_tried_again(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mistakes = [RuntimeError("ours")]
+    config_of = fleet.shop.config_of
+
+    async def mistaken(*args: Any) -> Config:
+        if mistakes:
+            raise mistakes.pop()
+        return await config_of(*args)
+
+    monkeypatch.setattr(fleet.shop, "config_of", mistaken)
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec())
+        await fleet.bench.store(1, 2)
+        await until(lambda: fleet.texts() == texts(1, 2))
+        assert (await status(integrations)).error == "internal error: RuntimeError"
+
+
+async def test_samples_are_not_repeated_when_the_type_goes_and_comes_back(fleet: Fleet) -> None:
+    """As when its plugin is installed anew: of a message some were taken, and some were not."""
+    async with fleet.running() as integrations:
+        samples = fleet.shop.of("int_one", "samples")
+        samples.plan = [Partial(retry=[1]), *[Retry("down")] * 10_000]
+        await integrations.apply("int_one", spec(type="both"))
+        await measured(fleet.bench, 1, "load", "idle")
+        await until(lambda: len(samples.attempts) > 3)
+        kind = fleet.shop.types.pop("both")
+        await integrations.apply("int_one", spec(type="both", revision=2))
+        await until(has(integrations, lambda s: s.state == "broken"))
+        samples.plan, before = [], len(samples.attempts)
+        fleet.shop.types["both"] = kind
+        await until(lambda: len(samples.attempts) > before)
+        names = [c.samples.name_column() for b in samples.attempts[before:] for c in b.chunks]  # type: ignore[attr-defined]
+        assert names == [["idle"]]
 
 
 async def test_a_replay_outlives_a_change_and_waits_out_a_pause(fleet: Fleet) -> None:
