@@ -16,4 +16,5 @@ pytest_plugins = [
     "hub.testing.fixtures",
     "tests.fixtures.aws",
     "tests.fixtures.victoria",
+    "tests.fixtures.complaints",
 ]

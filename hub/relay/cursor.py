@@ -22,6 +22,7 @@ _ACK_WAIT: Final = 10 * 365 * 86400.0
 
 # nats-server's error 10012 (JSConsumerStoreFailedErrF): what it kept of this consumer is damaged.
 _UNREADABLE: Final = 10012
+_MARGIN: Final = 0.01  # seconds: far more than is lost by rounding
 _SPARES: Final = 10
 """How many times a consumer whose files are damaged is given another name."""
 
@@ -102,19 +103,50 @@ class Cursor:
         return False  # not reached
 
     async def _ensure(self) -> bool:
-        try:
-            info = await self._js.consumer_info(self._stream, self._name)
-        except NotFoundError:
-            pass
-        else:
+        info = await self._info()
+        state = (await self._js.stream_info(self._stream)).state
+        if info is not None:
             known = (info.config.metadata or {}).get(_START_AT)
-            if known is None or known == str(self.source.start_at):
+            is_ours = known is None or known == str(self.source.start_at)
+            if is_ours and not await self._is_beyond(info, state):
                 return False
             # Should we end here, the next one to look makes it anew at the same time.
             await delete_cursor(self._nats, self._name, self._stream)
-        last = (await self._js.stream_info(self._stream)).state.last_seq
-        await self._js.add_consumer(self._stream, self._config(last))
+        await self._js.add_consumer(self._stream, self._config(state.last_seq))
         return True
+
+    async def _info(self) -> api.ConsumerInfo | None:
+        try:
+            info: api.ConsumerInfo = await self._js.consumer_info(self._stream, self._name)
+        except NotFoundError:
+            return None
+        return info
+
+    async def _is_beyond(self, info: api.ConsumerInfo, state: api.StreamState) -> bool:
+        """Whether the stream lost its end, and with it our place; then forget that place.
+
+        The consumer would let the messages pass that get the sequences of those that are lost.
+        """
+        floor = info.ack_floor.stream_seq if info.ack_floor else 0
+        delivered = info.delivered.stream_seq if info.delivered else 0
+        if max(floor, delivered, self.ledger.until) <= state.last_seq and await self._is_known():
+            return False
+        _log.error("a stream has lost its end", stream=self._stream, consumer=self._name)
+        self.ledger.set_back()
+        self._last, self._unsettled = None, False
+        return True
+
+    async def _is_known(self) -> bool:
+        """Whether the last message that is done is still the one that it was."""
+        if not self.ledger.until:
+            return True
+        try:
+            message = await self._js.get_msg(self._stream, seq=self.ledger.until)
+        except NotFoundError:  # retention took it
+            return True
+        if message.time is None:
+            return True
+        return message.time.timestamp() <= self.ledger.done_time / 1e9 + _MARGIN
 
     async def rewind(self) -> None:
         """Put the consumer back to its first message that was not acknowledged (ADR-60).
@@ -222,11 +254,13 @@ class Cursor:
             max_deliver=-1,
             metadata=None if start_at is None else {_START_AT: str(start_at)},
         )
-        done = self.ledger.done_until
+        done, done_time = self.ledger.done_until, self.ledger.done_time
         if done:  # somebody deleted it under us, or it was lost
             config.deliver_policy = api.DeliverPolicy.BY_START_SEQUENCE
-            # A stream that lost its end gives its sequences to others.
             config.opt_start_seq = min(done, last_sequence) + 1
+        elif done_time:  # the stream lost its end; the ledger knows what of it is done
+            config.deliver_policy = api.DeliverPolicy.BY_START_TIME
+            config.opt_start_time = datetime.fromtimestamp(done_time / 1e9 - _MARGIN, UTC)
         elif start_at is not None:
             config.deliver_policy = api.DeliverPolicy.BY_START_TIME
             config.opt_start_time = datetime.fromtimestamp(start_at / 1e6, UTC)

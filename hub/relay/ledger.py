@@ -82,6 +82,7 @@ class Ledger:
         self._by_sequence: dict[int, Entry] = {}
         self._awaited: deque[Entry] = deque()
         self._again: Place | None = None
+        self._is_set_back = False
         self.missing: Missing | None = None
         """What was found missing; only the stream knows why it is."""
         self.until = 0
@@ -90,6 +91,8 @@ class Ledger:
         """The same, where an earlier process wrote it down: at the least."""
         self.done_line: int | None = None
         """Lines of the project that the stream had taken up to there, where that is known."""
+        self.done_time = 0
+        """When the last message that is done was stored, nanoseconds since the Unix epoch."""
         self.read_until = 0
         """Stream sequence of the last message that was handed out, or counted as missing."""
         self.next_line: int | None = None
@@ -119,8 +122,8 @@ class Ledger:
             lines: that it counts for (see `BatchId.lines`).
         """
         line = line_of(message)
-        if self._is_set_back(message.sequence, line, lines):
-            self._set_back(message.sequence)
+        if self._is_another(message, line, lines):
+            self._forget(message.sequence)
         if message.sequence <= self.until:
             # A NATS that was killed may forget its last acknowledgements.
             self._again = Place(message.sequence, message.reply, message.epoch)
@@ -139,6 +142,9 @@ class Ledger:
             entry = Entry(message, line, lines)
             self._open.append(entry)
             self._by_sequence[message.sequence] = entry
+            if self._was_done(message, line + lines):
+                self.drop(entry)
+                return None
             return entry
         entry.reply, entry.epoch = message.reply, message.epoch
         return None if 0 <= entry.total <= entry.resume else entry
@@ -159,32 +165,43 @@ class Ledger:
             if entry.sequence < sequence and not entry.is_done:
                 self.drop(entry)
 
-    def _is_set_back(self, sequence: int, line: int, lines: int) -> bool:
-        """Whether the stream lost its end, and gives the sequences of what it lost to others.
+    def _is_another(self, message: StoredMessage, line: int, lines: int) -> bool:
+        """Whether this sequence was that of another message, which the stream has lost.
 
-        Lines are counted on whatever becomes of a stream: later ones under the sequence of
-        earlier ones are others.
+        Time passes, and lines are counted on, whatever becomes of a stream: what is later, under
+        the sequence of something earlier, is another.
         """
-        if line < 0 or not lines:
-            return False
+        sequence, last = message.sequence, self._open[-1] if self._open else None
         if sequence <= self.until:
-            return self.done_line is not None and line >= self.done_line
-        return (
-            bool(self._open)
-            and sequence <= self._open[-1].sequence
-            and (0 <= self._open[-1].line < line)
-        )
+            counted = line >= 0 and lines > 0 and self.done_line is not None
+            return message.time > self.done_time or (counted and line >= (self.done_line or 0))
+        if last is None or sequence > last.sequence:
+            return False
+        return message.time > last.time or (lines > 0 and 0 <= last.line < line)
 
-    def _set_back(self, sequence: int) -> None:
-        """Forget what had this sequence, and what came after it: the stream no longer has it."""
+    def _was_done(self, message: StoredMessage, until: int) -> bool:
+        """Whether a message, the last line of which is this, was done under another sequence."""
+        if not self._is_set_back or self.done_line is None:
+            return False
+        return message.time <= self.done_time and until <= self.done_line
+
+    def _forget(self, sequence: int) -> None:
+        """Forget what had this sequence, and what came after it."""
         while self._open and self._open[-1].sequence >= sequence:
-            gone = self._open.pop()
-            del self._by_sequence[gone.sequence]
+            del self._by_sequence[self._open.pop().sequence]
         self._awaited = deque(entry for entry in self._awaited if entry.sequence < sequence)
         before = sequence - 1
         self.until = min(self.until, before)
         self.done_until = min(self.done_until, before)
         self.read_until = min(self.read_until, before)
+
+    def set_back(self) -> None:
+        """Note that the stream lost its end: sequences no longer say what is done."""
+        self.rewind()
+        self._forget(0)
+        self.until = self.done_until = self.read_until = 0
+        self._again = None
+        self._is_set_back = True
 
     def _miss(self, lines: int) -> None:
         missing = self.missing or Missing(self.read_until, 0)
@@ -237,7 +254,8 @@ class Ledger:
             last = self._open.popleft()
             del self._by_sequence[last.sequence]
             if last.line >= 0:
-                self.done_line = last.line + last.counts
+                self.done_line = max(last.line + last.counts, self.done_line or 0)
+            self.done_time = last.time
         again, self._again = self._again, None
         if last is None:
             return again

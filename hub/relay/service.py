@@ -10,7 +10,7 @@ from nats.aio.client import Client
 
 from hub.contracts import Bus
 from hub.database import Database
-from hub.errors import StartError, Unavailable
+from hub.errors import StartError
 from hub.memory import keep_freed_buffers
 from hub.mqtt import Mqtt
 from hub.net import tools_for
@@ -30,7 +30,7 @@ from hub.relay.meters import DeliveryMeters, IntakeMeters
 from hub.relay.places import Places
 from hub.relay.serving import serving
 from hub.relay.share import Share
-from hub.relay.streams import ensure_streams, keep_streams, missing_streams
+from hub.relay.streams import check_streams, ensure_streams, keep_streams
 from hub.relay.tasks import Tasks
 from hub.relay.usage import Usage
 from hub.relay.workshop import Workshop
@@ -96,7 +96,7 @@ async def relay(
         )
         if own is not None:
             await stack.enter_async_context(own.serving(bus))
-        stack.enter_context(health.add("relay", lambda: _check(nats, settings)))
+        stack.enter_context(health.add("relay", lambda: check_streams(nats, settings)))
         yield ingest
 
 
@@ -131,7 +131,7 @@ async def delivery(
             )
         )
         await stack.enter_async_context(own.serving(bus))
-        stack.enter_context(health.add("delivery", lambda: _check(nats, settings)))
+        stack.enter_context(health.add("delivery", lambda: check_streams(nats, settings)))
         yield
 
 
@@ -146,13 +146,6 @@ def _workshop(
         private_hosts=settings.private_hosts,
         files=settings.files,
     )
-
-
-async def _check(nats: Client, settings: RelaySettings) -> None:
-    if not nats.is_connected:
-        raise Unavailable("no connection to NATS")
-    if missing := await missing_streams(nats.jetstream(), settings):
-        raise Unavailable(f"JetStream has lost {', '.join(missing)}")
 
 
 @asynccontextmanager

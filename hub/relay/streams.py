@@ -6,10 +6,11 @@ from typing import Final, Literal
 
 import nats.errors
 import structlog
+from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.errors import APIError, NotFoundError
 
-from hub.errors import StartError
+from hub.errors import StartError, Unavailable
 from hub.settings import RelaySettings
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -139,6 +140,19 @@ async def missing_streams(js: JetStreamContext, settings: RelaySettings) -> list
     there = await _stream_names(js)
     wanted = [config.name or "" for config in _configs(settings)]
     return [name for name in wanted if name not in there]
+
+
+async def check_streams(nats: Client, settings: RelaySettings) -> None:
+    """Check that JetStream is there, with all streams of the relay.
+
+    Raises:
+        Unavailable: it is not.
+        nats.errors.Error: JetStream does not answer.
+    """
+    if not nats.is_connected:
+        raise Unavailable("no connection to NATS")
+    if missing := await missing_streams(nats.jetstream(), settings):
+        raise Unavailable(f"JetStream has lost {', '.join(missing)}")
 
 
 async def keep_streams(

@@ -10,10 +10,12 @@ LINES = 4
 """Lines of every message here."""
 
 
-def message(sequence: int, *, line: int | None = None, epoch: int = 1) -> StoredMessage:
+def message(
+    sequence: int, *, line: int | None = None, epoch: int = 1, time: int = 0
+) -> StoredMessage:
     headers = {} if line is None else {"Isaax-Line": str(line)}
     return StoredMessage(
-        "relay.0.p.log.app", b"", headers, sequence, 0, 0, f"reply {sequence}", epoch
+        "relay.0.p.log.app", b"", headers, sequence, 0, time, f"reply {sequence}", epoch
     )
 
 
@@ -64,6 +66,46 @@ def test_what_was_acknowledged_and_comes_again_is_acknowledged_again() -> None:
     assert place is not None
     assert place.epoch == 2
     assert ledger.advance() is None
+
+
+def test_a_stream_that_lost_its_end_gives_its_sequences_to_others() -> None:
+    """What has them now is known by its lines, and what was lost in between is missing."""
+    ledger = Ledger()
+    ledger.done(admitted(ledger, 1, line=0), LINES)
+    ledger.advance()
+    admitted(ledger, 2, line=4)
+    admitted(ledger, 3, line=8)
+    ledger.rewind()
+    other = admitted(ledger, 1, line=12, epoch=2)
+    assert getattr(ledger.missing, "lines", 0) == 8
+    ledger.done(other, LINES)
+    place = ledger.advance()
+    assert place is not None
+    assert (place.sequence, place.epoch, ledger.until, len(ledger)) == (1, 2, 1, 0)
+
+
+def test_it_knows_others_by_their_time_where_lines_are_not_counted_on() -> None:
+    """As after a start from an older checkpoint."""
+    ledger = Ledger()
+    ledger.done(admitted(ledger, 1, line=8), LINES)
+    ledger.advance()
+    assert ledger.admit(message(1, line=8), LINES) is None
+    assert ledger.admit(message(1, line=8, time=1), LINES) is not None
+
+
+def test_what_is_done_is_known_by_its_lines_when_sequences_say_nothing() -> None:
+    ledger = Ledger()
+    for sequence, line in ((7, 0), (8, 4)):
+        ledger.done(admitted(ledger, sequence, line=line), LINES)
+    ledger.advance()
+    ledger.set_back()
+    assert ledger.admit(message(3, line=4, epoch=2), LINES) is None, "it was number 8"
+    entry = admitted(ledger, 4, line=8, epoch=2)
+    assert ledger.missing is None
+    ledger.done(entry, LINES)
+    place = ledger.advance()
+    assert place is not None
+    assert (place.sequence, ledger.done_line) == (4, 12)
 
 
 def test_what_was_written_comes_again_only_when_it_was_lost() -> None:
