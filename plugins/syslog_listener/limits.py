@@ -1,11 +1,11 @@
-"""How much all connections together may hold, and how many there may be."""
+"""How much the connections of a listener may hold together, and how many there may be."""
 
 import asyncio
 from collections import Counter, deque
 
 
 class Budget:
-    """Bytes that may be read and not yet stored, over all connections; served in turn."""
+    """Bytes that may be read and not yet stored, by all connections; served in turn."""
 
     def __init__(self, size: int) -> None:
         self._free = size
@@ -41,7 +41,7 @@ class Budget:
 
 
 class Places:
-    """How many connections there may be, over all listeners and from one address."""
+    """How many connections a listener may have, and how many of them from one address."""
 
     def __init__(self, total: int, per_address: int) -> None:
         self._total = total
