@@ -96,10 +96,7 @@ class _Reading:
         async with ordered(
             self._nats, stream, stream_filter(kind, shard), start=place + 1, headers_only=True
         ) as reader:
-            left = reader.available
-            while left:
-                message = await reader.next()
-                left = message.pending
+            async for message in reader.stored():
                 last = max(last, message.sequence)
                 try:
                     self._take(kind, message.subject, message.headers)

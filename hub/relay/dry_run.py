@@ -95,10 +95,7 @@ class DryRuns:
         subject = logs_filter(shard, project)
         chunks: list[Chunk] = []
         async with ordered(self._nats, shard_stream(shard), subject, start=start) as reader:
-            left = reader.available
-            while left:
-                message = await reader.next()
-                left = message.pending
+            async for message in reader.stored():
                 if message.sequence > stop:
                     break
                 chunk = await self._chunk(project, message)

@@ -94,10 +94,7 @@ class LetterBox:
         """
         places = deque(p for p in sorted(await self._fixed_places()) if after < p <= until)
         async with ordered(self._nats, DEAD, self._subject, start=after + 1) as reader:
-            left = reader.available
-            while left:
-                message = await reader.next()
-                left = message.pending
+            async for message in reader.stored():
                 if message.sequence > until:
                     break
                 while places and places[0] < message.sequence:

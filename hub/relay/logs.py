@@ -125,10 +125,7 @@ class Logs:
         shard = shard_of(request.project, self._shards)
         subject = logs_filter(shard, request.project, request.stream or "*")
         async with ordered(self._nats, shard_stream(shard), subject, start=start) as reader:
-            left = reader.available
-            while left:
-                message = await reader.next()
-                left = message.pending
+            async for message in reader.stored():
                 if message.sequence > stop:
                     return
                 for line in await self._lines(message, request.project, request.device):

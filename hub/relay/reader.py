@@ -139,6 +139,11 @@ class Reader:
         return len(self._queue)
 
     @property
+    def arrived(self) -> int:
+        """How many messages have come."""
+        return self._expected - 1
+
+    @property
     def oldest(self) -> StoredMessage | None:
         """The next message, left where it is."""
         return self._queue[0] if self._queue else None
@@ -254,6 +259,7 @@ class Ordered:
         self._position = start
         self._window = window
         self._arrived = asyncio.Event()
+        self._backoff = Backoff(base=0.2, cap=2.0)
         self._reader: Reader | None = None
         self._consumer = ""
         self.available = 0
@@ -288,21 +294,51 @@ class Ordered:
 
     async def next(self) -> StoredMessage:
         """Give the next message, however long it takes."""
-        backoff = Backoff(base=0.2, cap=2.0)
         while True:
-            try:
-                if self._reader is None:
-                    await self.open()
-                    continue
-                if message := self._reader.take():
-                    self._position = message.sequence + 1
-                    return message
-                self._arrived.clear()
-                await self._reader.pump()
+            if message := await self._step():
+                return message
+
+    async def stored(self) -> AsyncIterator[StoredMessage]:
+        """Give what the stream held when the consumer was made, but for what it no longer holds."""
+        left = self.available
+        while left:
+            message = await self._step()
+            if message is not None:
+                left = message.pending
+                yield message
+            else:  # retention, or a purge, may have taken what was to come
+                left = await self._left()
+
+    async def _step(self) -> StoredMessage | None:
+        """Give the next message; None when none came within a second."""
+        try:
+            if self._reader is None:
+                await self.open()
+            reader = self._reader
+            assert reader is not None
+            self._arrived.clear()
+            if not reader.waiting:
+                await reader.pump()
                 await _within(self._arrived, _TICK)
-            except (Interrupted, nats.errors.Error):
-                await self.close()
-                await asyncio.sleep(backoff.next())
+            message = reader.take()
+        except (Interrupted, nats.errors.Error):
+            await self.close()
+            await asyncio.sleep(self._backoff.next())
+            return None
+        if message is not None:
+            self._backoff.reset()
+            self._position = message.sequence + 1
+        return message
+
+    async def _left(self) -> int:
+        """Say how many messages are still to come; 1 where that is not known."""
+        try:
+            info = await self._js.consumer_info(self._stream, self._consumer)
+        except (nats.errors.Error, NotFoundError):
+            return 1
+        given = info.delivered.consumer_seq if info.delivered else 0
+        here = self._reader.arrived if self._reader is not None else 0
+        return (info.num_pending or 0) + max(0, given - here)
 
 
 @asynccontextmanager

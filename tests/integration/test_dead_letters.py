@@ -79,14 +79,11 @@ class Desk:
 
     async def replayed(self) -> list[tuple[dict[str, str], list[str]]]:
         """Give what lies in the replay stream: headers and texts."""
-        found: list[tuple[dict[str, str], list[str]]] = []
         async with ordered(self.nats, REPLAY, "replay.>", start=1) as reader:
-            left = reader.available
-            while left:
-                message = await reader.next()
-                left = message.pending
-                found.append((message.headers, decode_lines(message.payload).messages))
-        return found
+            return [
+                (message.headers, decode_lines(message.payload).messages)
+                async for message in reader.stored()
+            ]
 
 
 def some(*ids: str) -> c.SomeDead:
@@ -127,6 +124,19 @@ async def test_pages_lead_through_all_of_them_in_order(desk: Desk) -> None:
         seen += [item.id for item in page.items]
         after, more = int(page.items[-1].id), page.more
     assert [await desk.texts_of(one) for one in seen] == [[f"line {n}"] for n in range(1, 8)]
+
+
+async def test_who_reads_waits_for_none_that_was_taken_out_meanwhile(desk: Desk) -> None:
+    await desk.bury("a", "b", first=1)
+    await desk.bury("c", first=3)
+    async with ordered(desk.nats, "DEAD", "dead.>", start=1) as reader:
+        assert reader.available == 2
+        await desk.drop()
+        async with asyncio.timeout(10):
+            assert [message async for message in reader.stored()] == []
+    await desk.bury("d", first=4)
+    async with ordered(desk.nats, "DEAD", "dead.>", start=1) as reader:
+        assert [message.sequence async for message in reader.stored()] == [3]
 
 
 async def test_a_letter_tells_all_that_is_known(desk: Desk) -> None:
