@@ -11,6 +11,7 @@ from msgspec import inspect
 
 from hub.errors import FieldError, Invalid
 from hub.gateway.problems import Malformed
+from hub.routes import Route
 from hub.structs import decode, pointer
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -55,6 +56,16 @@ def decode_body(body: bytes, into: type[S]) -> S:
         Malformed, Invalid: as `parse_json`, and Invalid where the Struct says no.
     """
     return decode(into, parse_json(body))
+
+
+def of_nothing(route: Route[Any, Any]) -> Any:
+    """Give what a request without a body stands for, as `{}` does; None where one is needed."""
+    if route.body is None or route.method != "POST":
+        return None
+    try:
+        return decode(route.body, {})
+    except Invalid:
+        return None
 
 
 def decode_patch(body: bytes) -> dict[str, Any]:

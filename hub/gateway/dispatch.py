@@ -54,6 +54,7 @@ class Dispatcher:
         self._route = route
         self._parts = parts
         self._query = decoding.QueryDecoder(route.query)
+        self._no_body = decoding.of_nothing(route)
         self._name = f"{route.method} {route.path}"
         self._texts = {text.partition(";")[0]: text for text in route.texts}
         offers = [media.JSON] if route.response is not None else []
@@ -110,6 +111,8 @@ class Dispatcher:
         if route.body is None:
             await refuse_body(request)
             return call, b""
+        if self._no_body is not None and not request.body_exists:
+            return replace(call, body=self._no_body), b""
         merge = route.method == "PATCH"
         media.require(
             media.MERGE_PATCH if merge else media.JSON,

@@ -11,6 +11,7 @@ from hub.errors import by_code
 from hub.gateway.openapi import describe
 from hub.gateway.problems import CATALOGUE
 from hub.gateway.routing import Declared, build_table
+from services.messages.routes import routes as messages_routes
 from tests.fixtures.gateway import Notes, Site
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -130,6 +131,22 @@ def test_a_patch_requires_nothing() -> None:
     assert "required" not in schema
     assert schema["additionalProperties"] is False
     assert "default" not in schema["properties"]["stars"]
+
+
+def test_a_body_is_required_unless_nothing_in_it_is() -> None:
+    """`{}` may be left out where it is enough; not of a patch, nor where it is refused."""
+    routes = {
+        route.handler.__name__: route for route in messages_routes() if route.body is not None
+    }
+    table, _ = build_table(Declared("messages", one) for one in routes.values())
+    shown = describe(table, version="1")
+    needed = {
+        operation["summary"]: operation["requestBody"]["required"]
+        for path in shown["paths"].values()
+        for operation in path.values()
+    }
+    optional = {"test", "dry_run"}
+    assert {name for name, route in routes.items() if not needed[route.summary]} == optional
 
 
 def test_a_secret_is_write_only_and_never_an_example() -> None:

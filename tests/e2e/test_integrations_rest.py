@@ -98,10 +98,9 @@ class Garden:
     def letters(self, path: str) -> list[Any]:
         """Give an integration's dead letters, with their lines."""
         page = self.ask("GET", f"{path}/dead-letters?limit=200")
-        assert page["total"] >= len(page["items"])
-        found = [self.ask("GET", f"{path}/dead-letters/{item['id']}") for item in page["items"]]
+        found = [self.ask("GET", f"{path}/dead-letters/{item['id']}") for item in page]
         assert [{k: v for k, v in one.items() if k in item} for one, item in
-                zip(found, page["items"], strict=True)] == page["items"]  # fmt: skip
+                zip(found, page, strict=True)] == page  # fmt: skip
         return found
 
     def texts(self, path: str) -> list[str]:
@@ -238,7 +237,8 @@ async def test_a_test_line_shows_what_the_destination_answers(garden: Garden) ->
         assert (refused["outcome"], refused["status"]) == ("rejected", 400)
         assert refused["reason"] == "answered 400: no ********"
         assert garden.ask("POST", f"{path}/test", {})["outcome"] == "taken"
-        assert garden.ask("GET", f"{path}/dead-letters")["total"] == 0
+        assert garden.ask("POST", f"{path}/test")["outcome"] == "taken", "{} may be left out"
+        assert garden.ask("GET", f"{path}/dead-letters") == []
         assert TOKEN not in garden.spine.log
 
 
@@ -303,7 +303,7 @@ async def test_letters_are_read_fixed_and_replayed_in_order(garden: Garden) -> N
         taker.refuse = ()
         garden.ask("POST", f"{path}/replay", {"dead_letters": "all"})
         await until(lambda: taker.texts == [*wanted, "bad 4"], what="the last one")
-        assert garden.ask("GET", f"{path}/dead-letters") == {"items": [], "total": 0}
+        assert garden.ask("GET", f"{path}/dead-letters") == []
 
 
 async def test_letters_come_in_pages_and_are_dropped_together(garden: Garden) -> None:
@@ -316,8 +316,8 @@ async def test_letters_come_in_pages_and_are_dropped_together(garden: Garden) ->
         url = f"{path}/dead-letters?limit=2"
         while url:
             answer = garden.spine.api.ask("GET", url)
-            assert answer.body["total"] == 5
-            seen += [item["id"] for item in answer.body["items"]]
+            assert len(answer.body) <= 2
+            seen += [item["id"] for item in answer.body]
             link = answer.headers.get("Link", "")
             url = link.partition("<")[2].partition(">")[0].partition("/api/v1")[2]
         assert len(seen) == 5
@@ -335,14 +335,14 @@ async def test_what_the_hub_cannot_read_is_kept_for_the_project(garden: Garden) 
     bad[1] = 9  # a codec that nobody knows
     answer = garden.device.send(bytes(bad))
     assert answer["op"] == "reject"
-    await until(lambda: garden.ask("GET", path)["total"] == 1, what="the letter")
-    (item,) = garden.ask("GET", path)["items"]
+    await until(lambda: len(garden.ask("GET", path)) == 1, what="the letter")
+    (item,) = garden.ask("GET", path)
     assert (item["source"], item["device"], item["stream"]) == (
         "intake", garden.device.client, "app",
     )  # fmt: skip
     assert garden.ask("GET", f"/projects/{garden.project.id}/relay")["refused"] == 1
     assert garden.ask("DELETE", path)["letters"] == 1
-    assert garden.ask("GET", path) == {"items": [], "total": 0}
+    assert garden.ask("GET", path) == []
 
 
 async def test_with_an_integration_its_letters_are_gone(garden: Garden) -> None:

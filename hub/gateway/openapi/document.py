@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from hub.gateway import answers, media
+from hub.gateway import answers, decoding, media
 from hub.gateway.openapi.parameters import parameters_of
 from hub.gateway.openapi.responses import HEADERS, responses_of
 from hub.gateway.openapi.schemas import JsonObject, Schemas
@@ -89,7 +89,8 @@ def _body(route: AnyRoute, schemas: Schemas) -> JsonObject:
             str(number): {"value": msgspec.json.decode(answers.encode(example))}
             for number, example in enumerate(route.examples, 1)
         }
-    return {"required": True, "content": {media.MERGE_PATCH if merge else media.JSON: content}}
+    needed = decoding.of_nothing(route) is None
+    return {"required": needed, "content": {media.MERGE_PATCH if merge else media.JSON: content}}
 
 
 def _security(scheme: str) -> JsonObject:
