@@ -42,13 +42,6 @@ class DeadLetterView(msgspec.Struct, frozen=True):
     count: int
 
 
-class DeadLetterPage(msgspec.Struct, frozen=True):
-    """Dead letters, oldest first; `total` counts all that there are."""
-
-    items: list[DeadLetterView]
-    total: int
-
-
 class Dropped(msgspec.Struct, frozen=True):
     """How many dead letters were dropped, and how many lines and samples in them.
 
@@ -134,7 +127,7 @@ async def _page(call: Call[None, PageQuery], project: str, source: str) -> Reply
     page = await call.bus.request(relay.LIST_DEAD, wanted)
     items = [msgspec.convert(item, DeadLetterView, from_attributes=True) for item in page.items]
     following = cursor_of(int(items[-1].id)) if page.more else None
-    return Reply(DeadLetterPage(items, page.total), next=following)
+    return Reply(items, next=following)
 
 
 async def _drop(call: Call[Any, Any], project: str, source: str) -> Reply:
@@ -153,8 +146,9 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="GET", path=LETTERS, summary="List what could not be delivered",
             tag="dead letters", handler=list_letters, scope="dead-letters:read",
-            query=PageQuery, response=DeadLetterPage, errors=(NotFound,),
-            description="Oldest first, with the reason that the destination gave.",
+            query=PageQuery, response=list[DeadLetterView], errors=(NotFound,),
+            description="Oldest first, with the reason that the destination gave. How many there "
+            "are is in the integration's `status`.",
         ),
         Route(
             method="DELETE", path=LETTERS, summary="Drop all dead letters of an integration",
@@ -180,7 +174,8 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="GET", path=REFUSED, summary="List what devices sent and nobody can read",
             tag="dead letters", handler=list_refused, scope="dead-letters:read",
-            query=PageQuery, response=DeadLetterPage, errors=(NotFound,),
+            query=PageQuery, response=list[DeadLetterView], errors=(NotFound,),
+            description="Oldest first. `GET /projects/{project}/relay` says how many there are.",
         ),
         Route(
             method="DELETE", path=REFUSED, summary="Drop what nobody can read",

@@ -279,7 +279,7 @@ async def test_a_wrong_token_costs_no_line(garden: Garden) -> None:
         for number, line in enumerate(LINES, 1):
             await garden.say([line])
             await until(partial(_has_letters, garden, path, number), what="a dead letter")
-        page = (await garden.get(f"{path}/dead-letters"))["items"]
+        page = await garden.get(f"{path}/dead-letters")
         assert {letter["reason"] for letter in page} == {"answered 403: Unauthorized"}
         assert "403" in (await garden.get(path))["status"]["error"]
         assert server.lines == []
@@ -295,7 +295,7 @@ async def test_a_wrong_token_costs_no_line(garden: Garden) -> None:
 
 
 async def _has_letters(garden: Garden, path: str, count: int) -> bool:
-    return bool((await garden.get(f"{path}/dead-letters"))["total"] == count)
+    return len(await garden.get(f"{path}/dead-letters")) == count
 
 
 async def _arrive(
