@@ -44,6 +44,9 @@ def plugins(context: typer.Context, config: ConfigOption = None, data: DataOptio
     """List the plugins, when nothing else is asked for."""
     if context.invoked_subcommand is None:
         list_plugins(config, data)
+    else:  # what stands before a command is meant for it, too
+        meant = {"config": config, "data": data}
+        context.default_map = dict.fromkeys(("list", "install", "uninstall"), meant)
 
 
 @app.command("list")

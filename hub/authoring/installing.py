@@ -43,6 +43,7 @@ def install(spec: str, config: Path) -> Done:
         PluginError, ConfigError, Unavailable: what failed.
     """
     packages.check_environment()
+    _check_place(config)
     _check_hub(ask(config, Ask("status")))
     spec = str(Path(spec).resolve()) if _is_path(spec) else spec
     found = packages.look_up(spec)
@@ -94,6 +95,14 @@ def uninstall(name: str, config: Path) -> Done:
 
 def _is_path(spec: str) -> bool:
     return os.sep in spec or spec.endswith(".whl") or Path(spec).is_dir()
+
+
+def _check_place(config: Path) -> None:
+    if not config.resolve().parent.is_dir():
+        raise PluginError(
+            f"there is no hub in {config.parent}: say which one is meant by --data FOLDER "
+            "(of isaax up) or --config FILE"
+        )
 
 
 def _check_hub(told: Told | None) -> None:

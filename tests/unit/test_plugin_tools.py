@@ -131,6 +131,17 @@ def test_a_config_that_is_not_there_is_made(tmp_path: Path) -> None:
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
 
 
+def test_a_hub_that_is_not_there_is_noticed_before_anything_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: type_of_capture
+) -> None:
+    """Whether the folder stands before the command or behind it."""
+    nowhere = str(tmp_path / "nowhere")
+    orders = (["--data", nowhere, "install", "x"], ["install", "x", "--data", nowhere])
+    for order in orders:
+        assert isaax(monkeypatch, "plugins", *order) == 1
+        assert f"there is no hub in {nowhere}: say which" in capsys.readouterr().err
+
+
 def test_a_link_stays_one(tmp_path: Path) -> None:
     (tmp_path / "real.toml").write_text("")
     (tmp_path / "hub.toml").symlink_to("real.toml")
