@@ -108,8 +108,9 @@ class Lane:
         if ledger.next_line is None and self.kind is not LaneKind.REPLAY:
             # What comes first has to be known before retention can take it.
             standing = await self.cursor.standing()
-            first = await looks.next(source.stream, source.filter, standing.until + 1)
+            # In this order: what is stored meanwhile is not yet done.
             newest = await looks.newest(source.stream, source.filter)
+            first = await looks.next(source.stream, source.filter, standing.until + 1)
             if first is not None and first.line >= 0:
                 ledger.restore(first.sequence - 1, first.line)
             elif first is None and newest is not None and newest.line >= 0:
@@ -148,8 +149,7 @@ class Lane:
             return
         head = await looks.next(source.stream, source.filter, ledger.read_until + 1)
         if head is not None and head.line > ledger.next_line:
-            self.progress.gap(head.line - ledger.next_line)
-            ledger.pass_over(head.sequence, head.line)
+            self.progress.gap(ledger.pass_over(head.sequence, head.line))
 
 
 _HALF: Final = 0.5
@@ -184,15 +184,13 @@ def _hours(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.0f} min"
 
 
-async def delete_replayed(nats: Client, looks: Looks, cursor: Cursor) -> bool:
-    """Take away what was replayed, and the consumer, if nothing is left; say whether.
+async def delete_replayed(nats: Client, cursor: Cursor) -> bool:
+    """Take away what was replayed, if nothing is left; say whether.
 
     Raises:
         nats.errors.Error: JetStream does not answer.
     """
     source = cursor.source
-    if (await looks.lag(cursor)).pending:
-        return False
     standing = await cursor.standing()
     if standing.pending:
         return False

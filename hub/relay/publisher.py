@@ -27,6 +27,8 @@ _log = structlog.stdlib.get_logger(__name__)
 # nats-server's own bound of an atomic batch (error 10199 above it).
 MAX_MESSAGES: Final = 1_000
 MAX_BYTES: Final = 8 * 1024 * 1024
+STUCK: Final = 5.0
+"""Seconds of failures after which what waits to be stored counts as stuck."""
 # No answer, no connection, or an answer that is none: the same ids are sent again.
 _TRANSIENT: Final = (nats.errors.Error, OSError, msgspec.DecodeError)
 _DUPLICATE: Final = 10201  # "atomic publish batch contains duplicate message id"
@@ -117,8 +119,17 @@ class Publisher(Generic[T]):
         self._idle = asyncio.Event()
         self._idle.set()
         self._backoff = backoff
+        self._trouble = ""
+        self._since = 0.0
         self.sequence = sequence
         """Stream sequence up to which everything that was acknowledged here was reported."""
+
+    @property
+    def stuck(self) -> str:
+        """Why what was submitted is not stored, once that is so for `STUCK` seconds; else ""."""
+        if not self._trouble or time.monotonic() - self._since < STUCK:
+            return ""
+        return self._trouble
 
     def submit(self, message: Outgoing[T]) -> None:
         """Queue a message; whoever submits bounds how much is under way."""
@@ -168,6 +179,7 @@ class Publisher(Generic[T]):
                 await message.prepare()
         started = time.perf_counter()
         sequence = await self._until_stored(group)
+        self._trouble = ""
         self._observe(time.perf_counter() - started)
         self.sequence = max(self.sequence, sequence)
         self._stored(group)
@@ -231,7 +243,11 @@ class Publisher(Generic[T]):
         return ack.seq
 
     async def _pause(self, backoff: Backoff, error: Exception) -> None:
-        _log.warning("not stored yet", error=str(error) or type(error).__name__)
+        words = str(error) or type(error).__name__
+        _log.warning("not stored yet", error=words)
+        if not self._trouble:
+            self._since = time.monotonic()
+        self._trouble = words
         await asyncio.sleep(backoff.next())
         # What is written while the connection is down would pile up in the client's buffer.
         while not self._nats.is_connected:  # noqa: ASYNC110 - the client has no event for it

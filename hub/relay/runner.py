@@ -324,14 +324,18 @@ class Runner:
             return
         if lane.progress.current is not State.WAITING:
             return
-        if await delete_replayed(self._means.nats, self._means.looks, lane.cursor):
-            await self._end(lane)
-
-    async def _end(self, lane: Lane) -> None:
-        assert lane.delivery is not None
+        if (await lane.cursor.standing()).pending:
+            return
+        # It ends first: what it delivered after the look would go again, by the next consumer.
         lane.delivery.stop()
         if lane.task is not None:
             await asyncio.wait({lane.task}, timeout=_STOP)
+        if await delete_replayed(self._means.nats, lane.cursor):
+            await self._end(lane)
+        elif not self._stopping.is_set():
+            self._deliver(lane, self._delivery(lane, self._ready, Shaping()))
+
+    async def _end(self, lane: Lane) -> None:
         self._lanes.pop(lane.kind, None)
         self.progress.end_lane(lane.kind.value)
         source = lane.cursor.source

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 
 from hub.contracts import Bus
 from hub.database import Database
-from hub.errors import StartError
+from hub.errors import StartError, Unavailable
 from hub.memory import keep_freed_buffers
 from hub.mqtt import Mqtt
 from hub.net import tools_for
@@ -88,7 +88,7 @@ async def relay(
                 )
             )
         ingest = await stack.enter_async_context(
-            _taking(settings, mqtt, nats, bus, database, metrics, marks, dead, tasks)
+            _taking(settings, mqtt, nats, bus, database, metrics, health, marks, dead, tasks)
         )
         crew = Crew(bus, settings.parts, own)
         await stack.enter_async_context(
@@ -148,6 +148,11 @@ def _workshop(
     )
 
 
+async def _check(writer: Writer) -> None:
+    if why := writer.stuck():
+        raise Unavailable(why)
+
+
 @asynccontextmanager
 async def _taking(
     settings: RelaySettings,
@@ -156,6 +161,7 @@ async def _taking(
     bus: Bus,
     database: Database,
     metrics: Metrics,
+    health: Health,
     marks: MarkTable,
     dead: DeadLetters,
     tasks: Tasks,
@@ -184,6 +190,7 @@ async def _taking(
             Mqtt.connect(mqtt_settings, client="hub-metrics", persistent=True)
         )
         tasks.start(writer.run())
+        stack.enter_context(health.add("intake", lambda: _check(writer)))
         tasks.start(checkpoints.run())
         tasks.start(usage.run(bus))
         intakes = {

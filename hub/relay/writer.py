@@ -115,6 +115,11 @@ class Writer:
         for publisher in self.publishers.values():
             await publisher.drain()
 
+    def stuck(self) -> str:
+        """Name the stream that has stored nothing for a while though it should, and why; or ""."""
+        found = ((name, publisher.stuck) for name, publisher in self.publishers.items())
+        return next((f"{name} stores nothing: {why}" for name, why in found if why), "")
+
     def places(self) -> dict[str, int]:
         """Give how far each stream is known: all up to there is in the marks and the counts."""
         return {name: publisher.sequence for name, publisher in self.publishers.items()}

@@ -3,27 +3,32 @@
 Waits are made to pass at once (`Clock`); sockets, servers, JetStream and Postgres are real.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from aiohttp import web
 
+from hub.protocol import decode_lines
 from hub.settings import RelaySettings
 from tests.fixtures.certificates import TestAuthority
 from tests.fixtures.destinations import (
     HttpReceiver,
     SyslogReceiver,
     http_receiver,
-    parse_rfc5424,
     server_tls,
     syslog_receiver,
     webhook_texts,
 )
+from tests.fixtures.http_receivers import VendorServer, running
+from tests.fixtures.index_receivers import ElasticsearchServer, SplunkServer
 from tests.fixtures.relay import Recorder, until
-from tests.fixtures.trouble import Clock, Door, Street, arrived, door
+from tests.fixtures.telemetry_receivers import OtlpServer
+from tests.fixtures.trouble import Arrivals, Clock, Door, Street, arrived, door
 
 WINDOW = 1 << 20
 BOUND = 4 * WINDOW
@@ -43,20 +48,9 @@ class Far:
     config: dict[str, Any]
     receiver: SyslogReceiver | HttpReceiver
     door: Door
-    _read: int = 0
-    _texts: list[str] = field(default_factory=list)
 
-    def texts(self) -> list[str]:
-        """Give the texts of all lines that came, in order; each is read once."""
-        if isinstance(self.receiver, SyslogReceiver):
-            new = [parse_rfc5424(each)["text"] for each in self.receiver.messages[self._read :]]
-            self._read = len(self.receiver.messages)
-        else:
-            requests = self.receiver.requests[self._read :]
-            new = [text for request in requests for text in webhook_texts(request)]
-            self._read = len(self.receiver.requests)
-        self._texts += new
-        return self._texts
+    def __post_init__(self) -> None:
+        self.texts = Arrivals(self.receiver).texts
 
 
 @asynccontextmanager
@@ -251,3 +245,133 @@ async def test_a_certificate_that_expires_in_mid_stream(
         await clock.until(lambda: arrived(far.texts(), street.texts))
         await settled(street, clock, integration)
         assert all(one.texts == street.texts for one in near)
+
+
+# ── 200, with failures inside ─────────────────────────────────────────────────────────────────
+
+
+async def started(street: Street, kind: str, server: VendorServer) -> tuple[str, list[Recorder]]:
+    """Open a destination at this server, and three neighbours."""
+    near = [await street.recorder() for _ in range(3)]
+    return await street.open(kind, server.config), near
+
+
+async def dead_lines(street: Street) -> list[str]:
+    """Give the texts of all dead letters, in their order."""
+    letters = await street.bench.dead_letters() if await street.dead() else []
+    return [text for _, _, payload in letters for text in decode_lines(payload).messages]
+
+
+async def test_a_bulk_answer_with_failures_inside(clock: Clock, street: Street) -> None:
+    """Some lines are refused for good, some for a while; the rest was taken, and stays so."""
+    async with running(ElasticsearchServer()) as server:
+        for number in range(1, 201):
+            if number % 20 == 0:
+                server.problems[f"line {number}"] = [(400, "document_parsing_exception", "no")]
+            elif number % 7 == 0:
+                server.problems[f"line {number}"] = [(429, "rejected_execution", "busy")] * 8
+        integration, near = await started(street, "elasticsearch", server)
+        for _ in range(10):
+            await street.store(1, lines=20)
+            await all_have(street, near)
+            await clock.jump(1)
+        assert (await street.status(integration)).error.startswith("answered 429: rejected_exec")
+        good = [text for n, text in enumerate(street.texts, 1) if n % 20]
+        await clock.until(lambda: len(server.lines) >= len(good))
+        await clock.until(street.is_in(integration, "waiting"))
+        assert sorted(server.lines) == sorted(good), "each once"
+        await clock.until(lambda: _has_letters(street, 10))
+        assert await dead_lines(street) == [f"line {n}" for n in range(20, 201, 20)]
+        status = await street.status(integration)
+        assert (status.delivered, status.rejected, status.lag_lines) == (190, 10, 0)
+        sent = [re.findall(rb'"line (\d+)"', request.body) for request in server.requests]
+        before: list[int] = [0]
+        for numbers in [[int(number) for number in found] for found in sent]:
+            assert set(numbers) <= set(before) or min(numbers) > max(before), "again, before newer"
+            before = numbers
+
+
+async def _has_letters(street: Street, count: int) -> bool:
+    return await street.dead() == count
+
+
+async def test_events_that_are_taken_and_long_not_indexed(clock: Clock, street: Street) -> None:
+    """Their acknowledgement says false for minutes: they are sent again, and none is missing."""
+    async with running(SplunkServer(acks=True, polls=10**9, acknowledge=True)) as server:
+        integration, near = await started(street, "splunk_hec", server)
+        for _ in range(20):
+            await street.store(1, lines=20)
+            await all_have(street, near)
+            for _ in range(10):
+                await clock.jump(2)
+            assert street.held(integration) < BOUND
+        status = await street.status(integration)
+        assert status.error == "taken, but not indexed within 60 seconds"
+        assert (status.delivered, status.lag_lines) == (0, 400)
+        server.polls = 1
+        await clock.until(lambda: arrived(server.lines, street.texts))
+        await settled(street, clock, integration)
+
+
+async def test_a_partial_success_that_takes_nothing(clock: Clock, street: Street) -> None:
+    """What OTLP refuses must not be sent again: it is put away, and what follows goes."""
+    async with running(OtlpServer()) as server:
+        integration, near = await started(street, "otlp", server)
+        await street.store(3, lines=10)
+        await until(lambda: server.lines == street.texts)
+        server.partial = (1_000, "over quota")
+        await street.store(3, lines=10)
+        await until(lambda: _has_letters(street, 3))
+        server.partial = None
+        await street.store(3, lines=10)
+        await all_have(street, near)
+        await until(lambda: len(server.lines) == 90)
+        await until(street.is_in(integration, "waiting"))
+        assert await dead_lines(street) == street.texts[30:60]
+        status = await street.status(integration)
+        assert (status.delivered, status.rejected, status.lag_lines) == (60, 30, 0)
+        assert "over quota" in status.error
+
+
+# ── a flood of metrics ────────────────────────────────────────────────────────────────────────
+
+
+class Flooded(OtlpServer):
+    """Answers what brings metrics only once it is told to."""
+
+    def __init__(self, **config: Any) -> None:
+        super().__init__(**config)
+        self.metrics_may_go = asyncio.Event()
+
+    async def _take(self, request: web.Request) -> web.Response:
+        if request.path == "/v1/metrics":
+            await self.metrics_may_go.wait()
+        return await super()._take(request)
+
+
+async def test_a_flood_of_metrics_delays_no_line(clock: Clock, street: Street) -> None:
+    """Of the same integration: its lines go while its metrics are stuck, and while they pour."""
+    async with running(Flooded()) as server:
+        for first in range(1, 100_000, 1_000):
+            await street.measure(first, 1_000)
+        integration, near = await started(street, "otlp", server)
+        await street.store(20, lines=5)
+        await all_have(street, near)
+        await until(lambda: server.lines == street.texts)
+        assert server.metrics == []
+        assert street.held(integration) < 2 * BOUND, "a lane each"
+        server.metrics_may_go.set()
+        await until(lambda: len(server.metrics) > 0)
+        await street.store(5)
+        await until(lambda: server.lines == street.texts)
+        assert (await street.status(integration)).lag_lines > 0, "of the metrics, most still wait"
+        await clock.until(street.is_in(integration, "waiting"))
+        points = sum(
+            len(metric.gauge.data_points)
+            for request in server.metrics
+            for resource in request.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        )
+        assert points == 100_000
+        assert await street.dead() == 0
