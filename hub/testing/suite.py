@@ -228,8 +228,10 @@ class Conformance(HttpCases, Generic[B]):
             sending.cancel()
             done, _ = await asyncio.wait({sending}, timeout=PATIENCE)
             assert done, "send goes on although it is cancelled"
-            await self.closed(destination)
-            receiver.go_on()
+            closing = asyncio.ensure_future(self.closed(destination))
+            await asyncio.wait({closing}, timeout=0.2)
+            receiver.go_on()  # else an orderly end waits for the peer's as long as it may
+            await closing
 
     # ── faults ────────────────────────────────────────────────────────────────────────────────
 
