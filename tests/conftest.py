@@ -16,5 +16,6 @@ pytest_plugins = [
     "hub.testing.fixtures",
     "tests.fixtures.aws",
     "tests.fixtures.victoria",
+    "tests.fixtures.trouble",
     "tests.fixtures.complaints",
 ]
