@@ -192,7 +192,7 @@ class Delivery:
             return
         retention = await self._cursor.first_kept() > missing.after + 1
         self._progress.gap(missing.lines, damage=not retention)
-        self._ledger.missing = None
+        self._ledger.counted(missing)
 
     async def _idle(self) -> None:
         """Wait for a message, for what is due, for the loss of the connection, or for stop."""

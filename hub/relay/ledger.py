@@ -68,10 +68,11 @@ class Place(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """Lines that should have come after the message `after`, and did not."""
+    """Lines that should have come between a message and the line `next`, and did not."""
 
     after: int
     lines: int
+    next: int
 
 
 class Ledger:
@@ -132,7 +133,7 @@ class Ledger:
             self._come_back(message.sequence)
         if line >= 0:
             if self.next_line is not None and line > self.next_line:
-                self._miss(line - self.next_line)
+                self._miss(line - self.next_line, line)
             self.next_line = max(line + lines, self.next_line or 0)
         elif self.next_line is not None:
             self.next_line += lines
@@ -203,14 +204,27 @@ class Ledger:
         self._again = None
         self._is_set_back = True
 
-    def _miss(self, lines: int) -> None:
-        missing = self.missing or Missing(self.read_until, 0)
-        self.missing = Missing(missing.after, missing.lines + lines)
+    def _miss(self, lines: int, line: int) -> None:
+        missing = self.missing or Missing(self.read_until, 0, line)
+        self.missing = Missing(missing.after, missing.lines + lines, line)
 
-    def pass_over(self, sequence: int, line: int) -> None:
-        """Note that what is before this message is gone, and counted."""
+    def counted(self, missing: Missing) -> None:
+        """Note that what was found missing is counted: whoever goes on from here does not again."""
+        self.missing = None
+        self.done_line = max(missing.next, self.done_line or 0)
+
+    def pass_over(self, sequence: int, line: int) -> int:
+        """Note that what is before this message is gone; give the lines that were not done."""
+        since = line if self.next_line is None else self.next_line
+        for entry in self._open:
+            if entry.sequence < sequence and not entry.is_done:
+                since = min(since, entry.line) if entry.line >= 0 else since
+                self.drop(entry)
+        missing = Missing(self.read_until, max(0, line - since), line)
         self.read_until = max(self.read_until, sequence - 1)
         self.next_line = line
+        self.counted(missing)
+        return missing.lines
 
     # ── what becomes of it ────────────────────────────────────────────────────────────────────
 

@@ -400,6 +400,61 @@ async def test_a_gap_is_seen_while_it_is_paused_since_its_making(fleet: Fleet) -
         assert (await status(integrations)).gap_lines == 19, "counted once"
 
 
+async def test_a_gap_is_counted_once_though_it_was_read_before_and_the_hub_starts_anew(
+    fleet: Fleet,
+) -> None:
+    bench = fleet.bench
+    counted = has_gap(20)
+    async with fleet.running() as integrations:
+        destination = fleet.shop.of("int_one")
+        destination.plan = [Retry("down")] * 10_000
+        await integrations.apply("int_one", spec())
+        await bench.store(1, 4)
+        await until(lambda: len(destination.attempts) > 1)
+        await integrations.apply("int_one", spec(revision=2, enabled=False))
+        for first in range(5, 25, 4):
+            await bench.store(first, 4)
+        state = (await bench.nats.jetstream().stream_info("RELAY_0")).state
+        await bench.nats.jetstream().purge_stream("RELAY_0", seq=state.last_seq)
+        await until(has(integrations, counted))
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec(revision=2, enabled=False))
+        await until(has(integrations, lambda s: s.state == "paused"))
+        await status(integrations)
+        assert counted(await status(integrations)), "not again at a start"
+        destination.plan = []
+        await integrations.apply("int_one", spec(revision=3))
+        await until(lambda: fleet.texts() == texts(21, 24))
+        assert counted(await status(integrations)), "not again by who reads on"
+
+
+async def test_a_gap_is_counted_once_by_one_that_was_paused_with_lines_in_hand(
+    fleet: Fleet,
+) -> None:
+    bench = fleet.bench
+    counted = has_gap(20)
+    async with fleet.running() as integrations:
+        destination = fleet.shop.of("int_one")
+        destination.plan = [Retry("down")] * 10_000
+        await integrations.apply("int_one", spec())
+        await bench.store(1, 4)
+        await until(lambda: len(destination.attempts) > 1)
+        await integrations.apply("int_one", spec(revision=2, enabled=False))
+        for first in range(5, 25, 4):
+            await bench.store(first, 4)
+        state = (await bench.nats.jetstream().stream_info("RELAY_0")).state
+        await bench.nats.jetstream().purge_stream("RELAY_0", seq=state.last_seq)
+        await until(has(integrations, counted))
+        destination.plan = []
+        await integrations.apply("int_one", spec(revision=3))
+        await until(lambda: fleet.texts() == texts(21, 24))
+        assert counted(await status(integrations))
+
+
+def has_gap(lines: int) -> Callable[[IntegrationStatus], bool]:
+    return lambda status: status.gap_lines == lines
+
+
 async def test_a_deleted_one_leaves_no_consumer_of_any_lane(fleet: Fleet) -> None:
     bench = fleet.bench
     async with fleet.running() as integrations:

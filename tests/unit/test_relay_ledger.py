@@ -182,7 +182,7 @@ def test_a_hole_in_the_numbers_is_missing_lines() -> None:
     assert ledger.missing is None
     admitted(ledger, 9, line=LINES * 3 + 1)
     assert ledger.missing is not None
-    assert tuple(ledger.missing) == (2, LINES + 1)
+    assert tuple(ledger.missing) == (2, LINES + 1, LINES * 3 + 1)
 
 
 def test_what_an_earlier_process_did_is_not_missing() -> None:
@@ -194,7 +194,7 @@ def test_what_an_earlier_process_did_is_not_missing() -> None:
     ledger.restore(5, 100)
     admitted(ledger, 7, line=130)
     assert ledger.missing is not None
-    assert tuple(ledger.missing) == (5, 30)
+    assert ledger.missing[:2] == (5, 30)
 
 
 def test_what_does_not_come_again_is_missing_and_holds_up_nothing() -> None:
@@ -211,6 +211,18 @@ def test_what_does_not_come_again_is_missing_and_holds_up_nothing() -> None:
     place = ledger.advance()
     assert place is not None
     assert place.sequence == 3
+
+
+def test_what_was_counted_as_gone_is_not_missing_once_more() -> None:
+    ledger = Ledger()
+    admitted(ledger, 1, line=0)
+    admitted(ledger, 2, line=LINES)
+    ledger.rewind()
+    assert ledger.pass_over(9, 5 * LINES) == 5 * LINES, "with those that were in hand"
+    ledger.rewind()
+    assert ledger.admit(message(9, line=5 * LINES, epoch=2), LINES) is not None
+    assert ledger.missing is None
+    assert ledger.done_line == 5 * LINES, "nor by a later process"
 
 
 def test_it_says_how_many_lines_are_done() -> None:
