@@ -121,7 +121,7 @@ class Ingest:
         if not len(lines):
             return
         host = self._host(project, source, host)
-        key = MarkKey(project, device_id(source, host), stream)
+        key = MarkKey(project, device_id(project, source, host), stream)
         batches = list(_encoded(lines))
         size = sum(len(payload) for _, payload in batches)
         if not self._room(project, size):
@@ -196,9 +196,12 @@ class Ingest:
         return host
 
 
-def device_id(source: str, host: str) -> str:
-    """Give the id that stands in for a device's: the same for the same source and host."""
-    digest = hashlib.sha256(f"{source}\n{host}".encode()).digest()
+def device_id(project: str, source: str, host: str) -> str:
+    """Give the id that stands in for a device's: the same for the same source and host.
+
+    Each project has its own: JetStream would take one's batch for a copy of another's.
+    """
+    digest = hashlib.sha256(f"{project}\n{source}\n{host}".encode()).digest()
     return PREFIX + base64.b32encode(digest).decode()[:20].lower()
 
 

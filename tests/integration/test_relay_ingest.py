@@ -19,7 +19,7 @@ from hub.secret import Secret
 from tests.fixtures.relay import PROJECT, Bench, make_lines, until
 
 HOST = "router-1"
-ROUTER = device_id("syslog", HOST)
+ROUTER = device_id(PROJECT, "syslog", HOST)
 
 
 def ingest_of(bench: Bench, **changes: int) -> Ingest:
