@@ -254,6 +254,8 @@ class Runner:
         limits = ready.limits
         if lane.kind is LaneKind.REPLAY:
             limits = replace(limits, linger=0.0)
+        if shaping.shaper is not None and (most := shaping.shaper.most_at_once) is not None:
+            limits = replace(limits, max_lines=min(limits.max_lines, most))
         return Delivery(
             self.spec.id,
             self.spec.project,

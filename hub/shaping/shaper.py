@@ -99,6 +99,11 @@ class Shaper:
             self._counts["redact"] += changed
         return self._namer.apply_metrics(kept)
 
+    @property
+    def most_at_once(self) -> int | None:
+        """How many lines the rate limit lets go together; None where nothing waits for it."""
+        return None if self._bucket is None or self._drops else self._bucket.most
+
     def delay(self, lines: int) -> float:
         """Take so many lines from the rate limit; give the seconds to wait before they may go.
 

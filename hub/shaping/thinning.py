@@ -61,6 +61,11 @@ class TokenBucket:
         self._tokens = self._most
         self._filled = clock()
 
+    @property
+    def most(self) -> int:
+        """How many lines may go at once."""
+        return int(self._most)
+
     def apply(self, chunk: AnyChunk) -> AnyChunk | None:
         """Give the first lines, as many as may go now."""
         self._fill()

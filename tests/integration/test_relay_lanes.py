@@ -25,7 +25,7 @@ from hub.relay.places import Places
 from hub.relay.retry import Breaker
 from hub.relay.workshop import Wanted, Workshop
 from hub.settings import PostgresSettings, RelaySettings
-from hub.shaping.rules import Filter, Match, Shape
+from hub.shaping.rules import Filter, Match, RateLimit, Shape
 from tests.fixtures.relay import DEVICE, PROJECT, Bench, Recorder, make_payload, spec, topic, until
 
 
@@ -255,6 +255,15 @@ async def test_what_is_to_be_replayed_begins_as_soon_as_it_can(fleet: Fleet) -> 
     async with fleet.running(replay_every=60.0) as integrations:
         await integrations.apply("int_one", spec())
         await until(lambda: fleet.texts(wanted="both") == ["line 1"], seconds=10)
+
+
+async def test_a_rate_limit_lets_no_more_go_at_once_than_its_burst(fleet: Fleet) -> None:
+    await fleet.bench.store(1, 20)
+    async with fleet.running() as integrations:
+        shape = Shape(rate_limit=RateLimit(lines_per_second=200, burst=6))
+        await integrations.apply("int_one", spec(shape=shape))
+        await until(lambda: fleet.texts() == texts(1, 20))
+        assert [len(batch) for batch in fleet.shop.of("int_one").batches] == [6, 6, 6, 2]
 
 
 @pytest.mark.parametrize(
