@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from hub.contracts import Bus, Consumer, Contract, Endpoint, EventInfo, Nothing
-from hub.errors import IsaaxError
+from hub.errors import IsaaxError, Unavailable
 from hub.relay import contracts as c
 from hub.relay.hosts import HostNames
 from hub.relay.integrations import Integrations
@@ -36,7 +36,13 @@ class Member:
         self._applying = Tasks()
 
     async def apply(self, request: c.ApplyIntegration) -> Nothing:
-        """Take up one integration now."""
+        """Take up one integration now.
+
+        Raises:
+            Unavailable: it is not of our share: whoever asks counts the parts otherwise.
+        """
+        if not self.share.holds(request.id):
+            raise Unavailable(f"part {self.share.part} of {self.share.parts} does not deliver it")
         # A stalled destination may need long to end: the caller does not wait for that.
         await asyncio.wait(
             {self._applying.start(self.integrations.apply(request.id, request.spec))},

@@ -21,6 +21,7 @@ from hub.relay.cursor import consumer_names, delete_cursor
 from hub.relay.dead_letters import DeadLetters
 from hub.relay.hosts import HostNames
 from hub.relay.lanes import TROUBLE, Budget, integration_of
+from hub.relay.letter_box import letters_in
 from hub.relay.looks import Looks
 from hub.relay.meters import DeliveryMeters
 from hub.relay.places import Places
@@ -256,7 +257,7 @@ class Integrations:
                 counts = await self._looks.counts(DEAD, "dead.>")
             except TROUBLE:
                 counts = {}
-            dead = {subject.rpartition(".")[2]: count for subject, count in counts.items()}
+            dead = letters_in(counts)
             for integration, runner in list(self._runners.items()):
                 await runner.measure()
                 if self._runners.get(integration) is runner:

@@ -8,7 +8,7 @@ one counts.
 
 import base64
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -164,6 +164,16 @@ async def count_subjects(nats: Client, subject: str, *, stream: str = DEAD) -> d
     """Give how many messages there are on each subject that this filter takes in."""
     info = await nats.jetstream().stream_info(stream, subjects_filter=subject)
     return dict(info.state.subjects or {})
+
+
+def letters_in(counts: Mapping[str, int]) -> dict[str, int]:
+    """Give how many letters each source has, of the counts of all subjects."""
+    letters: dict[str, int] = {}
+    for subject, count in counts.items():
+        _, _, source, *fixed = subject.split(".")
+        # Of one that is being fixed once more there are two messages for a moment.
+        letters[source] = letters.get(source, 0) + (1 if fixed else count)
+    return letters
 
 
 def carried(letter: Letter) -> dict[str, str]:

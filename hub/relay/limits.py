@@ -56,7 +56,8 @@ class Gate:
     def ask(self, key: CountKey, lines: int, size: int) -> float:
         """Let so many lines pass, or give the seconds that they have to wait."""
         now = self._clock()
-        if now >= self._due.get(key.project, 0.0):
+        due = self._due.get(key.project, 0.0)
+        if now >= due or now < due - _FRESH:  # the clock went back
             self._due[key.project] = now + _PATIENCE + _AGAIN  # not twice at the same time
             self._tasks.start(self._refresh(key.project))
         return self._admission.ask(key, lines, size, now)

@@ -1,6 +1,7 @@
 """One call of a destination, fenced: whatever it does, it becomes an outcome, in time."""
 
 import asyncio
+import operator
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -115,12 +116,18 @@ def _send(destination: Any, batch: AnyBatch) -> Coroutine[Any, Any, None]:
     return call
 
 
-def _took_some(partial: Partial, veil: Veil) -> TookSome:
+def _took_some(partial: Partial, veil: Veil) -> TookSome | Failed:
+    try:
+        rejected = [(operator.index(at), str(why)) for at, why in partial.rejected]
+        retry = tuple(map(operator.index, partial.retry))
+    except (TypeError, ValueError):
+        _log.warning("the destination said of lines what nobody understands")
+        return Failed("unexpected Partial", broken=True)
     # There may be thousands, of which most are the same.
-    words = {reason: _words(reason, veil) for reason in {str(why) for _, why in partial.rejected}}
+    words = {reason: _words(reason, veil) for reason in {why for _, why in rejected}}
     return TookSome(
-        tuple((index, words[str(why)]) for index, why in partial.rejected),
-        partial.retry,
+        tuple((index, words[why]) for index, why in rejected),
+        retry,
         _words(partial.reason, veil),
         _seconds(partial.after),
     )

@@ -1,5 +1,6 @@
 """The relay's small rules: cutting batches, retry, the unconfirmed window, host names."""
 
+import asyncio
 from typing import cast
 
 import pytest
@@ -10,13 +11,23 @@ from hub.batches import Batch
 from hub.contracts import Bus
 from hub.destinations import Window
 from hub.errors import Unavailable
+from hub.outcomes import Partial
 from hub.protocol import Lines
+from hub.relay.admission import Rates
+from hub.relay.contracts import ApplyIntegration, ProjectLimits
+from hub.relay.counts import CountKey
+from hub.relay.crew import Member
 from hub.relay.cutting import fitting, subset, text_bytes
 from hub.relay.dead_letters import header_text
 from hub.relay.hosts import HostNames
+from hub.relay.integrations import Integrations
 from hub.relay.ledger import Entry
+from hub.relay.letter_box import letters_in
+from hub.relay.limits import Gate
+from hub.relay.push import Failed, push
 from hub.relay.reader import StoredMessage
 from hub.relay.retry import Backoff, Breaker, Circuit
+from hub.relay.share import Share, part_of
 from hub.relay.stored import BatchId
 from hub.relay.window import Unconfirmed
 from hub.testing import make_batch
@@ -186,3 +197,60 @@ async def test_a_group_that_nobody_ever_knew_is_not_guessed() -> None:
     hosts = HostNames(cast("Bus", Directory()))
     with pytest.raises(Unavailable, match="groups"):
         await hosts.group(PROJECT, "dev_a")
+
+
+# ── plugins, clocks and processes that are not as they should be ──────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "partial",
+    [
+        Partial(rejected=[3]),  # type: ignore[list-item]
+        Partial(rejected=[("3", "no")]),  # type: ignore[list-item]
+        Partial(retry=[1.5]),  # type: ignore[list-item]
+        Partial(retry=["1"]),
+    ],
+)
+async def test_a_partial_that_nobody_understands_is_a_failure(partial: Partial) -> None:
+    class Confused:
+        async def send(self, batch: Batch) -> None:
+            raise partial
+
+        async def close(self) -> None: ...
+
+    outcome = await push(Confused(), Batch("", ()), 1.0)
+    assert outcome == Failed("unexpected Partial", broken=True)
+
+
+def test_a_fixed_letter_counts_for_its_source() -> None:
+    counts = {"dead.p.int_a": 3, "dead.p.int_a.fixed.7": 2, "dead.q.intake": 1}
+    assert letters_in(counts) == {"int_a": 4, "intake": 1}
+
+
+async def test_limits_are_asked_for_again_though_the_clock_went_back() -> None:
+    class Projects:
+        asked = 0
+
+        async def request(self, *_: object, timeout: float) -> ProjectLimits:
+            self.asked += 1
+            return ProjectLimits()
+
+    now = [2e9]
+    bus = Projects()
+    gate = Gate(cast("Bus", bus), Rates(), clock=lambda: now[0])
+    key = CountKey("log", "prj_one")
+    for moment, asked in ((2e9, 1), (2e9 + 1, 1), (1.8e9, 2), (1.8e9 + 1, 2), (1.8e9 + 61, 3)):
+        now[0] = moment
+        gate.ask(key, 1, 1)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert bus.asked == asked
+    await gate.close()
+
+
+async def test_what_another_process_delivers_is_not_begun() -> None:
+    """As when the processes of a hub were started with different numbers of parts."""
+    other = next(n for n in map(str, range(9)) if part_of(n, 2) == 0)
+    member = Member(Share(1, 2), cast("Integrations", None), cast("HostNames", None))
+    with pytest.raises(Unavailable, match="part 1 of 2"):
+        await member.apply(ApplyIntegration(None, other))
