@@ -14,7 +14,7 @@ from hub.batches import MetricChunk
 from hub.errors import Unavailable
 from hub.relay.contracts import LatestMetrics, LatestSamples
 from hub.relay.hosts import HostNames
-from hub.relay.reader import Interrupted, Reader, StoredMessage
+from hub.relay.reader import Interrupted, Reader, StoredMessage, left_for
 from hub.relay.streams import metric_stream, metrics_filter, shard_of
 from hub.relay.unpack import Unreadable, origin_of, unpack
 
@@ -68,8 +68,8 @@ class Latest:
                 while left and (message := reader.take()) is not None:
                     left -= 1
                     yield message
-                if left and not reader.waiting:
-                    await _within(arrived, _TICK)
+                if left and not reader.waiting and not await _within(arrived, _TICK):
+                    left = await left_for(self._js, stream, info.name, reader)
         finally:
             await reader.close()
             with suppress(NotFoundError):  # it was forgotten by itself
@@ -99,9 +99,11 @@ class Latest:
         )
 
 
-async def _within(event: asyncio.Event, seconds: float) -> None:
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event; say whether it came in time."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()
     except TimeoutError:
-        return
+        return False
+    return True

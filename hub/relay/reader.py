@@ -16,7 +16,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.js import api
+from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 
 from hub.protocol import MAX_PAYLOAD_BYTES
@@ -306,8 +306,8 @@ class Ordered:
             if message is not None:
                 left = message.pending
                 yield message
-            else:  # retention, or a purge, may have taken what was to come
-                left = await self._left()
+            elif self._reader is not None:
+                left = await left_for(self._js, self._stream, self._consumer, self._reader)
 
     async def _step(self) -> StoredMessage | None:
         """Give the next message; None when none came within a second."""
@@ -330,15 +330,18 @@ class Ordered:
             self._position = message.sequence + 1
         return message
 
-    async def _left(self) -> int:
-        """Say how many messages are still to come; 1 where that is not known."""
-        try:
-            info = await self._js.consumer_info(self._stream, self._consumer)
-        except (nats.errors.Error, NotFoundError):
-            return 1
-        given = info.delivered.consumer_seq if info.delivered else 0
-        here = self._reader.arrived if self._reader is not None else 0
-        return (info.num_pending or 0) + max(0, given - here)
+
+async def left_for(js: JetStreamContext, stream: str, consumer: str, reader: Reader) -> int:
+    """Say how many messages are still to come to a reader; 1 where that is not known.
+
+    What was counted when the consumer was made, retention or a purge may have taken since.
+    """
+    try:
+        info = await js.consumer_info(stream, consumer)
+    except nats.errors.Error:
+        return 1
+    given = info.delivered.consumer_seq if info.delivered else 0
+    return (info.num_pending or 0) + max(0, given - reader.arrived) + reader.waiting
 
 
 @asynccontextmanager

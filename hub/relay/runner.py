@@ -159,9 +159,12 @@ class Runner:
                 self._note(State.RETRYING, f"internal error: {type(error).__name__}")
             else:
                 return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.1 + backoff.next()):
-                    await self._stopping.wait()
+            await self._sleep(0.1 + backoff.next())
+
+    async def _sleep(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     async def _prepare(self) -> None:
         kind = self._means.workshop.type_of(self.spec)
@@ -290,7 +293,7 @@ class Runner:
                 except Exception as error:  # noqa: BLE001 - one integration never ends another
                     _log.exception("a delivery failed", integration=self.spec.id, lane=lane.kind)
                     lane.progress.note(State.RETRYING, f"internal error: {type(error).__name__}")
-                    await asyncio.sleep(0.5 + backoff.next())
+                    await self._sleep(0.5 + backoff.next())
                 else:
                     return
         finally:

@@ -15,8 +15,9 @@ from hub.relay.health import HealthPage
 from hub.relay.hosts import HostNames
 from hub.relay.latest import Latest
 from hub.relay.meters import IntakeMeters
+from hub.relay.reader import Reader
 from hub.relay.stored import HOST, MSG_ID, RECEIVED, BatchId
-from hub.relay.streams import batch_subject, ensure_streams, metric_subject
+from hub.relay.streams import batch_subject, ensure_streams, metric_stream, metric_subject
 from hub.settings import RelaySettings
 from hub.shaping.rules import Filter, Join, Match, RateLimit, Redact, Shape
 from hub.telemetry import Metrics
@@ -192,6 +193,22 @@ async def test_of_each_device_and_type_the_last_message_counts(client: Client) -
         counters=[True, False],
     )
     assert found["src_two", "cpu"].host == "router"
+
+
+async def test_what_retention_takes_meanwhile_is_not_waited_for(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for device in ("dev_one", "dev_two"):
+        await measure(client, Samples([1], "up", [1.0]), first=1, device=device)
+    begin = Reader.open
+
+    async def late(reader: Reader) -> None:
+        await client.jetstream().purge_stream(metric_stream(0), seq=2)
+        await begin(reader)
+
+    monkeypatch.setattr(Reader, "open", late)
+    async with asyncio.timeout(10):
+        assert (await latest(client)).keys() == {("dev_two", "cpu")}
 
 
 async def test_without_samples_there_is_nothing(client: Client) -> None:
