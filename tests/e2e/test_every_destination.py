@@ -21,7 +21,7 @@ from tests.fixtures.certificates import Pair, TestAuthority
 from tests.fixtures.destinations import HttpReceiver, http_receiver, webhook_texts
 from tests.fixtures.everywhere import PLACES, TESTER, Arrived, Ground, Place
 from tests.fixtures.http_receivers import BetterStackServer, running
-from tests.fixtures.rawdevice import RawDevice
+from tests.fixtures.rawdevice import RawDevice, open_device
 from tests.fixtures.spine import Answer, Project, Spine
 from tests.fixtures.victoria import Victoria
 
@@ -99,19 +99,7 @@ def _now() -> int:
 async def garden(spine: Spine) -> AsyncIterator[Garden]:
     """One of a test's own; its device is called `HOST`."""
     project = spine.project()
-    found: list[RawDevice] = []
-
-    def admitted() -> bool:
-        device = RawDevice(spine.embedded.ports.mqtt, project.id, project.token)
-        if device.connect() == 0:
-            found.append(device)
-            return True
-        device.close()
-        return False
-
-    await until(admitted, what="the token at the broker")
-    assert found[0].subscribe(f"auth/{found[0].client}/down") == 1
-    device = found[0].register(label=HOST).open().hello()
+    device = await open_device(spine.embedded.ports.mqtt, project.id, project.token, HOST)
     yield Garden(spine, project, device)
     for one in device.family:
         one.close()

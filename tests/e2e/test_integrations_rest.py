@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.deadline import until
-from tests.fixtures.rawdevice import RawDevice, batch
+from tests.fixtures.rawdevice import RawDevice, batch, open_device
 from tests.fixtures.spine import Answer, Project, Spine
 
 TOKEN = "Bearer t0p-secret-of-ours"
@@ -112,19 +112,7 @@ class Garden:
 async def garden(spine: Spine) -> Any:
     """One of a test's own."""
     project = spine.project()
-    found: list[RawDevice] = []
-
-    def admitted() -> bool:
-        device = RawDevice(spine.embedded.ports.mqtt, project.id, project.token)
-        if device.connect() == 0:
-            found.append(device)
-            return True
-        device.close()
-        return False
-
-    await until(admitted, what="the token at the broker")
-    assert found[0].subscribe(f"auth/{found[0].client}/down") == 1
-    device = found[0].register().open().hello()
+    device = await open_device(spine.embedded.ports.mqtt, project.id, project.token)
     yield Garden(spine, project, device)
     for one in device.family:
         one.close()
