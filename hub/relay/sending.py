@@ -23,6 +23,10 @@ _log = structlog.stdlib.get_logger(__name__)
 
 _NOTHING: Final = Batch("", ())
 
+_REFUSALS: Final = 10
+"""Batches refused in a row, from which on a destination is only probed: a wrong token would else
+make dead letters of all there is, in the place of other tenants' letters."""
+
 
 class Rewind(Exception):  # noqa: N818 - moves the loop to its start
     """What is unconfirmed has to be read and sent again."""
@@ -73,6 +77,7 @@ class Sender:
         self._breaker = breaker
         self._log = _log.bind(integration=integration)
         self._pause = 0.0
+        self._refusals = 0
         self.answers = rules.window is None
         """What `send` returned from is taken; otherwise it has to be confirmed."""
 
@@ -112,7 +117,7 @@ class Sender:
                     self._integration, batch, reason, attempt=self._attempt_name()
                 )
                 self._progress.rejected(len(batch), reason)
-                self._succeeded()
+                self._refused(reason)
                 return _NOTHING
             case TookSome():
                 return await self._took_some(batch, outcome)
@@ -139,7 +144,16 @@ class Sender:
             await self._failed(Failed(reason, some.after))
         return left
 
+    def _refused(self, reason: str) -> None:
+        """Go on with the next batch; but slowly, when it takes none at all."""
+        self._refusals += 1
+        if self._refusals >= _REFUSALS:
+            self.put_off(Failed(f"it refuses every batch: {reason}"))
+        elif self.answers:
+            self._breaker.succeeded()
+
     def _succeeded(self) -> None:
+        self._refusals = 0
         # Where nothing is answered, only a confirmation is a success: a peer that takes lines
         # and drops the connection must meet a growing wait.
         if self.answers:

@@ -111,6 +111,29 @@ async def test_rejected_lines_are_dead_letters_and_the_rest_goes_on(bench: Bench
     assert decode_lines(payload).messages == texts(1, 2)
 
 
+async def test_one_that_refuses_everything_is_probed_and_not_fed(bench: Bench) -> None:
+    """With a wrong token lines wait in the stream; they are not all made dead letters."""
+    for number in range(1, 31):
+        await bench.store(number, 1)
+    destination = Recorder()
+    destination.plan = [Rejected("no such token")] * 30
+    breaker = Breaker(base=0.0, cap=2_000.0, threshold=1)
+    bench.start(bench.delivery(destination, rules=make_rules(1), breaker=breaker).run())
+    rendered = b'isaax_delivery_state{integration="int_one",state="open"} 1.0'
+    await until(lambda: rendered in bench.metrics.render())
+    assert len(destination.attempts) == len(await bench.dead_letters()) == 10
+
+
+async def test_one_that_takes_a_batch_now_and_then_is_fed(bench: Bench) -> None:
+    for number in range(1, 31):
+        await bench.store(number, 1)
+    destination = Recorder()
+    destination.plan = ([Rejected("odd")] * 9 + [None]) * 3
+    bench.start(bench.delivery(destination, rules=make_rules(1)).run())
+    await until(lambda: drained(bench))
+    assert destination.texts == ["line 10", "line 20", "line 30"]
+
+
 async def test_of_a_partial_batch_some_are_dead_and_some_come_again(bench: Bench) -> None:
     await bench.store(1, 6)
     destination = Recorder()
