@@ -230,7 +230,7 @@ async def test_from_a_device_to_an_integration(world: World) -> None:
         status = await world.status("int_a")
         assert status is not None
         assert (status.delivered, status.rejected, status.pending) == (3, 0, 0)
-        assert [result.ok for result in await health.check()] == [True]
+        assert [result.ok for result in await health.check()] == [True, True]
         await world.bus.publish(
             DEVICE_CHANGED, DeviceChanged(device_id, world.project), id="e1", key=device_id
         )
