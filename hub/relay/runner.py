@@ -321,7 +321,7 @@ class Runner:
         if self._ready is None or self._stopping.is_set():
             return  # its turn comes when it runs again
         lane = self._lanes.get(LaneKind.REPLAY)
-        if lane is None or lane.delivery is None:
+        if lane is None or lane.task is None or lane.task.done():
             lane = self._lane(LaneKind.REPLAY)
             await lane.prepare(self._means.looks, None)
             if not self._stopping.is_set():
@@ -332,9 +332,11 @@ class Runner:
         if (await lane.cursor.standing()).pending:
             return
         # It ends first: what it delivered after the look would go again, by the next consumer.
-        lane.delivery.stop()
-        if lane.task is not None:
-            await asyncio.wait({lane.task}, timeout=_STOP)
+        if lane.delivery is not None:
+            lane.delivery.stop()
+        await asyncio.wait({lane.task}, timeout=_STOP)
+        if not lane.task.done():
+            return  # two must not read at once; once it has ended, another one begins
         if await delete_replayed(self._means.nats, lane.cursor):
             await self._end(lane)
         elif not self._stopping.is_set():

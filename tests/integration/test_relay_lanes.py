@@ -20,7 +20,7 @@ from hub.outcomes import Partial, Retry
 from hub.protocol import Samples, encode_samples
 from hub.relay.contracts import IntegrationSpec, IntegrationStatus
 from hub.relay.integrations import Integrations
-from hub.relay.lanes import Lane, LaneKind
+from hub.relay.lanes import Lane, LaneKind, delete_replayed
 from hub.relay.places import Places
 from hub.relay.retry import Breaker
 from hub.relay.workshop import Wanted, Workshop
@@ -247,6 +247,25 @@ async def test_a_replay_begins_though_jetstream_did_not_answer_at_first(
         await until(has(integrations, lambda s: s.state == "waiting"))
         await put_to_replay(fleet.bench, 1)
         await until(lambda: fleet.texts(wanted="both") == ["line 1"])
+        assert not failures
+
+
+async def test_a_replay_goes_on_though_jetstream_did_not_answer_at_its_end(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [TimeoutError("no answer")]
+
+    async def hesitant(*args: Any) -> bool:
+        if failures:
+            await put_to_replay(fleet.bench, 2)
+            raise failures.pop()
+        return await delete_replayed(*args)
+
+    monkeypatch.setattr("hub.relay.runner.delete_replayed", hesitant)
+    async with fleet.running() as integrations:
+        await put_to_replay(fleet.bench, 1)
+        await integrations.apply("int_one", spec())
+        await until(lambda: fleet.texts(wanted="both") == ["line 1", "line 2"])
         assert not failures
 
 
