@@ -23,7 +23,15 @@ from hub.database import Database
 from hub.memory_bus import MemoryBus
 from hub.messaging.nats_transport import connect
 from hub.plugins import PluginHost
-from hub.relay.contracts import LIST_INTEGRATIONS, Integrations, IntegrationSpec, ListIntegrations
+from hub.relay.contracts import (
+    DESCRIBE_DEVICES,
+    LIST_INTEGRATIONS,
+    DescribeDevices,
+    DeviceHosts,
+    Integrations,
+    IntegrationSpec,
+    ListIntegrations,
+)
 from hub.relay.service import delivery, relay
 from hub.secret import Secret
 from hub.settings import MqttSettings, NatsSettings, PostgresSettings, RelaySettings
@@ -92,7 +100,9 @@ async def main(setup: Setup) -> None:
     """Run it until SIGTERM."""
     telemetry.configure(level="warning", format="console")
     ended = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    loop.add_reader(sys.stdin.fileno(), ended.set)  # whoever started it is gone
     host, port, user, password = setup.mqtt
     mqtt = MqttSettings(host, port, user, Secret(password))
     url, nats_user, nats_password = setup.nats
@@ -112,10 +122,15 @@ async def main(setup: Setup) -> None:
             names = [name for name in specs if name > request.after][: request.limit]
             return Integrations([specs[name] for name in names])
 
+        async def described(request: DescribeDevices) -> DeviceHosts:
+            return DeviceHosts({device: device for device in request.devices}, {})
+
+        endpoints: list[Endpoint[Any, Any]] = [
+            Endpoint(LIST_INTEGRATIONS, listed),
+            Endpoint(DESCRIBE_DEVICES, described),
+        ]
         bus = MemoryBus()
-        await stack.enter_async_context(
-            bus.serve("messages", "1.0.0", [Endpoint(LIST_INTEGRATIONS, listed)])
-        )
+        await stack.enter_async_context(bus.serve("messages", "1.0.0", endpoints))
         settings = RelaySettings(
             private_hosts=True, max_bytes=8 << 30,
             part=role.part, parts=role.parts, delivers=role.delivers,

@@ -105,6 +105,7 @@ class Parts:
 
     Args:
         hubs: the hub's processes, by what they do.
+        started: seconds that they took to start.
     """
 
     nats: Nats
@@ -114,6 +115,7 @@ class Parts:
     control: BrokerControl
     authority: Authority
     folder: Path
+    started: float
 
     def pids(self) -> dict[str, int]:
         """Give the process of each part of the relay, and of the receiver."""
@@ -219,7 +221,7 @@ async def everything(
                 for number in range(count)
             ],
         )  # fmt: skip
-        hubs = {}
+        hubs, before = {}, time.perf_counter()
         for role in _roles(deliveries):
             argument = msgspec.json.encode(msgspec.structs.replace(setup, role=role)).decode()
             file = folder / f"hub-{role.name.replace(' ', '-')}.json"
@@ -227,12 +229,13 @@ async def everything(
             hub = hubs[role.name] = await Process.start("hub.py", str(file))
             stack.push_async_callback(hub.end)
             await hub.read()
+        started = time.perf_counter() - before
         admin = await stack.enter_async_context(Mqtt.connect(mqtt, client="hub-bench"))
         control = BrokerControl(admin)
         for project in integrations:
             control.token(project, hashlib.sha256(TOKEN.encode()).digest())
         await admin.flush(5)
-        yield Parts(nats, broker, hubs, receiver, control, authority, folder)
+        yield Parts(nats, broker, hubs, receiver, control, authority, folder, started)
 
 
 def _roles(deliveries: int) -> list[Role]:

@@ -101,7 +101,9 @@ class Life:
             yield lost
         finally:
             lost.cancel()
-            await asyncio.wait({lost}, timeout=1.0)
+            await asyncio.sleep(0)  # enough for one that does not cling to life, and cheap
+            if not lost.done():
+                await asyncio.wait({lost}, timeout=1.0)
         if lost.done() and not lost.cancelled():
             raise ConnectionLost
 
