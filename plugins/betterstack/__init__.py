@@ -15,6 +15,7 @@ def isaax_destinations() -> list[DestinationType[BetterStackConfig]]:
             summary="Better Stack Logs (Logtail): compressed NDJSON over HTTPS.",
             config=BetterStackConfig,
             build=BetterStack,
+            max_lines=2_000,  # one event loop serves all: encoding more would hold up others
             max_bytes=2_000_000,
             examples=(
                 {"token": "source-token"},

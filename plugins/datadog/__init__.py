@@ -15,7 +15,7 @@ def isaax_destinations() -> list[DestinationType[DatadogConfig]]:
             summary="Datadog Logs (API v2): compressed JSON over HTTPS, any site.",
             config=DatadogConfig,
             build=Datadog,
-            max_lines=5_000,
+            max_lines=2_000,  # one event loop serves all: encoding more would hold up others
             max_bytes=2_000_000,
             examples=(
                 {"api_key": "0123456789abcdef0123456789abcdef", "site": "datadoghq.eu"},

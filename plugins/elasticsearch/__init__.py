@@ -15,6 +15,7 @@ def isaax_destinations() -> list[DestinationType[ElasticsearchConfig]]:
             summary="Elasticsearch or OpenSearch: ECS documents that never arrive twice.",
             config=ElasticsearchConfig,
             build=Elasticsearch,
+            max_lines=2_000,  # one event loop serves all: encoding more would hold up others
             max_bytes=2_000_000,
             timeout=60.0,
             examples=(

@@ -15,6 +15,7 @@ def isaax_destinations() -> list[DestinationType[LogglyConfig]]:
             summary="SolarWinds Loggly: JSON events over HTTPS, with tags.",
             config=LogglyConfig,
             build=Loggly,
+            max_lines=2_000,  # one event loop serves all: encoding more would hold up others
             examples=(
                 {"token": "00000000-0000-0000-0000-000000000000", "tags": ["isaax", "pumps"]},
             ),

@@ -15,6 +15,7 @@ def isaax_destinations() -> list[DestinationType[LokiConfig]]:
             summary="Grafana Loki or Grafana Cloud Logs: few labels, the rest as metadata.",
             config=LokiConfig,
             build=Loki,
+            max_lines=2_000,  # one event loop serves all: encoding more would hold up others
             timeout=60.0,
             examples=(
                 {"url": "http://loki.example.com:3100", "tenant": "pumps"},

@@ -15,6 +15,7 @@ def isaax_destinations() -> list[DestinationType[SplunkHecConfig]]:
             summary="Splunk's HTTP Event Collector, with indexer acknowledgement where wanted.",
             config=SplunkHecConfig,
             build=SplunkHec,
+            max_lines=2_000,  # one event loop serves all: encoding more would hold up others
             timeout=120.0,
             examples=(
                 {

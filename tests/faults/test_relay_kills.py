@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from nats.js.errors import NotFoundError
 
 from hub.batches import Chunk
 from hub.database import Database
@@ -97,7 +98,10 @@ async def workers(
 
 async def has_read(bench: Bench, integration: str, messages: int) -> bool:
     """Say whether one has read so many messages, and has not acknowledged them all."""
-    info = await bench.nats.jetstream().consumer_info("RELAY_0", integration)
+    try:
+        info = await bench.nats.jetstream().consumer_info("RELAY_0", integration)
+    except NotFoundError:
+        return False  # it is only about to begin
     assert info.delivered
     assert info.ack_floor
     return bool(info.delivered.stream_seq >= messages > info.ack_floor.stream_seq)
