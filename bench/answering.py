@@ -1,6 +1,7 @@
 """An HTTP server that takes everything and answers as each vendor does, in its own process.
 
-It shares the cores with what is measured, so it does nothing with a body but read it.
+It shares the cores with what is measured, so it does nothing with a body but read it; only when
+it is given a mark it counts that, as lines, and reports every 100 ms as `receiver.py` does.
 """
 
 import asyncio
@@ -39,8 +40,9 @@ def _answers(lines: int) -> dict[str, tuple[int, bytes, bytes]]:
 class Answering(asyncio.Protocol):
     """One connection: reads requests with a stated length, and answers each."""
 
-    def __init__(self, answer: Callable[[str], bytes]) -> None:
+    def __init__(self, answer: Callable[[str], bytes], count: Callable[[bytes], None]) -> None:
         self._answer = answer
+        self._count = count
         self._head = b""
         self._left = 0
         self._path = ""
@@ -55,6 +57,7 @@ class Answering(asyncio.Protocol):
             if self._left:
                 taken = min(self._left, len(data))
                 self._left -= taken
+                self._count(data[:taken])
                 data = data[taken:]
             else:
                 head, end, data = (self._head + data).partition(b"\r\n\r\n")
@@ -69,9 +72,25 @@ class Answering(asyncio.Protocol):
                 self._transport.write(self._answer(self._path))
 
 
-async def main(lines: str) -> None:
+class Marks:
+    """Counts a mark in what one connection receives; one that is cut in two counts as well."""
+
+    def __init__(self, mark: bytes, total: list[int]) -> None:
+        self._mark = mark
+        self._total = total
+        self._tail = b""
+
+    def __call__(self, data: bytes) -> None:
+        """Count."""
+        if self._mark:
+            text = self._tail + data
+            self._total[0] += text.count(self._mark)
+            self._tail = text[max(0, len(text) - len(self._mark) + 1) :]
+
+
+async def main(lines: str, mark: str = "") -> None:
     """Listen, print the port, and answer until killed."""
-    known = _answers(int(lines))
+    known, total = _answers(int(lines)), [0]
 
     def answer(path: str) -> bytes:
         status, kind, body = next(known[start] for start in known if path.startswith(start))
@@ -80,10 +99,13 @@ async def main(lines: str) -> None:
         )  # fmt: skip
 
     server = await asyncio.get_running_loop().create_server(
-        lambda: Answering(answer), "127.0.0.1", 0
+        lambda: Answering(answer, Marks(mark.encode(), total)), "127.0.0.1", 0
     )
     print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
-    await asyncio.Event().wait()
+    while True:
+        await asyncio.sleep(0.1)
+        if mark:
+            print(json.dumps({"lines": total[0], "latencies": []}), flush=True)
 
 
 if __name__ == "__main__":

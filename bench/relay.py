@@ -5,36 +5,16 @@ import asyncio
 import json
 import os
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import msgspec
 
-from bench import rsyslog
 from bench.generator import Load
-from bench.parts import Parts, everything, folder_of_its_own, send
-from hub.embedded.account import make_folder
+from bench.parts import everything, folder_of_its_own, send
 
 PROJECT = "prj_bench"
-
-
-async def beside(parts: Parts, arguments: argparse.Namespace) -> None:
-    """Send lines through rsyslog to the same receiver."""
-    for checkpoint in (1, 1_000):
-        folder = make_folder(parts.folder / f"rsyslog-{checkpoint}", None)
-        count, receiver = arguments.rsyslog, parts.receiver
-        async with rsyslog.running(
-            folder, parts.authority.certificate_file, receiver.port, checkpoint
-        ) as peer:
-            lines, used, started = receiver.lines, peer.cpu(), time.perf_counter()
-            await rsyslog.send(peer.port, count, arguments.bytes + 52)
-            await receiver.until(lines + count, 120)
-            took = time.perf_counter() - started
-            cost = (peer.cpu() - used) / count * 1e6
-        print(f"rsyslog, disk queue synced, checkpoint {checkpoint}: "
-              f"{count / took:,.0f} lines/s delivered, {cost:.1f} µs CPU a line")  # fmt: skip
 
 
 async def main(arguments: argparse.Namespace) -> None:
@@ -65,8 +45,6 @@ async def main(arguments: argparse.Namespace) -> None:
             tenth = int(max(rates) / copies / 10)
             calm = msgspec.structs.replace(load, rate=tenth, timed=True)
             (await send(parts, [PROJECT], copies, calm, devices=arguments.devices)).show()
-            if arguments.rsyslog:
-                await beside(parts, arguments)
 
 
 def options() -> argparse.ArgumentParser:
@@ -85,7 +63,6 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--shape", default="{}", help="of the integrations, as JSON; "
                         "one that leaves no line out")  # fmt: skip
     parser.add_argument("--config", default="{}", help="of theirs, as JSON")
-    parser.add_argument("--rsyslog", type=int, default=20_000, help="lines; 0 leaves it out")
     return parser
 
 
