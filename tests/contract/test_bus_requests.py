@@ -214,12 +214,19 @@ async def test_an_expired_request_is_not_executed(any_bus: AnyBus, unique: str) 
         await release.wait()
         return Answer(ask.text)
 
+    async def at_once(ask: Ask) -> Answer:
+        return Answer(ask.text)
+
     endpoint = Endpoint(contract(unique), handler, concurrency=1)
-    async with any_bus.serve(unique, "1.0.0", [endpoint]):
+    other = contract(f"{unique}x")
+    async with any_bus.serve(unique, "1.0.0", [endpoint, Endpoint(other, at_once)]):
         slow = asyncio.create_task(any_bus.request(contract(unique), Ask("slow")))
         await first.wait()
         with pytest.raises(DeadlineExceeded):
             await any_bus.request(contract(unique), Ask("expired"), timeout=0.05)
+        # What was sent before this has arrived, and its time runs out there, too.
+        await any_bus.request(other, Ask("round trip"))
+        await asyncio.sleep(0.06)
         release.set()
         await slow
         await any_bus.request(contract(unique), Ask("after"))

@@ -27,7 +27,7 @@ from tests.fixtures.rawdevice import RawDevice, batch
 from tests.fixtures.spine import Answer, Api, Project, Spine
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
-MOVING = frozenset({"status", "states", "lag_lines", "lag_seconds"})
+MOVING = frozenset({"status", "states", "lag_lines", "lag_seconds", "today"})
 """What changes by itself."""
 PUBLIC = frozenset({"type"})
 """Path parameters that name what is the same for every account."""
