@@ -112,6 +112,16 @@ class Delivery:
         in_hand = self._hand.parcel.size if self._hand else 0
         return self._cursor.held + self._assembler.held + in_hand
 
+    @property
+    def is_sending(self) -> bool:
+        """A send is in hand."""
+        return self._sender.is_sending
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a send in hand is worth waiting for when it has to end."""
+        return self._sender.patience
+
     def stop(self) -> None:
         """Ask `run` to end: the send in hand is finished, what was sent is confirmed if it can.
 

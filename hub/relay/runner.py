@@ -119,9 +119,19 @@ class Runner:
     async def stop(self) -> None:
         """End the deliveries: well within their time, or by cancelling them."""
         self._stopping.set()
-        for lane in self._lanes.values():
-            if lane.delivery is not None:
-                lane.delivery.stop()
+        deliveries = [
+            (lane.task, lane.delivery)
+            for lane in self._lanes.values()
+            if lane.task is not None and lane.delivery is not None
+        ]
+        for _, delivery in deliveries:
+            delivery.stop()
+        if self._tasks:
+            patience = max((delivery.patience for _, delivery in deliveries), default=_STOP)
+            await asyncio.wait(self._tasks, timeout=min(patience, _STOP))
+        for task, delivery in deliveries:
+            if delivery.is_sending:
+                task.cancel()
         for _ in range(2):
             if not self._tasks:
                 return

@@ -1,6 +1,7 @@
 """Sending one batch to a lane's destination, and what follows from the outcome."""
 
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,7 +16,7 @@ from hub.relay.cutting import AnyBatch, AnyChunk, subset
 from hub.relay.dead_letters import DeadLetters
 from hub.relay.life import AnyDestination, Life
 from hub.relay.progress import LaneProgress, State
-from hub.relay.push import Failed, Refused, Taken, TookSome, named, push
+from hub.relay.push import Failed, Outcome, Refused, Taken, TookSome, named, push
 from hub.relay.retry import Breaker, Circuit
 from hub.relay.veil import NOTHING_SECRET, Veil
 
@@ -26,6 +27,10 @@ _NOTHING: Final = Batch("", ())
 _REFUSALS: Final = 10
 """Batches refused in a row, from which on a destination is only probed: a wrong token would else
 make dead letters of all there is, in the place of other tenants' letters."""
+
+
+_LEAST_PATIENCE: Final = 0.7
+"""Seconds: a change of an integration takes effect within one."""
 
 
 class Rewind(Exception):  # noqa: N818 - moves the loop to its start
@@ -78,6 +83,9 @@ class Sender:
         self._log = _log.bind(integration=integration)
         self._pause = 0.0
         self._refusals = 0
+        self._slowest = 0.0
+        self.is_sending = False
+        """A call of the destination is under way."""
         self.answers = rules.window is None
         """What `send` returned from is taken; otherwise it has to be confirmed."""
 
@@ -105,8 +113,7 @@ class Sender:
         if destination is None:
             return batch
         self._progress.state(State.DELIVERING)
-        with named(self._integration):
-            outcome = await push(destination, batch, self._rules.timeout, veil=self._rules.veil)
+        outcome = await self._push(destination, batch)
         match outcome:
             case Taken():
                 self._progress.delivered(len(batch))
@@ -124,6 +131,27 @@ class Sender:
             case Failed():
                 await self._failed(outcome)
                 return batch
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a send in hand is worth waiting for, by how long others took lately.
+
+        One that was slow before is waited for, so that nothing is sent twice; one that hangs is
+        given up soon, so that a change of it takes effect.
+        """
+        return max(_LEAST_PATIENCE, 2 * self._slowest)
+
+    async def _push(self, destination: AnyDestination, batch: AnyBatch) -> Outcome:
+        started = time.monotonic()
+        self.is_sending = True
+        try:
+            with named(self._integration):
+                outcome = await push(destination, batch, self._rules.timeout, veil=self._rules.veil)
+        finally:
+            self.is_sending = False
+        if not isinstance(outcome, Failed):
+            self._slowest = max(time.monotonic() - started, 0.9 * self._slowest)
+        return outcome
 
     async def _took_some(self, batch: AnyBatch, some: TookSome) -> AnyBatch:
         reasons = {index: reason for index, reason in some.rejected if 0 <= index < len(batch)}

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from nats.aio.client import Client
 
+from hub.batches import Batch
 from hub.broker import BrokerControl
 from hub.contracts import Endpoint
 from hub.database import Database
@@ -78,6 +79,14 @@ class Plugin:
             answering,
             replace(answering, name="stream-recorder", window=Window(1 << 20, 60.0)),
         ]
+
+
+class Hangs(Recorder):
+    """Takes a batch, and never answers."""
+
+    async def send(self, batch: Batch) -> None:
+        self.attempts.append(batch)
+        await asyncio.Event().wait()
 
 
 @dataclass
@@ -273,6 +282,19 @@ async def test_changes_go_on_at_the_same_place(world: World) -> None:
         await device.send(5, 1)
         await until(lambda: world.texts("other") == texts(3, 5))
         assert world.texts("int_a") == texts(1, 2)
+
+
+async def test_a_change_of_one_that_hangs_is_taken_up_soon(world: World) -> None:
+    """Its send never ends; one that is slow and answers would be waited for."""
+    hanging = Hangs()
+    world.plugin.recorders["int_a"] = hanging
+    async with world.running(), world.device(f"dev_{secrets.token_hex(4)}") as device:
+        await world.apply("int_a")
+        await device.send(1, 2)
+        await until(lambda: len(hanging.attempts) == 1)
+        await world.apply("int_a", revision=2, config={"name": "mended"})
+        await until(lambda: world.texts("mended") == texts(1, 2), seconds=5)
+    assert len(hanging.attempts) == 1
 
 
 async def test_a_deleted_integration_is_gone_with_its_consumer(world: World) -> None:
