@@ -79,10 +79,14 @@ class Device:
         lines = Lines([now + n for n in range(count)], 14, "demo", texts)
         return encode_batch(lines, boot=1, first=first, codec=self._codec)
 
-    async def run(self, until: float, interval: float) -> None:
-        """Send until then, a batch every `interval` seconds, or as fast as they are taken."""
+    async def run(self, until: float, interval: float, offset: float) -> None:
+        """Send until then, a batch every `interval` seconds, or as fast as they are taken.
+
+        Args:
+            offset: seconds after which it begins, so that not all devices send at once.
+        """
         count = self._load.lines
-        due = time.monotonic()
+        due = time.monotonic() + offset
         while time.monotonic() < until:
             while self.sent - self.acked >= self._load.window * count:
                 self._acked.clear()
@@ -117,7 +121,12 @@ async def main(load: Load) -> None:
         await asyncio.gather(*(device.follow() for device in devices))
         until = time.monotonic() + load.seconds
         interval = load.lines * len(devices) / load.rate if load.rate else 0.0
-        await asyncio.gather(*(device.run(until, interval) for device in devices))
+        await asyncio.gather(
+            *(
+                device.run(until, interval, interval * number / len(devices))
+                for number, device in enumerate(devices)
+            )
+        )
         print(json.dumps({"acked": sum(device.acked for device in devices)}), flush=True)
 
 

@@ -102,7 +102,12 @@ async def main(setup: Setup) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
-    loop.add_reader(sys.stdin.fileno(), ended.set)  # whoever started it is gone
+
+    def orphaned() -> None:
+        loop.remove_reader(sys.stdin.fileno())
+        ended.set()
+
+    loop.add_reader(sys.stdin.fileno(), orphaned)
     host, port, user, password = setup.mqtt
     mqtt = MqttSettings(host, port, user, Secret(password))
     url, nats_user, nats_password = setup.nats

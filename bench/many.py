@@ -19,14 +19,19 @@ from bench.parts import Parts, everything, folder_of_its_own, send
 from hub.messaging.nats_transport import connect
 from hub.relay.streams import shard_stream
 
+_PATIENCE = 60.0  # seconds
+
 
 async def until_made(parts: Parts, count: int) -> float:
     """Wait until each integration has its consumer; give the seconds that this took."""
     started = time.perf_counter()
     async with connect(parts.nats.settings) as nats:
-        js, stream = nats.jetstream(), shard_stream(0)
-        while (await js.stream_info(stream)).state.consumer_count < count:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        js, made = nats.jetstream(), 0
+        while made < count:
+            if time.perf_counter() - started > _PATIENCE:
+                raise SystemExit(f"only {made} of {count} integrations have a consumer")
+            await asyncio.sleep(0.1)
+            made = (await js.stream_info(shard_stream(0))).state.consumer_count
     return time.perf_counter() - started
 
 

@@ -1,4 +1,4 @@
-"""Tell the C library to keep the memory of freed buffers for the next ones.
+"""How this process handles memory: settings of the C library and of the garbage collector.
 
 By default glibc gives every buffer of more than 128 KiB back to the kernel when it is freed, and
 the next batch pays for fresh pages again: that alone nearly doubles what formatting a line costs
@@ -6,6 +6,7 @@ the next batch pays for fresh pages again: that alone nearly doubles what format
 """
 
 import ctypes
+import gc
 from typing import Final
 
 _M_TRIM_THRESHOLD: Final = -1  # malloc.h of glibc; see mallopt(3)
@@ -21,3 +22,17 @@ def keep_freed_buffers() -> bool:
     except (OSError, AttributeError):
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST_BUFFER) and mallopt(_M_TRIM_THRESHOLD, _KEPT))
+
+
+_YOUNG: Final = 20_000
+_GENERATIONS: Final = (20, 50)
+
+
+def collect_seldom() -> None:
+    """Look for reference cycles a thirtieth as often as Python does by default.
+
+    What the relay makes for a batch has no cycles; what lives long (integrations, connections,
+    tasks) is looked at in vain each time: with a thousand integrations that took a third of the
+    CPU (`bench/many.py`).
+    """
+    gc.set_threshold(_YOUNG, *_GENERATIONS)

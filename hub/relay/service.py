@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from hub.contracts import Bus
 from hub.database import Database
 from hub.errors import StartError, Unavailable
-from hub.memory import keep_freed_buffers
+from hub.memory import collect_seldom, keep_freed_buffers
 from hub.mqtt import Mqtt
 from hub.net import tools_for
 from hub.plugins import PluginHost
@@ -71,6 +71,7 @@ async def relay(
     await ensure_streams(nats.jetstream(), settings)
     hosts = HostNames(bus)
     keep_freed_buffers()
+    collect_seldom()
     workshop = _workshop(settings, database, vault, plugins)
     # Without one of its loops the relay would go on half: whoever supervises us starts us anew.
     async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
@@ -119,6 +120,7 @@ async def delivery(
     await ensure_streams(nats.jetstream(), settings)
     hosts = HostNames(bus)
     keep_freed_buffers()
+    collect_seldom()
     workshop = _workshop(settings, database, vault, plugins)
     async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
         tasks = Tasks(group)
