@@ -73,7 +73,8 @@ async def connect(settings: NatsSettings, *, name: str = "isaax") -> AsyncIterat
         await asyncio.gather(connecting, return_exceptions=True)
         try:
             await client.close()
-        except OSError as error:
+        # TypeError: what asyncio of Python 3.13 raises for a transport that is closed already.
+        except (OSError, TypeError) as error:
             _log.warning("NATS went away before the last messages were sent", detail=str(error))
 
 
