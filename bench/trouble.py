@@ -27,7 +27,7 @@ import msgspec
 from aiohttp import web
 
 from bench.neighbours import Setup
-from bench.parts import Process, folder_of_its_own
+from bench.parts import Process, cpu_of, folder_of_its_own
 from hub.database import Database
 from hub.embedded.account import make_folder
 from hub.embedded.nats import Nats
@@ -181,6 +181,10 @@ class Bench:
         self.hub.say(msgspec.json.encode(spec).decode())
         await self.hub.process.stdout.readline()  # type: ignore[union-attr]
 
+    def cpu(self) -> float:
+        """Give the CPU seconds that the process that delivers has used."""
+        return cpu_of(self.hub.process.pid)
+
     async def store(self) -> None:
         """Store one batch."""
         count, first = self.arguments.lines, self.sequence + 1
@@ -268,13 +272,16 @@ class Pairs:
 
     alone: list[list[float]] = field(default_factory=list)
     beside: list[list[float]] = field(default_factory=list)
+    alone_cpu: float = 0.0
+    beside_cpu: float = 0.0
 
     def row(self) -> str:
-        """Give p50 and p99 of both, and the ratio of the two p99: of all, and by pair."""
+        """Give p50 and p99 of both, the ratio of the two p99 (of all, by pair), and of the CPU."""
         alone, beside = (list(chain.from_iterable(all_)) for all_ in (self.alone, self.beside))
         ratios = [_cut(b, 99) / _cut(a, 99) for a, b in zip(self.alone, self.beside, strict=True)]
         cuts = [_cut(ages, n) for ages in (alone, beside) for n in (50, 99)]
-        numbers = [*cuts, cuts[3] / cuts[1], statistics.median(ratios)]
+        cpu = self.beside_cpu / self.alone_cpu
+        numbers = [*cuts, cuts[3] / cuts[1], statistics.median(ratios), cpu]
         return " ".join(f"{number:8.2f}" for number in numbers)
 
 
@@ -287,19 +294,24 @@ async def main(arguments: argparse.Namespace) -> None:
             fifth = HEALTHY
             for _ in range(arguments.rounds):
                 for kind, what in kinds.items():
-                    measured[kind].alone.append(await bench.flow(arguments.seconds))
+                    pairs = measured[kind]
+                    used = bench.cpu()
+                    pairs.alone.append(await bench.flow(arguments.seconds))
+                    pairs.alone_cpu += bench.cpu() - used
                     fifth += 1
                     if what is not None:
                         await bench.take_up(fifth, what)
                     await bench.flow(arguments.settle)
-                    measured[kind].beside.append(await bench.flow(arguments.seconds))
+                    used = bench.cpu()
+                    pairs.beside.append(await bench.flow(arguments.seconds))
+                    pairs.beside_cpu += bench.cpu() - used
                     if what is not None:
                         await bench.take_up(fifth, what, enabled=False)
                     await bench.flow(arguments.settle)
     rate = arguments.rate * arguments.lines
     print(f"{HEALTHY} webhooks, {rate:,} lines/s to each; ms from stored to taken")
-    heads = ("p50", "p99", "p50", "p99", "p99:p99", "in pairs")
-    print(f"{'':28}{'alone':>16}{'beside it':>18}{'ratio':>18}")
+    heads = ("p50", "p99", "p50", "p99", "p99:p99", "in pairs", "CPU")
+    print(f"{'':28}{'alone':>16}{'beside it':>18}{'ratio':>26}")
     print(f"{'beside':28}{' '.join(f'{head:>8}' for head in heads)}")
     for kind, pairs in measured.items():
         print(f"{kind:28}{pairs.row()}")
@@ -308,9 +320,9 @@ async def main(arguments: argparse.Namespace) -> None:
 def options() -> argparse.ArgumentParser:
     """Say what can be set."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each time")
-    parser.add_argument("--settle", type=float, default=1.0, help="before each")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each time")
+    parser.add_argument("--settle", type=float, default=0.5, help="before each")
     parser.add_argument("--rate", type=int, default=50, help="batches a second")
     parser.add_argument("--lines", type=int, default=20, help="a batch")
     return parser

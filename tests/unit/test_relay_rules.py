@@ -146,6 +146,21 @@ def test_age_confirms_over_several_connections() -> None:
     assert window.confirmed(now=70.0) == [(one, 5)]
 
 
+def test_age_confirms_nothing_that_has_not_left() -> None:
+    window = Unconfirmed(Window(size=1_000, age=60.0))
+    entries = [entry(sequence) for sequence in (1, 2)]
+    for one in entries:
+        window.add([(one, 5)], 10, now=0.0)
+    window.arrived_but(8)
+    assert window.confirmed(now=100.0) == [(entries[0], 5)]
+    assert window.due() is None
+    window.lost(now=100.0)
+    window.add([(entries[1], 5)], 10, now=200.0)
+    window.arrived_but(0)
+    assert window.due() == 260.0, "what waited in a buffer grew no older there"
+    assert window.confirmed(now=260.0) == [(entries[1], 5)]
+
+
 def test_what_closed_well_is_confirmed_whole() -> None:
     window = Unconfirmed(Window(size=100, age=60.0))
     first, second = entry(3), entry(4)
