@@ -73,7 +73,8 @@ class App:
                 delay = FIRST_SECONDS
             log.warning("the app starts again in %.0f s", delay)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), delay)
+                async with asyncio.timeout(delay):
+                    await self._stop.wait()
             delay = min(SLOWEST_SECONDS, delay * 2)
             self.restarts += 1
 

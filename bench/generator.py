@@ -90,7 +90,8 @@ class Device:
         while time.monotonic() < until:
             while self.sent - self.acked >= self._load.window * count:
                 self._acked.clear()
-                await asyncio.wait_for(self._acked.wait(), 30)
+                async with asyncio.timeout(30):
+                    await self._acked.wait()
             if interval:
                 due += interval
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
@@ -105,7 +106,8 @@ class Device:
                 await asyncio.sleep(0)
         while self.acked < self.sent:
             self._acked.clear()
-            await asyncio.wait_for(self._acked.wait(), 30)
+            async with asyncio.timeout(30):
+                await self._acked.wait()
 
 
 async def main(load: Load) -> None:

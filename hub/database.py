@@ -170,7 +170,8 @@ class Database:
             yield cls(pool, settings)
         finally:
             try:
-                await asyncio.wait_for(pool.close(), _CLOSE_TIMEOUT)
+                async with asyncio.timeout(_CLOSE_TIMEOUT):
+                    await pool.close()
             except _DRIVER_ERRORS:
                 pool.terminate()
 

@@ -177,7 +177,8 @@ class MemoryBus(Requests):
             )
             if outcome.verdict is Verdict.RETRY:
                 try:
-                    await asyncio.wait_for(stopping.wait(), self._pace.wait(event.attempts))
+                    async with asyncio.timeout(self._pace.wait(event.attempts)):
+                        await stopping.wait()
                 except TimeoutError:
                     continue
                 return False

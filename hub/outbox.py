@@ -231,7 +231,8 @@ class OutboxRelay:
                     measure_at = loop.time() + _MEASURE
                 if not self._client.is_connected or not await self._pass(tx):
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._outbox.wake.wait(), _POLL)
+                        async with asyncio.timeout(_POLL):
+                            await self._outbox.wake.wait()
         finally:
             self._outbox.led_here = False
             self._pending.set(0)

@@ -108,7 +108,8 @@ class Nats(Part):
         except OSError:
             return False
         try:
-            greeting = await asyncio.wait_for(reader.readline(), 5)
+            async with asyncio.timeout(5):
+                greeting = await reader.readline()
         except (OSError, TimeoutError):
             return False
         finally:

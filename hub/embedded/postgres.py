@@ -132,7 +132,8 @@ class Postgres(Part):
         )
         try:
             await initdb.spawn()
-            code = await asyncio.wait_for(initdb.wait(), self.start_budget)
+            async with asyncio.timeout(self.start_budget):
+                code = await initdb.wait()
         except TimeoutError:
             raise StartError(f"initdb did not end; see {initdb.log_file}") from None
         finally:

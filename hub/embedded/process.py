@@ -191,7 +191,8 @@ class Child:
             return
         self._started().send_signal(self.command.stop)
         try:
-            await asyncio.wait_for(self.wait(), budget)
+            async with asyncio.timeout(budget):
+                await self.wait()
         except TimeoutError:
             log.warning("a part had to be killed", part=self.command.name, after=budget)
             self.kill()

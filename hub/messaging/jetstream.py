@@ -232,7 +232,8 @@ class DurableConsumer:
         """Wait a little and see that the consumer is there."""
         _log.debug("pull ended", consumer=self._consumer.name, reason=reason)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), self._timing.pause)
+            async with asyncio.timeout(self._timing.pause):
+                await self._stopping.wait()
             return
         with suppress(OSError, TimeoutError, nats.errors.Error):
             await self._ensure()

@@ -103,7 +103,8 @@ class MemoryTransport:
         subscription = await self.subscribe(inbox, receive)
         try:
             await self.publish(subject, data, reply=inbox, headers=headers)
-            message = await asyncio.wait_for(answer, timeout)
+            async with asyncio.timeout(timeout):
+                message = await answer
         finally:
             await subscription.close()
         if message.unheard:

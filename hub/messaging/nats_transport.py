@@ -12,6 +12,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from hub.errors import Unavailable
+from hub.messaging.nats_client import CancellableClient
 from hub.messaging.transport import Disconnected, Message, NoResponders, Subscription
 from hub.settings import NatsSettings
 
@@ -33,7 +34,7 @@ async def connect(settings: NatsSettings, *, name: str = "isaax") -> AsyncIterat
     Raises:
         Unavailable: no server there, or it does not let us in.
     """
-    client = Client()
+    client = CancellableClient()
     first_error: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
     async def on_error(error: Exception) -> None:

@@ -201,7 +201,8 @@ class _Incoming:
         while True:
             left = self.heard + timeout - loop.time()
             try:
-                return await asyncio.wait_for(self.messages.get(), max(left, 0.001))
+                async with asyncio.timeout(max(left, 0.001)):
+                    return await self.messages.get()
             except TimeoutError:
                 if loop.time() - self.heard >= timeout:
                     raise

@@ -176,7 +176,8 @@ async def test_no_answer_in_time(any_bus: AnyBus, unique: str) -> None:
     async with any_bus.serve(unique, "1.0.0", [Endpoint(contract(unique), handler)]):
         with pytest.raises(DeadlineExceeded):
             await any_bus.request(contract(unique), Ask("x"), timeout=0.05)
-        await asyncio.wait_for(cancelled.wait(), 5)
+        async with asyncio.timeout(5):
+            await cancelled.wait()
 
 
 async def test_a_nested_request_has_only_what_is_left(any_bus: AnyBus, unique: str) -> None:

@@ -114,7 +114,8 @@ async def test_closing_cancels_the_generator(any_bus: AnyBus, unique: str) -> No
     async with serve(any_bus, unique, source):
         async with aclosing(any_bus.stream(contract(unique), Count(2))) as stream:  # type: ignore[type-var]
             assert (await anext(stream)).value == 0
-        await asyncio.wait_for(source.ended.wait(), 10)
+        async with asyncio.timeout(10):
+            await source.ended.wait()
 
 
 async def test_a_caller_that_reads_nothing_pauses_the_generator(
@@ -141,7 +142,8 @@ async def test_a_vanished_caller_cancels_the_generator(any_bus: AnyBus, unique: 
         for task in asyncio.all_tasks():
             if "_Reader.beat" in repr(task.get_coro()):
                 task.cancel()
-        await asyncio.wait_for(source.ended.wait(), 10)
+        async with asyncio.timeout(10):
+            await source.ended.wait()
         with contextlib.suppress(IsaaxError):
             await anext(stream)
 

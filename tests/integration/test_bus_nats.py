@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js.api import StreamConfig
 from nats.micro.service import ServiceInfo, ServicePing, ServiceStats
 
@@ -357,3 +358,52 @@ async def test_two_connections_share_a_durable_in_order(
                 await nats_bus.publish(topic, Text(str(number)), id=str(uuid.uuid4()), key="k")
             await until(lambda: len(handled) == 50)
     assert handled == [str(number) for number in range(50)]
+
+
+# ── cancellation ──────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_request_that_is_cancelled_as_its_answer_comes_is_cancelled(
+    nats_client: Client, unique: str
+) -> None:
+    """Whoever cancels a task may wait for its end: it must not go on with the answer."""
+
+    async def answer(message: Msg) -> None:
+        # All that waits for an answer here is this request: it has its answer, and is cancelled.
+        (waiting,) = nats_client._resp_map.values()
+        waiting.add_done_callback(lambda _: asking.cancel())
+        await message.respond(b"here")
+
+    await nats_client.subscribe(unique, cb=answer)
+    asking = asyncio.create_task(nats_client.request(unique, b"", timeout=10))
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_a_flush_that_is_cancelled_as_its_answer_comes_is_cancelled(
+    nats_client: Client,
+) -> None:
+    """As for a request."""
+    flushing = asyncio.create_task(nats_client.flush())
+    while not nats_client._pongs:  # noqa: ASYNC110 - the client has no event for it
+        await asyncio.sleep(0)
+    nats_client._pongs[-1].add_done_callback(lambda _: flushing.cancel())
+    with pytest.raises(asyncio.CancelledError):
+        await flushing
+
+
+async def test_a_request_in_time_is_not_cancelled(nats_client: Client, unique: str) -> None:
+    """A cancellation that was taken back before is nobody's."""
+
+    async def answer(message: Msg) -> None:
+        await message.respond(b"here")
+
+    await nats_client.subscribe(unique, cb=answer)
+
+    async def ask_after_a_timeout() -> bytes:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await asyncio.Event().wait()
+        return bytes((await nats_client.request(unique, b"", timeout=10)).data)
+
+    assert await asyncio.create_task(ask_after_a_timeout()) == b"here"

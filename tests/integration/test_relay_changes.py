@@ -207,7 +207,8 @@ async def test_a_stop_does_not_wait_for_what_lingers_and_loses_none_of_it(bench:
     running = bench.start(delivery.run())
     await bench.store(1, 3)
     await until(lambda: reads(bench, 1))
-    await asyncio.wait_for(ended(delivery, running), 5)
+    async with asyncio.timeout(5):
+        await ended(delivery, running)
     assert first.attempts == []
     second = Recorder()
     bench.start(bench.delivery(second, cursor=cursor).run())
@@ -272,7 +273,8 @@ async def test_a_rate_limit_puts_off_and_a_change_does_not_wait_for_it(bench: Be
     running = bench.start(delivery.run())
     await bench.store(1, 4)
     await until(lambda: first.texts == texts(1, 2))
-    await asyncio.wait_for(ended(delivery, running), 5)
+    async with asyncio.timeout(5):
+        await ended(delivery, running)
     second = Recorder()
     bench.start(bench.delivery(second, cursor=cursor).run())
     await until(lambda: second.texts == texts(3, 4))

@@ -67,7 +67,8 @@ class Hub:
     async def end(self) -> int:
         """Tell it to end, and give its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.process.wait(), 60)
+        async with asyncio.timeout(60):
+            return await self.process.wait()
 
 
 StartHub = Callable[..., Awaitable[Hub]]
@@ -211,7 +212,8 @@ async def test_a_missing_vault_key_stops_the_start_and_is_the_configs_fault(
     start_hub: StartHub,
 ) -> None:
     hub = await start_hub(ISAAX_VAULT_KEY_FILE="missing.key")
-    assert await asyncio.wait_for(hub.process.wait(), 60) == 2
+    async with asyncio.timeout(60):
+        assert await hub.process.wait() == 2
     last = hub.log_file.read_text().splitlines()[-1]
     assert last.startswith("isaax: The hub cannot start: the service vault failed to start:")
     assert "missing.key" in last

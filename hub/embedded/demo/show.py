@@ -77,7 +77,8 @@ async def show(
             follower = _Follower(device, receiver)
             async with follower.shown_on(screen):
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), seconds)
+                    async with asyncio.timeout(seconds):
+                        await stop.wait()
                 screen.say("The app falls silent; waiting for what is under way.")
                 await device.fall_silent(SILENCE_BUDGET)
                 await follower.drained(DRAIN_BUDGET)
