@@ -82,7 +82,7 @@ async def _listed(
 ) -> dict[str, IntegrationSpec]:
     """Seal the configs, which differ by project and name alone, and give the specs."""
     specs = {}
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         for one in wanted:
             name = f"int_{one.project.removeprefix('prj_')}{one.number:04d}"
             sealed = await vault.seal(

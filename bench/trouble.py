@@ -255,7 +255,7 @@ async def _running(
 
 
 async def _seal(database: Database, vault: Vault, name: str, config: dict[str, Any]) -> bytes:
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         return await vault.seal(
             tx, json.dumps(config).encode(), account="acc_bench", project=PROJECT,
             name=f"integration/{name}",

@@ -21,10 +21,12 @@ from asyncpg.pool import PoolConnectionProxy
 from asyncpg.transaction import Transaction
 
 from hub.errors import NotFound, Unavailable
+from hub.scope import hidden_projects
 from hub.settings import PostgresSettings
 from hub.sql.errors import translate
 from hub.sql.queries import Queries, Query, QueryError
 from hub.sql.rows import to_structs
+from hub.tenancy import SYSTEM, TENANT
 
 __all__ = ["Connection", "Database", "Queries", "Query", "QueryError"]
 
@@ -41,6 +43,10 @@ _SESSION: Final = {
     "idle_in_transaction_session_timeout": "60000",
     "timezone": "UTC",
 }
+_ON_BEHALF: Final = """
+SELECT set_config('role', $1, true), set_config('isaax.account', $2, true),
+       set_config('isaax.hidden', $3, true)
+"""
 _CONNECT_TIMEOUT: Final = 5.0
 _ACQUIRE_TIMEOUT: Final = 5.0
 # Beyond the server's own timeout: this one notices a server that does not answer at all.
@@ -164,7 +170,7 @@ class Database:
                 min_size=1,
                 max_size=settings.pool,
                 command_timeout=_COMMAND_TIMEOUT,
-                init=_prepare,
+                init=_prepare_system,
             )
         try:
             yield cls(pool, settings)
@@ -176,25 +182,34 @@ class Database:
                 pool.terminate()
 
     @asynccontextmanager
-    async def transaction(self, *, account: str | None = None) -> AsyncIterator[Connection]:
-        """Open a transaction: committed when the block ends, undone when it raises.
+    async def transaction(self, *, account: str) -> AsyncIterator[Connection]:
+        """Open a transaction on behalf of one account: committed when the block ends, else undone.
 
-        Args:
-            account: becomes the setting `isaax.account` of this transaction, which the policies
-                of row-level security read.
+        Row-level security lets it see and write that account's rows alone, and none of the
+        projects that are hidden from the present request (`hub/scope.py`).
 
         Raises:
             Unavailable: no connection in time, or the commit did not get through. After a lost
                 commit nobody knows whether it stands.
         """
+        async with self._transaction() as connection:
+            hidden = ",".join(hidden_projects())
+            with _translated():
+                await connection.raw.execute(_ON_BEHALF, TENANT, account, hidden)
+            yield connection
+
+    def system(self) -> AbstractAsyncContextManager[Connection]:
+        """Open a transaction of the hub itself, across accounts; otherwise as `transaction`."""
+        return self._transaction()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
         async with AsyncExitStack() as stack:
             with _translated():
                 raw = await self._acquire()
                 stack.push_async_callback(self._release, raw)
                 outer = raw.transaction()
                 await outer.start()
-                if account is not None:
-                    await raw.execute("SELECT set_config('isaax.account', $1, true)", account)
             # The proxy has the whole face of a connection.
             connection = Connection(cast("asyncpg.Connection", raw))
             try:
@@ -208,9 +223,17 @@ class Database:
                 await outer.commit()
         connection.committed()
 
-    def session(self) -> AbstractAsyncContextManager[asyncpg.Connection]:
-        """Open a connection of its own outside the pool, for session locks; see `session`."""
-        return session(self._settings)
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[asyncpg.Connection]:
+        """Open a connection of the hub itself outside the pool, for session locks; see `session`.
+
+        Raises:
+            Unavailable: as for `session`.
+        """
+        async with session(self._settings) as raw:
+            with _translated():
+                await _take_on_system(raw)
+            yield raw
 
     async def ready(self) -> None:
         """Check that the server commits a write.
@@ -218,7 +241,7 @@ class Database:
         Raises:
             Unavailable: it does not.
         """
-        async with self.transaction() as tx:
+        async with self.system() as tx:
             with _translated():
                 # An assigned transaction id makes the commit write to the log on disk.
                 await tx.raw.execute("SELECT pg_current_xact_id()")
@@ -241,7 +264,7 @@ class Database:
 async def session(
     settings: PostgresSettings, *, statement_timeout: float = STATEMENT_TIMEOUT
 ) -> AsyncIterator[asyncpg.Connection]:
-    """Open one connection that no pool resets.
+    """Open one connection that no pool resets, as the owner of the tables.
 
     Args:
         statement_timeout: seconds that one statement may take.
@@ -288,6 +311,16 @@ async def _prepare(raw: asyncpg.Connection) -> None:
             encoder=_encode_json,
             decoder=msgspec.json.decode,
         )
+
+
+async def _prepare_system(raw: asyncpg.Connection) -> None:
+    await _prepare(raw)
+    await _take_on_system(raw)
+
+
+async def _take_on_system(raw: asyncpg.Connection) -> None:
+    """Leave the rights of the tables' owner: no transaction has more than it needs."""
+    await raw.execute(f"SET ROLE {SYSTEM}")
 
 
 def _encode_json(value: object) -> str:

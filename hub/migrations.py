@@ -25,6 +25,7 @@ from hub.settings import PostgresSettings
 from hub.sql.errors import translate
 from hub.sql.queries import Query
 from hub.sql.rows import to_structs
+from hub.tenancy import close_tables, ensure_roles, open_tables
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -110,15 +111,19 @@ async def migrate(settings: PostgresSettings, migrations: Sequence[Migrations]) 
         try:
             # Held until the connection ends, however this process ends.
             await raw.execute("SELECT pg_advisory_lock($1)", _LOCK)
+            await ensure_roles(raw)
             await raw.execute(_TABLE)
             applied = to_structs(await raw.fetch(_APPLIED.sql), _Applied, _APPLIED)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise translate(error) from None
         done = {owner: [row for row in applied if row.owner == owner] for owner in files}
         pending = [file for owner in files for file in _pending(files[owner], done[owner])]
+        if pending:
+            await open_tables(raw)
         for file in pending:
             await _apply(raw, file)
             _log.info("migration applied", migration=str(file))
+        await close_tables(raw)
     return [str(file) for file in pending]
 
 

@@ -52,7 +52,7 @@ async def database(
         )
 
         async def write() -> None:
-            async with pool.transaction() as tx:
+            async with pool.system() as tx:
                 await tx.run(sql["touch"], hub=hub.name)
 
         stack.enter_context(health.add("postgres", write))

@@ -23,6 +23,7 @@ from hub.embedded.runtime import Runtime
 from hub.errors import StartError
 from hub.secret import Secret
 from hub.settings import PostgresSettings
+from hub.tenancy import SYSTEM, TENANT
 
 HOST: Final = "127.0.0.1"
 ADMIN: Final = "postgres"
@@ -34,7 +35,8 @@ LONGEST_SOCKET: Final = 100  # of 107 bytes (unix(7)), of which Postgres adds `.
 class Postgres(Part):
     """One PostgreSQL server with the database and the role of the hub.
 
-    The role is no superuser, so that row-level security binds it.
+    The role is no superuser, and has no rights of others but those that it takes on, so that
+    row-level security binds it.
 
     Args:
         folder: its data is in `<folder>/data`; name it by the major version.
@@ -177,8 +179,12 @@ class Postgres(Part):
 
 
 async def _make_role(connection: asyncpg.Connection, password: Secret) -> None:
-    if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER):
-        await connection.execute(f"CREATE ROLE {OWNER} LOGIN")
+    """Make the hub's role, and those that it takes on for its transactions (`hub/tenancy.py`)."""
+    for role, attributes in ((OWNER, "LOGIN NOINHERIT"), (TENANT, "NOLOGIN"), (SYSTEM, "NOLOGIN")):
+        if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
+            await connection.execute(f"CREATE ROLE {role} {attributes}")
+    await connection.execute(f"ALTER ROLE {OWNER} NOINHERIT")
+    await connection.execute(f"GRANT {TENANT}, {SYSTEM} TO {OWNER} WITH INHERIT FALSE, SET TRUE")
     # utility statements take no parameters: the server quotes it for us
     statement = await connection.fetchval(
         f"SELECT format('ALTER ROLE {OWNER} PASSWORD %L', $1::text)", password.reveal()

@@ -157,7 +157,7 @@ class Idempotency:
 
     async def clear(self) -> int:
         """Drop what is too old to be asked for, and give how many rows that were."""
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             return await tx.run(self._sql["clear_idempotency"])
 
     async def keep_clear(self) -> None:

@@ -15,6 +15,7 @@ from hub.errors import DeadlineExceeded, IsaaxError, TooLarge, Unavailable
 from hub.messaging import wire
 from hub.messaging.meter import Meter
 from hub.messaging.transport import Disconnected, Message, Transport
+from hub.scope import hiding
 from hub.telemetry import with_traceparent
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -137,7 +138,11 @@ class Worker:
 
     async def _handle(self, message: Message, until: float) -> None:
         started = time.perf_counter_ns()
-        with with_traceparent(message.headers.get(wire.TRACE)), wire.deadline(until):
+        with (
+            with_traceparent(message.headers.get(wire.TRACE)),
+            hiding(wire.hidden_by(message.headers)),
+            wire.deadline(until),
+        ):
             error = await self._attempt(message, until)
         self._record(time.perf_counter_ns() - started, error)
         if error is not None:

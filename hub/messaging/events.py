@@ -16,6 +16,7 @@ from hub.errors import Invalid, IsaaxError
 from hub.messaging import wire
 from hub.messaging.endpoint import internal_error
 from hub.messaging.meter import Meter
+from hub.scope import hiding
 from hub.telemetry import with_traceparent
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -142,7 +143,7 @@ async def _attempt(
         event = structs.decode(consumer.topic.payload, data)
     except Invalid as error:
         return Outcome(Verdict.DEAD, f"not a {consumer.topic.payload.__name__}: {error.detail}")
-    with with_traceparent(headers.get(wire.TRACE)), wire.deadline(None):
+    with with_traceparent(headers.get(wire.TRACE)), hiding(()), wire.deadline(None):
         reason = await _run(consumer.handler, event, info, consumer.name)
     if reason is None:
         return Outcome(Verdict.DONE)

@@ -16,6 +16,7 @@ import msgspec
 from hub import structs
 from hub.errors import DeadlineExceeded, FieldError, Invalid, IsaaxError, by_code
 from hub.messaging.transport import Message
+from hub.scope import hidden_projects
 from hub.telemetry import current_traceparent
 
 T = TypeVar("T")
@@ -23,6 +24,8 @@ T = TypeVar("T")
 BUDGET: Final = "Isaax-Budget"
 """Milliseconds that the caller still waits, counted from the arrival: no clocks are compared."""
 TRACE: Final = "traceparent"
+HIDDEN: Final = "Isaax-Hidden"
+"""Ids of the projects that are hidden from whoever is served, by commas; see `hub/scope.py`."""
 ERROR: Final = "Nats-Service-Error"
 ERROR_CODE: Final = "Nats-Service-Error-Code"
 ERROR_KIND: Final = "Isaax-Error"
@@ -81,7 +84,15 @@ def arrival_deadline(headers: Mapping[str, str], default: float) -> float:
 
 def request_headers(seconds: float) -> dict[str, str]:
     """Make the headers of a request that may take so long."""
-    return {BUDGET: str(int(seconds * 1000)), **trace_headers()}
+    headers = {BUDGET: str(int(seconds * 1000)), **trace_headers()}
+    if hidden := hidden_projects():
+        headers[HIDDEN] = ",".join(sorted(hidden))
+    return headers
+
+
+def hidden_by(headers: Mapping[str, str]) -> list[str]:
+    """Give the projects that are hidden from whoever sent this."""
+    return [project for project in headers.get(HIDDEN, "").split(",") if project]
 
 
 def trace_headers() -> dict[str, str]:

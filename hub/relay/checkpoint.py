@@ -55,7 +55,7 @@ async def restore(
         Unavailable: Postgres does not answer.
         nats.errors.Error: JetStream does not answer.
     """
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         rows = await tx.all(_SQL["marks"], _MarkRow)
         counted = await tx.all(_SQL["counts"], _CountRow)
         places = {
@@ -152,7 +152,7 @@ class Checkpoints:
         if not places and not marks and not counts:
             return
         try:
-            async with self._database.transaction() as tx:
+            async with self._database.system() as tx:
                 await _put(tx, marks, counts, places)
         except IsaaxError as error:
             self._put_back(marks, counts)

@@ -41,7 +41,7 @@ class Places:
         Raises:
             Unavailable: Postgres does not answer.
         """
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             rows = await tx.all(_SQL["cursors"], KeptPlace, integration=integration)
         return {row.lane: row for row in rows}
 
@@ -56,7 +56,7 @@ class Places:
         if not changed:
             return
         rows = [changed[key] for key in sorted(changed)]  # one order for all: no deadlock
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             await tx.run(
                 _SQL["put_cursors"],
                 integrations=[row.integration for row in rows],
@@ -74,6 +74,6 @@ class Places:
         Raises:
             Unavailable: Postgres does not answer.
         """
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             await tx.run(_SQL["delete_cursors"], integration=integration)
         self._written = {k: p for k, p in self._written.items() if k[0] != integration}

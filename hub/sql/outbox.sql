@@ -16,7 +16,7 @@ DELETE FROM outbox WHERE id = ANY(:ids::bigint[])
 -- name: first_time
 INSERT INTO inbox (consumer, event_id)
 VALUES (:consumer, :event_id)
-ON CONFLICT (consumer, event_id) DO NOTHING
+ON CONFLICT DO NOTHING  -- naming the columns would take the right to read them
 
 -- name: sweep_inbox
 DELETE FROM inbox WHERE handled_at < now() - interval '30 days'

@@ -31,7 +31,7 @@ class Accounts:
 
     async def bootstrap(self, _: Nothing) -> Bootstrapped:
         """Make the first account with one API token, unless there is one already."""
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             if first := await tx.maybe(self._sql["first_account"], _Id):
                 return Bootstrapped(first.id)
             account = new("acc")
@@ -60,7 +60,7 @@ class Accounts:
             Unauthenticated: there is none.
         """
         digest = bytes.fromhex(request.digest)
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             token = await tx.maybe(self._sql["live_token"], Authenticated, digest=digest)
         if token is None:
             raise Unauthenticated("this API token is unknown, expired or revoked")

@@ -156,7 +156,7 @@ class Rules:
         if not self.nonces.spend(device, request.nonce):
             raise Refusal("nonce", "the nonce is unknown, used or expired: begin again")
         marks = await self._marks(request.project, device)
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             row = await self._proven(tx, device, request)
             if row.knows(request.previous):
                 return await self._open(tx, row, request, marks)
@@ -198,7 +198,7 @@ class Rules:
 
     async def gone(self, device: str, connection: str) -> None:
         """End the session of this very connection; a late will of an older one does nothing."""
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             ended = await tx.all(
                 self._sql["end_connection"], SessionRow, device=device, connection=connection
             )
@@ -240,7 +240,7 @@ class Rules:
 
     async def end_expired(self) -> list[str]:
         """End sessions whose time is over and give their devices; drop what never said hello."""
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             ended = await tx.all(self._sql["end_expired"], SessionRow)
             await self._say_closed(tx, ended)
             dropped = await tx.all(
@@ -252,7 +252,7 @@ class Rules:
 
     async def end_opened_before(self, moment: float) -> None:
         """End every session that was opened before the broker started: it holds none of them."""
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             ended = await tx.all(self._sql["end_opened_before"], SessionRow, before=moment)
             await self._say_closed(tx, ended)
 
@@ -261,7 +261,7 @@ class Rules:
         found: list[LiveSession] = []
         page = 1000
         while True:
-            async with self._database.transaction() as tx:
+            async with self._database.system() as tx:
                 rows = await tx.all(
                     self._sql["live_sessions"],
                     LiveSession,

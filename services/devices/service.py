@@ -93,7 +93,7 @@ class Devices:
 
     async def describe(self, request: DescribeDevices) -> DeviceHosts:
         """Give the host names and groups of devices, for the relay."""
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             rows = await tx.all(
                 self._sql["describe"], _Described, project=request.project, devices=request.devices
             )

@@ -258,7 +258,7 @@ class Messages:
 
     async def list_specs(self, request: relay.ListIntegrations) -> relay.Integrations:
         """Give a page of all integrations to the relay."""
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             rows = await tx.all(
                 self._sql["list_specs"],
                 relay.IntegrationSpec,

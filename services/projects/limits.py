@@ -20,7 +20,7 @@ class Limits:
 
     async def of(self, request: LimitsOf) -> ProjectLimits:
         """Tell the relay what a project may send; one that is not there has no limits."""
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             found = await tx.maybe(
                 self._sql["limits"], ProjectLimits, project=request.project, day=_today()
             )
@@ -43,7 +43,7 @@ class Limits:
         Raises:
             NotFound: there is no such project.
         """
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             found = await tx.maybe(
                 self._sql["limits"], ProjectLimits, project=project, day=_today()
             )
@@ -57,7 +57,7 @@ class Limits:
         Raises:
             NotFound: there is no such project.
         """
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             changed = await tx.run(
                 self._sql["set_limits"],
                 project=project,
@@ -70,7 +70,7 @@ class Limits:
 
     async def noted(self, event: UsageNoted, info: EventInfo) -> None:
         """Add up what a project sent."""
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             if not await first_time(tx, CONSUMER, info.id):
                 return
             await tx.run(
@@ -86,7 +86,7 @@ class Limits:
         """Say which project a token is for; it is found by its digest, in an index."""
         if not _is_digest(request.digest):
             return TokenOwner()
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             found = await tx.maybe(self._sql["token_owner"], _Owner, digest=request.digest)
         return TokenOwner(found.project if found else "")
 

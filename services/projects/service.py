@@ -158,7 +158,7 @@ class Projects:
 
     async def list_digests(self, request: c.ListDigests) -> c.Digests:
         """Give a page of all live digests, of every account: for the broker's table alone."""
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             rows = await tx.all(
                 self._sql["list_digests"], c.TokenDigest, after=request.after, limit=request.limit
             )

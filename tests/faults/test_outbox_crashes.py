@@ -14,10 +14,11 @@ from nats.aio.client import Client
 from hub import structs
 from hub.bus import NatsBus
 from hub.contracts import Consumer, EventInfo, Topic
-from hub.database import Database, Query
+from hub.database import Database, Query, session
 from hub.errors import Unavailable
 from hub.outbox import Outbox, OutboxRelay, first_time
 from hub.settings import NatsSettings, PostgresSettings
+from hub.tenancy import close_tables
 from tests.deadline import until
 from tests.programs.outbox_relay import Where
 
@@ -102,12 +103,13 @@ class CrashingClient:
 
 
 @pytest.fixture
-async def database(core_database: Database) -> Database:
-    async with core_database.transaction() as tx:
-        await tx.raw.execute(
+async def database(core_settings: PostgresSettings, core_database: Database) -> Database:
+    async with session(core_settings) as owner:
+        await owner.execute(
             "CREATE TABLE IF NOT EXISTS effects "
             "(id bigint GENERATED ALWAYS AS IDENTITY, key text, number int); TRUNCATE effects"
         )
+        await close_tables(owner)
     return core_database
 
 
@@ -120,7 +122,7 @@ class Effects:
 
     async def __call__(self, event: Happened, info: EventInfo) -> None:
         luck = self._dice.random()
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             if await first_time(tx, "effects", info.id):
                 await tx.run(EFFECT, key=event.key, number=event.number)
             if luck < 0.1:
@@ -138,16 +140,16 @@ class Ledger:
 
     async def add(self, key: str) -> None:
         numbers = self.committed.setdefault(key, [])
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             await self._outbox.add(tx, self._topic, Happened(key, len(numbers)), key=key)
         numbers.append(len(numbers))
 
     async def held(self) -> int:
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             return await tx.one(HELD, int)
 
     async def effects(self) -> dict[str, list[int]]:
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             rows = await tx.all(EFFECTS, Happened)
         found: dict[str, list[int]] = {}
         for row in rows:

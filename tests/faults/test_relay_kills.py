@@ -51,7 +51,7 @@ class Workers:
     ) -> None:
         """Say what the integration is."""
         made, vault = self.spec, Vault(bytes(32))
-        async with self._database.transaction() as tx:
+        async with self._database.system() as tx:
             sealed = await vault.seal(
                 tx, json.dumps(config).encode(), account=made.account, project=made.project,
                 name=f"integration/{made.id}",

@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from hub.database import Connection, Database, Query, QueryError
+from hub.database import Connection, Database, Query, QueryError, session
 from hub.embedded.postgres import Postgres
 from hub.errors import Conflict, Invalid, IsaaxError, NotFound, Unavailable
 from hub.secret import Secret
 from hub.settings import PostgresSettings
+from hub.tenancy import close_tables
 from tests.deadline import until
 
 
@@ -24,14 +25,15 @@ def sql(text: str) -> Query:
 
 @pytest.fixture
 async def database(core_settings: PostgresSettings) -> AsyncIterator[Database]:
+    async with session(core_settings) as owner:
+        await owner.execute(
+            "CREATE TABLE IF NOT EXISTS parent (id text PRIMARY KEY, name text UNIQUE, "
+            "size int CONSTRAINT small CHECK (size < 10));"
+            "CREATE TABLE IF NOT EXISTS child (parent text NOT NULL REFERENCES parent);"
+            "TRUNCATE parent, child"
+        )
+        await close_tables(owner)
     async with Database.open(core_settings) as database:
-        async with database.transaction() as tx:
-            await tx.raw.execute(
-                "CREATE TABLE IF NOT EXISTS parent (id text PRIMARY KEY, name text UNIQUE, "
-                "size int CONSTRAINT small CHECK (size < 10));"
-                "CREATE TABLE IF NOT EXISTS child (parent text NOT NULL REFERENCES parent);"
-                "TRUNCATE parent, child"
-            )
         yield database
 
 
@@ -42,7 +44,7 @@ async def add(tx: Connection, id_: str, name: str = "", size: int = 1) -> int:
 
 
 async def count(database: Database, table: str = "parent") -> int:
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         return await tx.one(sql(f"SELECT count(*) FROM {table}"), int)
 
 
@@ -81,7 +83,7 @@ async def test_columns_become_fields(database: Database) -> None:
         """
     )
     moment = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         row = await tx.one(
             query, Row, text="grüße", blob=b"\x00\xff", inner=Inner([1, 2]),
             tags=["a", "b"], moment=moment,
@@ -94,7 +96,7 @@ async def test_columns_become_fields(database: Database) -> None:
 
 
 async def test_a_single_column(database: Database) -> None:
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         values = await tx.all(sql("SELECT * FROM unnest(:ids::text[])"), str, ids=["a", "b"])
         assert await tx.maybe(sql("SELECT NULL::int"), int | None) is None  # type: ignore[arg-type]
         micros = await tx.one(sql("SELECT to_timestamp(2)"), int)
@@ -103,7 +105,7 @@ async def test_a_single_column(database: Database) -> None:
 
 async def test_how_many_rows(database: Database) -> None:
     everything = sql("SELECT id FROM parent ORDER BY id")
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         assert await tx.maybe(everything, str) is None
         with pytest.raises(NotFound):
             await tx.one(everything, str)
@@ -112,7 +114,7 @@ async def test_how_many_rows(database: Database) -> None:
         with pytest.raises(QueryError, match="one row was expected, it gave 2"):
             await tx.one(everything, str)
         assert await tx.run(sql("UPDATE parent SET size = 2")) == 2
-        assert await tx.run(sql("CREATE TEMP TABLE more ()")) == 0
+        assert await tx.run(sql("DISCARD PLANS")) == 0
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,7 @@ async def test_how_many_rows(database: Database) -> None:
 async def test_rows_that_do_not_fit(
     database: Database, text: str, into: type[Any], complaint: str
 ) -> None:
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         with pytest.raises(QueryError, match=complaint) as caught:
             await tx.all(sql(text), into)
     assert "hunter2" not in str(caught.value)
@@ -139,12 +141,12 @@ async def test_rows_that_do_not_fit(
 async def test_an_error_undoes_everything(database: Database) -> None:
     called: list[str] = []
     with pytest.raises(ZeroDivisionError):  # noqa: PT012 - a transaction is a block
-        async with database.transaction() as tx:
+        async with database.system() as tx:
             tx.after_commit(lambda: called.append("never"))
             await add(tx, "a")
             raise ZeroDivisionError
     assert await count(database) == 0
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         tx.after_commit(lambda: called.append("once"))
         await add(tx, "a")
         assert called == []
@@ -157,7 +159,7 @@ async def test_a_failing_callback_does_not_undo_the_commit(database: Database) -
     def fail() -> None:
         raise RuntimeError
 
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         tx.after_commit(fail)
         tx.after_commit(lambda: called.append(1))
         await add(tx, "a")
@@ -165,7 +167,7 @@ async def test_a_failing_callback_does_not_undo_the_commit(database: Database) -
 
 
 async def test_a_savepoint_undoes_only_its_part(database: Database) -> None:
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         await add(tx, "a")
         with pytest.raises(Conflict):  # noqa: PT012
             async with tx.savepoint():
@@ -173,7 +175,7 @@ async def test_a_savepoint_undoes_only_its_part(database: Database) -> None:
                 await add(tx, "a")
         async with tx.savepoint():
             await add(tx, "c")
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         assert await tx.all(sql("SELECT id FROM parent ORDER BY id"), str) == ["a", "c"]
 
 
@@ -183,7 +185,7 @@ async def test_the_account_is_for_the_transaction_only(core_settings: PostgresSe
     async with Database.open(settings) as database:
         async with database.transaction(account="acc_1'; --") as tx:
             assert await tx.one(current, str) == "acc_1'; --"
-        async with database.transaction() as tx:
+        async with database.system() as tx:
             assert await tx.one(current, str) == ""
 
 
@@ -191,7 +193,7 @@ async def test_a_cancelled_transaction_is_undone(database: Database) -> None:
     added = asyncio.Event()
 
     async def work() -> None:
-        async with database.transaction() as tx:
+        async with database.system() as tx:
             await add(tx, "a")
             added.set()
             await tx.run(sql("SELECT pg_sleep(60)"))
@@ -208,7 +210,7 @@ async def test_more_work_than_connections(core_settings: PostgresSettings) -> No
     async with Database.open(msgspec.structs.replace(core_settings, pool=2)) as database:
 
         async def work(number: int) -> int:
-            async with database.transaction() as tx:
+            async with database.system() as tx:
                 return await tx.one(sql("SELECT :n::int"), int, n=number)
 
         assert await asyncio.gather(*map(work, range(20))) == list(range(20))
@@ -233,11 +235,11 @@ async def test_more_work_than_connections(core_settings: PostgresSettings) -> No
 async def test_errors_in_our_words(
     database: Database, text: str, error: type[Exception], detail: str
 ) -> None:
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         await add(tx, "hunter2")
         await tx.run(sql("INSERT INTO child VALUES ('hunter2')"))
     with pytest.raises(error) as caught:
-        async with database.transaction() as tx:
+        async with database.system() as tx:
             await tx.run(sql(text))
     assert detail in str(caught.value)
     shown = "".join(traceback.format_exception(caught.value))
@@ -247,35 +249,35 @@ async def test_errors_in_our_words(
 async def test_a_parameter_of_the_wrong_type(database: Database) -> None:
     query, values = sql("SELECT :text::text, :number::int"), {"text": "t", "number": "hunter2"}
     with pytest.raises(QueryError, match="parameter number has the wrong type") as caught:
-        async with database.transaction() as tx:
+        async with database.system() as tx:
             await tx.one(query, int, **values)
     assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 async def test_an_error_of_the_raw_connection(database: Database) -> None:
     with pytest.raises(Conflict):  # noqa: PT012
-        async with database.transaction() as tx:
+        async with database.system() as tx:
             await add(tx, "a")
             await tx.raw.execute("INSERT INTO parent VALUES ('a', 'b', 1)")
 
 
 async def test_a_statement_that_takes_too_long(database: Database) -> None:
     with pytest.raises(Unavailable, match="57014"):  # noqa: PT012
-        async with database.transaction() as tx:
+        async with database.system() as tx:
             await tx.raw.execute("SET LOCAL statement_timeout = 20")
             await tx.run(sql("SELECT pg_sleep(60)"))
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         assert await tx.one(sql("SHOW statement_timeout"), str) == "30s"
 
 
 async def test_a_deadlock_can_be_tried_again(database: Database) -> None:
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         await tx.raw.execute("INSERT INTO parent VALUES ('a', 'a', 1), ('b', 'b', 1)")
     both = asyncio.Barrier(2)
 
     async def lock(first: str, second: str) -> None:
         update = sql("UPDATE parent SET size = size + 1 WHERE id = :id")
-        async with database.transaction() as tx:
+        async with database.system() as tx:
             await tx.run(update, id=first)
             await both.wait()
             await tx.run(update, id=second)
@@ -311,7 +313,7 @@ async def test_it_heals_after_a_crash_of_the_server(
     entered = asyncio.Event()
 
     async def interrupted() -> None:
-        async with database.transaction() as tx:
+        async with database.system() as tx:
             await add(tx, "lost")
             entered.set()
             await tx.run(sql("SELECT pg_sleep(60)"))

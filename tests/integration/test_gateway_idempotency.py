@@ -133,7 +133,7 @@ async def test_what_is_kept_can_be_read_by_nobody(
 ) -> None:
     headers = key()
     await post(site, "a-very-private-text", headers)
-    async with Database.open(gateway_database) as database, database.transaction() as tx:
+    async with Database.open(gateway_database) as database, database.system() as tx:
         rows = await tx.raw.fetch(ALL.sql, "acc_one")
     shown = repr([dict(row) for row in rows])
     assert rows

@@ -43,7 +43,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unique: str) -> Pac
 
 async def tables(settings: PostgresSettings) -> set[str]:
     query = Query.parse("q", "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-    async with Database.open(settings) as database, database.transaction() as tx:
+    async with Database.open(settings) as database, database.system() as tx:
         return set(await tx.all(query, str))
 
 

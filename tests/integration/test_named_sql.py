@@ -27,7 +27,7 @@ async def test_every_query_prepares(database_settings: PostgresSettings) -> None
             package = ".".join(file.parent.relative_to(ROOT).parts)
             queries = Queries.load(package, file.name)
             for name in queries:
-                async with database.transaction() as tx:
+                async with database.system() as tx:
                     try:
                         await tx.raw.prepare(queries[name].sql)
                     except Exception as error:  # noqa: BLE001 - said with the query's name

@@ -10,11 +10,12 @@ from nats.aio.client import Client
 
 from hub.bus import NatsBus
 from hub.contracts import Consumer, EventInfo, Topic
-from hub.database import Database, Query
+from hub.database import Database, Query, session
 from hub.embedded.nats import Nats
 from hub.embedded.postgres import Postgres
 from hub.errors import TooLarge, Unavailable
 from hub.outbox import MAX_EVENT_BYTES, Outbox, OutboxRelay, first_time
+from hub.settings import PostgresSettings
 from hub.telemetry import Metrics, current_trace, with_traceparent
 from tests.deadline import until
 
@@ -42,12 +43,12 @@ def relay(core_database: Database, nats_client: Client, outbox: Outbox) -> Outbo
 
 async def add(database: Database, outbox: Outbox, name: str, *numbers: int, key: str = "k") -> None:
     for number in numbers:
-        async with database.transaction() as tx:
+        async with database.system() as tx:
             await outbox.add(tx, topic(name), Happened(number), key=key)
 
 
 async def held(database: Database) -> int:
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         return await tx.one(HELD, int)
 
 
@@ -80,7 +81,7 @@ async def test_an_event_leaves_with_its_transaction(
 ) -> None:
     async with consuming(nats_bus, unique) as log, relay.run():
         with pytest.raises(ZeroDivisionError):  # noqa: PT012 - a transaction is a block
-            async with core_database.transaction() as tx:
+            async with core_database.system() as tx:
                 await outbox.add(tx, topic(unique), Happened(1), key="k")
                 raise ZeroDivisionError
         await add(core_database, outbox, unique, 2, 3, key="the-key")
@@ -114,7 +115,7 @@ async def test_what_cannot_be_an_event(
 ) -> None:
     big = Happened(1, "x" * MAX_EVENT_BYTES)
     other: Topic[Happened] = Topic("x", Outbox)  # type: ignore[arg-type]
-    async with core_database.transaction() as tx:
+    async with core_database.system() as tx:
         with pytest.raises(TooLarge):
             await outbox.add(tx, topic(unique), big, key="k")
         with pytest.raises(ValueError, match="printable ASCII"):
@@ -128,7 +129,7 @@ async def test_the_inbox_sees_each_event_once(core_database: Database) -> None:
     event_id = "0b0e7f0c-5a0e-4ab1-9f3c-0f4c3a2b1d00"
 
     async def see(consumer: str, *, fail: bool = False) -> bool:
-        async with core_database.transaction() as tx:
+        async with core_database.system() as tx:
             first = await first_time(tx, consumer, event_id)
             if fail:
                 raise ZeroDivisionError
@@ -163,7 +164,7 @@ async def test_order_per_key_under_concurrent_writers(
 async def test_more_than_one_batch(
     core_database: Database, nats_client: Client, outbox: Outbox, relay: OutboxRelay, unique: str
 ) -> None:
-    async with core_database.transaction() as tx:
+    async with core_database.system() as tx:
         for number in range(1_100):
             await outbox.add(tx, topic(unique), Happened(number), key=f"k{number % 50}")
 
@@ -182,7 +183,7 @@ async def test_a_late_commit_of_a_lower_id_is_not_skipped(
     core_database: Database, nats_bus: NatsBus, outbox: Outbox, relay: OutboxRelay, unique: str
 ) -> None:
     async with consuming(nats_bus, unique) as log, relay.run():
-        async with core_database.transaction() as late:
+        async with core_database.system() as late:
             await outbox.add(late, topic(unique), Happened(1), key="late")
             await add(core_database, outbox, unique, 2, key="early")
             await until(lambda: log.numbers == [2])
@@ -197,7 +198,7 @@ async def test_a_key_that_fails_blocks_only_itself(
         "INSERT INTO outbox (event_id, key, subject, payload) "
         "VALUES (gen_random_uuid(), 'bad', 'nowhere.to.go', '{}')",
     )
-    async with core_database.transaction() as tx:
+    async with core_database.system() as tx:
         for _ in range(600):  # more than a batch
             await tx.run(nowhere)
     await add(core_database, outbox, unique, 99, key="bad")
@@ -206,13 +207,17 @@ async def test_a_key_that_fails_blocks_only_itself(
         await until(lambda: log.numbers == [1, 2, 3])
         assert await held(core_database) >= 601
         mend = Query.parse("q", "DELETE FROM outbox WHERE subject = 'nowhere.to.go'")
-        async with core_database.transaction() as tx:
+        async with core_database.system() as tx:
             await tx.run(mend)
         await until(lambda: log.numbers == [1, 2, 3, 99])
 
 
 async def test_one_of_two_leads_and_the_other_takes_over(
-    core_database: Database, nats_bus: NatsBus, nats_client: Client, unique: str
+    core_settings: PostgresSettings,
+    core_database: Database,
+    nats_bus: NatsBus,
+    nats_client: Client,
+    unique: str,
 ) -> None:
     outboxes = Outbox(nats_client), Outbox(nats_client)
     relays = [OutboxRelay(core_database, nats_client, each, election=0.05) for each in outboxes]
@@ -223,14 +228,13 @@ async def test_one_of_two_leads_and_the_other_takes_over(
             await add(core_database, outboxes[0], unique, 1, 2)
             await until(lambda: log.numbers == [1, 2])
             assert [relay.leading for relay in relays] == [False, True]
-            cut = Query.parse(
-                "q",
+            cut = (
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_locks "
                 "WHERE locktype = 'advisory' AND granted "
-                "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+                "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
             )
-            async with core_database.transaction() as tx:
-                assert await tx.one(cut, int) == 1
+            async with session(core_settings) as owner:
+                assert await owner.fetchval(cut) == 1
             await until(lambda: [relay.leading for relay in relays].count(True) == 1)
             await add(core_database, outboxes[1], unique, 3)
             await until(lambda: log.numbers == [1, 2, 3])
@@ -292,7 +296,7 @@ async def test_how_much_waits(
 ) -> None:
     metrics = Metrics()
     nowhere: Topic[Happened] = Topic(unique, Happened)
-    async with core_database.transaction() as tx:
+    async with core_database.system() as tx:
         await outbox.add(tx, nowhere, Happened(1), key="k")
         await tx.raw.execute("UPDATE outbox SET created_at = now() - interval '1 minute'")
     async with OutboxRelay(core_database, nats_client, outbox, metrics=metrics).run():

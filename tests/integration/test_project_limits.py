@@ -84,7 +84,7 @@ async def test_limits_are_shown_to_their_own_account_alone(
 async def test_usage_of_a_project_that_is_gone_is_dropped(database: Database) -> None:
     limits = Limits(database)
     await limits.noted(noted("prj_gone", 1), EventInfo(IDS[9], "prj_gone", 1))
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         assert await tx.raw.fetchval("SELECT count(*) FROM projects_usage") == 0
 
 

@@ -138,7 +138,7 @@ class World:
     async def spec(self, integration: str, **changes: Any) -> IntegrationSpec:
         """Make an integration whose config is sealed in the vault."""
         config = changes.pop("config", {"name": integration, "token": "sesame"})
-        async with self.database.transaction() as tx:
+        async with self.database.system() as tx:
             sealed = await self.vault.seal(
                 tx, json.dumps(config).encode(), account="acc_a", project=self.project,
                 name=f"integration/{integration}",

@@ -45,7 +45,7 @@ class Hub:
 
     async def said(self, subject: str) -> list[bytes]:
         """Give the events of a topic that are on their way, in order."""
-        async with self.database.transaction() as tx:
+        async with self.database.system() as tx:
             rows = await tx.raw.fetch(
                 "SELECT payload FROM outbox WHERE subject = $1 ORDER BY id", subject
             )

@@ -27,12 +27,12 @@ def key() -> bytes:
 
 
 async def seal(database: Database, vault: Vault, plaintext: bytes, **place: str) -> bytes:
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         return await vault.seal(tx, plaintext, **{**PLACE, **place})
 
 
 async def unseal(database: Database, vault: Vault, sealed: bytes, **place: str) -> bytes:
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         return await vault.open(tx, sealed, **{**PLACE, **place})
 
 
@@ -65,7 +65,7 @@ async def test_it_does_not_open_elsewhere(database: Database, elsewhere: dict[st
 async def test_every_changed_byte_is_noticed(database: Database) -> None:
     vault = Vault(key())
     sealed = await seal(database, vault, b"hunter2")
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         for index in range(len(sealed)):
             changed = bytearray(sealed)
             changed[index] ^= 1
@@ -82,7 +82,7 @@ async def test_keys_are_per_project_and_wrapped(database: Database) -> None:
         await seal(database, vault, b"x", project=project)
         await seal(database, vault, b"y", project=project)
     wrapped = Query.parse("q", "SELECT wrapped FROM vault_data_keys")
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         rows = await tx.all(wrapped, bytes)
     assert len(set(rows)) == 2
     assert all(len(row) == 12 + 32 + 16 for row in rows)
@@ -104,9 +104,9 @@ async def test_a_change_of_keys(database: Database) -> None:
     assert await unseal(database, both, sealed) == b"hunter2"
     with pytest.raises(SealBroken, match=r"list its file in vault\.old_key_files"):
         await unseal(database, Vault(new), sealed)
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         assert await both.rewrap(tx) == 1
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         assert await both.rewrap(tx) == 0
     assert await unseal(database, Vault(new), sealed) == b"hunter2"
 
@@ -115,7 +115,7 @@ async def test_a_key_moved_to_another_project(database: Database) -> None:
     vault = Vault(key())
     sealed = await seal(database, vault, b"hunter2")
     steal = Query.parse("q", "UPDATE vault_data_keys SET project = 'prj_2'")
-    async with database.transaction() as tx:
+    async with database.system() as tx:
         await tx.run(steal)
     with pytest.raises(SealBroken, match="the data key of prj_2"):
         await unseal(database, vault, sealed, project="prj_2")

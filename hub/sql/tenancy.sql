@@ -1,0 +1,36 @@
+-- Row-level security for every table, by construction: hub/tenancy.py runs this with migrations.
+--
+-- isaax_tenant sees the rows of one account (the setting isaax.account of its transaction) and in
+-- them none of the projects that isaax.hidden lists; isaax_system sees all rows. Neither owns a
+-- table, and the owner, who runs the migrations, has no policy: forced security binds it, too.
+
+-- name: roles
+SELECT wanted.name AS name,
+       EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.name) AS exists,
+       EXISTS (SELECT FROM pg_auth_members AS m
+                 JOIN pg_roles AS of ON of.oid = m.roleid
+                 JOIN pg_roles AS who ON who.oid = m.member
+                WHERE of.rolname = wanted.name AND who.rolname = current_user) AS granted
+  FROM (VALUES ('isaax_tenant'), ('isaax_system')) AS wanted (name)
+
+-- name: tables
+-- What a table is scoped by, and which policies it has so far.
+SELECT c.relname AS name,
+       EXISTS (SELECT FROM pg_attribute AS a
+                WHERE a.attrelid = c.oid AND a.attname = 'account' AND NOT a.attisdropped)
+           AS account,
+       EXISTS (SELECT FROM pg_attribute AS a
+                WHERE a.attrelid = c.oid AND a.attname = 'project' AND NOT a.attisdropped)
+           AS project,
+       c.relrowsecurity AND c.relforcerowsecurity AS forced,
+       ARRAY (SELECT p.polname::text FROM pg_policy AS p WHERE p.polrelid = c.oid
+               ORDER BY p.polname) AS policies,
+       EXISTS (SELECT FROM pg_policy AS p
+                WHERE p.polrelid = c.oid AND p.polname = 'tenant'
+                  AND pg_get_expr(p.polqual, p.polrelid) LIKE '%isaax.hidden%') AS blinded
+  FROM pg_class AS c
+ WHERE c.relnamespace = 'public'::regnamespace
+   AND c.relkind IN ('r', 'p')
+   AND pg_get_userbyid(c.relowner) = current_user
+   AND c.relname <> 'schema_migrations'
+ ORDER BY c.relname
