@@ -54,6 +54,17 @@ if TYPE_CHECKING:
     from hub.outbox import Outbox, first_time
     from hub.outcomes import NotConnected, Partial, Rejected, Retry
     from hub.paging import cursor_after, cursor_of, position_of
+    from hub.permissions import (
+        ADMINS,
+        DEVELOPERS,
+        EVERYONE,
+        OWNERS,
+        PAYERS,
+        SIGNED_IN,
+        VIEWERS,
+        Permission,
+        Role,
+    )
     from hub.pieces import Piece, PieceLimits, push_each, push_lanes, push_pieces
     from hub.protocol import Lines
     from hub.push import Answer, HttpTarget, HttpUrl, comes_again, post
@@ -63,6 +74,8 @@ if TYPE_CHECKING:
         Authenticator,
         Call,
         Caller,
+        Client,
+        Cookie,
         EventStream,
         NoQuery,
         PageQuery,
@@ -103,6 +116,7 @@ _HOMES = {
     "net": "Datagrams explain",
     "outbox": "Outbox first_time",
     "paging": "cursor_after cursor_of position_of",
+    "permissions": "ADMINS DEVELOPERS EVERYONE OWNERS PAYERS SIGNED_IN VIEWERS Permission Role",
     "pieces": "Piece PieceLimits push_each push_lanes push_pieces",
     "push": "Answer HttpTarget HttpUrl comes_again post",
     "shaping.rules": "SEVERITIES Severity Shape",
@@ -110,8 +124,8 @@ _HOMES = {
     "protocol": "Lines",
     "relay.ingest": "Ingest",
     "relay.contracts": "LATEST_METRICS LatestMetrics LatestSamples",
-    "routes": "Authenticator Call Caller EventStream NoQuery PageQuery Reply Route ServerEvent "
-    "merge_patch",
+    "routes": "Authenticator Call Caller Client Cookie EventStream NoQuery PageQuery Reply Route "
+    "ServerEvent merge_patch",
     "secret": "Secret",
     "services": "Command ConfigSection Migrations Service",
     "sigv4": "SKEWED THROTTLED SigV4 check_keys",
@@ -125,10 +139,17 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "ADMINS",
+    "DEVELOPERS",
+    "EVERYONE",
     "LATEST_METRICS",
+    "OWNERS",
+    "PAYERS",
     "SEVERITIES",
+    "SIGNED_IN",
     "SKEWED",
     "THROTTLED",
+    "VIEWERS",
     "AlertRule",
     "Answer",
     "Authenticator",
@@ -137,12 +158,14 @@ __all__ = [
     "Call",
     "Caller",
     "Chunk",
+    "Client",
     "Command",
     "ConfigSection",
     "Conflict",
     "Connection",
     "Consumer",
     "Contract",
+    "Cookie",
     "Database",
     "DatagramSender",
     "Datagrams",
@@ -179,6 +202,7 @@ __all__ = [
     "Outbox",
     "PageQuery",
     "Partial",
+    "Permission",
     "Piece",
     "PieceLimits",
     "PreconditionFailed",
@@ -186,6 +210,7 @@ __all__ = [
     "Rejected",
     "Reply",
     "Retry",
+    "Role",
     "Route",
     "Sample",
     "Secret",

@@ -13,10 +13,12 @@ from hub import structs
 from hub.config import CORE
 from hub.destinations import DestinationType
 from hub.errors import PluginError
+from hub.permissions import Permission, Role
 from hub.routes import Authenticator, Route
 from hub.services import Command, ConfigSection, Migrations, Service
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_PERMISSION: Final = re.compile(r"[a-z][a-z0-9-]{0,39}:[a-z][a-z-]{0,19}")
 _PARAMETER: Final = re.compile(r"\{[^{}]*\}")
 _CORE_SECTIONS: Final = {section.name for section in CORE}
 
@@ -62,7 +64,9 @@ def declared(kind: Kind, returned: object) -> list[Any]:
     return list(returned)
 
 
-def _named(item: Service | Authenticator | DestinationType[Any] | Command | ConfigSection) -> str:
+def _named(
+    item: Service | Authenticator | Permission | DestinationType[Any] | Command | ConfigSection,
+) -> str:
     return str(item.name)
 
 
@@ -109,6 +113,13 @@ def _check_route(item: Route[Any, Any]) -> None:
         raise ValueError("`path` begins with /")
 
 
+def _check_permission(item: Permission) -> None:
+    if not _PERMISSION.fullmatch(item.name):
+        raise ValueError("a permission is named <what>:<verb>, such as notes:read")
+    if Role.OWNER not in item.roles:
+        raise ValueError("an owner has every permission: `roles` lacks Role.OWNER")
+
+
 def _check_authenticator(item: Authenticator) -> None:
     _check_name(item.name)
 
@@ -146,6 +157,7 @@ KINDS: Final = (
     Kind("isaax_migrations", "migrations", Migrations, _owner, _check_migrations),
     Kind("isaax_services", "service", Service, _named, _check_service),
     Kind("isaax_destinations", "destination", DestinationType, _named, _check_destination),
+    Kind("isaax_permissions", "permission", Permission, _named, _check_permission),
     Kind("isaax_authenticators", "authenticator", Authenticator, _named, _check_authenticator),
     Kind("isaax_routes", "route", Route, _method_and_path, _check_route),
     Kind("isaax_commands", "command", Command, _named, _check_command),

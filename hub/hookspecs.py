@@ -9,6 +9,7 @@ from typing import Any
 import pluggy
 
 from hub.destinations import DestinationType
+from hub.permissions import Permission
 from hub.routes import Authenticator, Route
 from hub.services import Command, ConfigSection, Migrations, Service
 
@@ -33,6 +34,12 @@ def isaax_services() -> list[Service]:
 @hookspec
 def isaax_routes() -> list[Route[Any, Any]]:
     """Declare HTTP routes that the gateway serves."""
+    return []
+
+
+@hookspec
+def isaax_permissions() -> list[Permission]:
+    """Declare named permissions, and which roles have each, for routes to ask for."""
     return []
 
 

@@ -61,7 +61,7 @@ class Permissions:
                 raise ValueError(f"the permission {permission.name} is declared twice")
             self._by_name[permission.name] = permission
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         return name in self._by_name
 
     def of(self, role: Role) -> frozenset[str]:

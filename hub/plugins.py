@@ -24,6 +24,7 @@ from hub.declarations import KINDS, Kind, declared
 from hub.destinations import DestinationType
 from hub.errors import PluginError
 from hub.guard import PluginGuard
+from hub.permissions import Permission
 from hub.routes import Authenticator, Route
 from hub.services import Command, ConfigSection, Migrations, Service
 from hub.telemetry import redact
@@ -161,6 +162,11 @@ class PluginHost:
     def routes(self) -> tuple[Route[Any, Any], ...]:
         """HTTP routes."""
         return tuple(self._declared("isaax_routes", Route).values())
+
+    @property
+    def permissions(self) -> Mapping[str, Permission]:
+        """Permissions by name."""
+        return self._declared("isaax_permissions", Permission)
 
     @property
     def authenticators(self) -> Mapping[str, Authenticator]:

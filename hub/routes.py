@@ -8,6 +8,7 @@ import msgspec
 
 from hub.contracts import Bus
 from hub.errors import IsaaxError
+from hub.permissions import SIGNED_IN, Role
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -17,18 +18,56 @@ class Caller(msgspec.Struct, frozen=True):
     """Who asks.
 
     Args:
-        account: every query is scoped to it.
+        account: every query is scoped to it; "" for a person without one.
         actor: id of the token or session, for the logs.
-        scopes: what it may do: `projects:read`, `projects:write`, …; `*` for everything.
+        scopes: what these credentials may be used for, by the names of permissions:
+            `projects:read`, …; `*` for all that the role allows.
+        user: id of the person; "" where a token stands for the account itself.
+        role: of that person in the account.
+        narrowed: projects in which the role is another, narrower one.
+        interactive: it is a person's own session, not a token that a program holds.
     """
 
     account: str
     actor: str
     scopes: tuple[str, ...] = ("*",)
+    user: str = ""
+    role: Role = Role.OWNER
+    narrowed: dict[str, Role] = {}
+    interactive: bool = False
 
-    def may(self, scope: str) -> bool:
-        """Say whether the caller has this scope."""
-        return "*" in self.scopes or scope in self.scopes
+    def may(self, permission: str) -> bool:
+        """Say whether these credentials may be used for this, whatever the role."""
+        return "*" in self.scopes or permission in self.scopes or permission == SIGNED_IN.name
+
+
+class Client(msgspec.Struct, frozen=True):
+    """Where a request came from.
+
+    Args:
+        address: of the client, as far as it can be known: see the setting `http.trusted_proxies`.
+        agent: what it calls itself (`User-Agent`), cut.
+        secure: it came over TLS, to us or to a proxy that we trust.
+    """
+
+    address: str = ""
+    agent: str = ""
+    secure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """A cookie that an answer sets (RFC 6265bis); it is never readable by scripts.
+
+    Args:
+        name: over TLS with the prefix `__Host-`, which the gateway adds.
+        value: "" takes the cookie away.
+        max_age: seconds; None: until the browser ends.
+    """
+
+    name: str
+    value: str
+    max_age: int | None = None
 
 
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +95,9 @@ class Call(Generic[B, Q]):
         last_event_id: for an event stream, where the client left off ("" at first).
         wants_stream: the client prefers the route's events to a page: answer an `EventStream`.
         media: which of the route's `texts` the client prefers; "" where it has none.
+        client: where it came from.
+        cookies: those that the gateway set, by their names without `__Host-`.
+        credential: what the caller showed, for what is derived from it; never keep it.
     """
 
     caller: Caller
@@ -67,6 +109,9 @@ class Call(Generic[B, Q]):
     last_event_id: str = ""
     wants_stream: bool = False
     media: str = ""
+    client: Client = field(default_factory=Client)
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    credential: str = field(default="", repr=False)
 
     @property
     def versions(self) -> tuple[str, ...] | None:
@@ -94,6 +139,8 @@ class Reply:
         text: answered as it is, instead of a body, as the `Call.media` that was chosen.
         live: the body also tells what changes without the version, such as how something fares:
             `If-None-Match` never spares a reader that.
+        headers: further ones.
+        cookies: to set.
     """
 
     body: Any = None
@@ -102,6 +149,8 @@ class Reply:
     next: str | None = None
     text: str | None = None
     live: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: tuple[Cookie, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +177,9 @@ class Route(Generic[B, Q]):
         method, path: `GET`, `/api/v1/projects/{project}`.
         summary: one line for the reference; `tag` groups it there.
         handler: answers; raises the errors of `hub.errors`.
-        scope: what the caller's credentials must allow; None opens the route to everyone.
+        permission: that the caller must have (`isaax_permissions`); `SIGNED_IN.name` lets every
+            caller in, None everyone.
+        interactive: only a person's own session is let in, no token.
         body, query: decoded into these before the handler runs. For a PATCH `body` is what the
             patched thing must be; the handler gets the patch itself.
         response: of the body that is answered (`list[X]` for a page); None for 204.
@@ -146,7 +197,8 @@ class Route(Generic[B, Q]):
     summary: str
     tag: str
     handler: Callable[[Call[B, Q]], Awaitable[Reply | EventStream]]
-    scope: str | None
+    permission: str | None
+    interactive: bool = False
     body: type[B] | type[msgspec.Struct] | None = None
     query: type[Q] | type[NoQuery] = NoQuery
     response: Any = None
@@ -169,11 +221,17 @@ class Authenticate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Authenticator:
-    """A way to authenticate: `Authorization: <scheme> <credential>`."""
+    """A way to authenticate: `Authorization: <scheme> <credential>`, or a cookie.
+
+    Args:
+        cookie: name of the cookie that may hold the credential instead (see `Cookie`). A change
+            that is asked for with it must come from our own pages (`hub/gateway/forgery.py`).
+    """
 
     name: str
     scheme: str
     authenticate: Authenticate
+    cookie: str = ""
 
 
 def merge_patch(current: Any, patch: Any) -> Any:

@@ -43,6 +43,8 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         metrics_token: bearer token that opens `/metrics` from anywhere. Without it, `/metrics`
             answers this very machine alone; set it where a proxy on this machine adds none of
             the headers `Forwarded`, `Via`, `X-Forwarded-…` and `X-Real-IP`.
+        trusted_proxies: networks of proxies (`10.0.0.0/8`) that say in `X-Forwarded-For` and
+            `X-Forwarded-Proto` for whom they ask; nobody else is believed.
     """
 
     host: str = "127.0.0.1"
@@ -51,6 +53,7 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: Path | None = None
     max_body: int = 1024 * 1024
     metrics_token: Secret = Secret("")
+    trusted_proxies: tuple[str, ...] = ()
 
 
 class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

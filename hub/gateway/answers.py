@@ -8,26 +8,39 @@ import msgspec
 
 from hub.errors import IsaaxError
 from hub.gateway import problems
+from hub.gateway.authentication import HOST_PREFIX
 from hub.gateway.conditional import Conditions, etag
 from hub.gateway.decoding import parse_query
 from hub.gateway.media import JSON
-from hub.routes import Reply
+from hub.routes import Cookie, Reply
 from hub.secret import Secret
 
 _SAFE_IN_LOCATION: Final = "/:@!$&'()*+,;=?-._~%"
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A whole answer, ready to be sent, or to be kept for a retry."""
+    """A whole answer, ready to be sent, or to be kept for a retry.
+
+    Args:
+        cookies: values of its headers `Set-Cookie`.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes = b""
     close: bool = False
+    cookies: tuple[str, ...] = ()
 
 
 def of_reply(
-    reply: Reply, status: int, *, path: str, query: str, conditions: Conditions, media: str = ""
+    reply: Reply,
+    status: int,
+    *,
+    path: str,
+    query: str,
+    conditions: Conditions,
+    media: str = "",
+    secure: bool = False,
 ) -> Answer:
     """Turn a handler's reply into an answer.
 
@@ -36,11 +49,20 @@ def of_reply(
         path, query: of the request, percent-encoded, for the link to the next page.
         conditions: of a read; empty for a change, whose handler applies `If-Match` itself.
         media: of the reply's text, if it is one.
+        secure: the client asks over TLS, which is what its cookies are bound to then.
 
     Raises:
         PreconditionFailed: by the conditions.
     """
-    headers: dict[str, str] = {}
+    answer = _of_reply(reply, status, path, query, conditions, media)
+    cookies = tuple(_set_cookie(cookie, secure=secure) for cookie in reply.cookies)
+    return msgspec.structs.replace(answer, cookies=cookies) if cookies else answer
+
+
+def _of_reply(
+    reply: Reply, status: int, path: str, query: str, conditions: Conditions, media: str
+) -> Answer:
+    headers = dict(reply.headers)
     if reply.version is not None:
         headers["ETag"] = etag(reply.version)
         if conditions.not_modified(reply.version) and not reply.live:
@@ -83,6 +105,20 @@ def of_error(error: IsaaxError, request_id: str) -> Answer:
         msgspec.json.encode(problem),
         problems.closes_connection(error),
     )
+
+
+def _set_cookie(cookie: Cookie, *, secure: bool) -> str:
+    """Write a cookie that no script can read and no other site makes a browser change with."""
+    age = 0 if not cookie.value else cookie.max_age
+    parts = [
+        f"{HOST_PREFIX if secure else ''}{cookie.name}={cookie.value}",
+        "Path=/",
+        "HttpOnly",
+        "SameSite=Lax",
+        *(["Secure"] if secure else []),
+        *([f"Max-Age={age}"] if age is not None else []),
+    ]
+    return "; ".join(parts)
 
 
 def _next_page(path: str, query: str, cursor: str) -> str:

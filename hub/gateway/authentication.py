@@ -1,19 +1,26 @@
 # ruff: noqa: N818 - an error reads as the outcome it names: `raise NotAcceptable(...)`
-"""`Authorization: <scheme> <credential>` becomes a caller, by the plugins' authenticators."""
+"""`Authorization: <scheme> <credential>`, or a cookie, becomes a caller who may do this."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
+from aiohttp import hdrs, web
 
 from hub.contracts import Bus
 from hub.errors import Forbidden, Unauthenticated
+from hub.gateway import forgery
+from hub.gateway.peer import Peers
 from hub.gateway.problems import HttpError, Malformed
-from hub.routes import Authenticator, Caller
+from hub.permissions import Permissions
+from hub.routes import Authenticator, Caller, Client
 
 ANYONE: Final = Caller(account="", actor="anonymous", scopes=())
 """The caller on a route that is open to everyone, when it shows no credential."""
+
+HOST_PREFIX: Final = "__Host-"
+"""A cookie of this name belongs to this host alone, and to HTTPS (RFC 6265bis, section 4.1.3.2)."""
 
 # RFC 9110, section 11.4; RFC 6750, section 2.1: scheme and token68.
 _CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9._-]*) +(?P<credential>[\x21-\x7e]+)")
@@ -33,61 +40,153 @@ class OutOfScope(HttpError, Forbidden):
     code = Forbidden.code
 
 
+class Forged(HttpError, Forbidden):
+    """This change was not asked for by a page of ours.
+
+    A request that shows a cookie and changes something needs the header X-CSRF-Token, and must
+    come from the hub's own origin. A program uses `Authorization` instead.
+    """
+
+    status = Forbidden.status
+    code = "forged"
+
+
 class Identity(msgspec.Struct, frozen=True):
-    """A caller, and the credential that it showed: that one is for deriving keys, never kept."""
+    """A caller, and the credential that it showed: that one is for deriving keys, never kept.
+
+    Args:
+        client: where it asks from.
+        cookies: that it sent, by their names without `__Host-`.
+        hidden: projects in which the caller may not do this, and which are not there for it.
+    """
 
     caller: Caller
     credential: str = ""
+    client: Client = Client()
+    cookies: dict[str, str] = {}
+    hidden: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return f"Identity({self.caller!r})"
 
 
 class Authentication:
-    """Knows every way to authenticate that plugins declared."""
+    """Knows every way to authenticate, and every permission, that plugins declared."""
 
-    def __init__(self, authenticators: Sequence[Authenticator], bus: Bus) -> None:
+    def __init__(
+        self,
+        authenticators: Sequence[Authenticator],
+        permissions: Permissions,
+        bus: Bus,
+        peers: Peers | None = None,
+    ) -> None:
         self._bus = bus
+        self._permissions = permissions
+        self._peers = peers or Peers()
         self._by_scheme: dict[str, list[Authenticator]] = {}
+        self._by_cookie = [one for one in authenticators if one.cookie]
         for one in authenticators:
             self._by_scheme.setdefault(one.scheme.lower(), []).append(one)
         self.schemes = tuple(dict.fromkeys(one.scheme for one in authenticators)) or ("Bearer",)
 
-    async def identify(self, headers: Sequence[str], scope: str | None) -> Identity:
+    async def identify(
+        self, request: web.Request, permission: str | None, *, interactive: bool = False
+    ) -> Identity:
         """Say who asks, and let only those pass who may.
 
         Args:
-            headers: every `Authorization` of the request.
-            scope: that the route asks for; None lets everyone pass, but a credential that is
-                shown must still be valid.
+            permission: that the route asks for; None lets everyone pass, but a credential that
+                is shown must still be valid.
+            interactive: only a person's own session may pass.
 
         Raises:
             NotAuthenticated, OutOfScope: with the challenge of RFC 6750, section 3.
+            Forged: a change by a cookie, from elsewhere.
             Malformed: more than one `Authorization`.
         """
+        shown = await self._shown(request)
+        if permission is None:
+            return shown
+        if shown.caller is ANYONE:
+            raise self._refuse("send an API token as `Authorization: Bearer …`")
+        self._let_in(shown.caller, permission, interactive=interactive)
+        hidden = self._permissions.without(permission, shown.caller.narrowed)
+        self._look_at_project(request.match_info.get("project", ""), permission, shown, hidden)
+        return msgspec.structs.replace(shown, hidden=hidden)
+
+    async def _shown(self, request: web.BaseRequest) -> Identity:
+        client = self._peers.client(request)
+        cookies = _cookies_of(request.cookies, secure=client.secure)
+        headers = request.headers.getall(hdrs.AUTHORIZATION, [])
         if len(headers) > 1:
             raise Malformed("there is more than one header Authorization")
-        if not headers:
-            if scope is None:
-                return Identity(ANYONE)
-            raise self._refuse("send an API token as `Authorization: Bearer …`")
-        identity = await self._check(headers[0])
-        if scope is not None and not identity.caller.may(scope):
-            challenge = f'Bearer realm="isaax", error="insufficient_scope", scope="{scope}"'
-            raise OutOfScope(
-                f"this credential lacks the scope {scope}", headers={"WWW-Authenticate": challenge}
-            )
-        return identity
+        if headers:
+            caller, credential = await self._check(headers[0])
+            return Identity(caller, credential, client, cookies)
+        for one in self._by_cookie:
+            if credential := cookies.get(one.cookie, ""):
+                caller_of_cookie = await one.authenticate(credential, self._bus)
+                if caller_of_cookie is not None:
+                    _refuse_forged(request, client, credential)
+                    return Identity(caller_of_cookie, credential, client, cookies)
+        return Identity(ANYONE, "", client, cookies)
 
-    async def _check(self, header: str) -> Identity:
+    async def _check(self, header: str) -> tuple[Caller, str]:
         match = _CREDENTIALS.fullmatch(header.strip())
         if match:
             for one in self._by_scheme.get(match["scheme"].lower(), ()):
                 caller = await one.authenticate(match["credential"], self._bus)
                 if caller is not None:
-                    return Identity(caller, match["credential"])
+                    return caller, match["credential"]
         raise self._refuse("this credential is not valid", ', error="invalid_token"')
+
+    def _let_in(self, caller: Caller, permission: str, *, interactive: bool) -> None:
+        if not caller.may(permission):
+            raise _out_of_scope(f"this credential lacks the scope {permission}", permission)
+        if not self._permissions.allows(caller.role, permission):
+            raise _out_of_scope(
+                f"your role here, {caller.role}, lacks the permission {permission}: ask an owner "
+                "of the account",
+                permission,
+            )
+        if interactive and not caller.interactive:
+            raise _out_of_scope("only a person who is logged in may do this, no token", permission)
+
+    def _look_at_project(
+        self, project: str, permission: str, shown: Identity, hidden: frozenset[str]
+    ) -> None:
+        """Say of a project that the caller may see, but not use so, what is missing."""
+        if project not in hidden:
+            return
+        role = shown.caller.narrowed[project]
+        if self._permissions.allows(role, "projects:read"):
+            raise _out_of_scope(
+                f"your role in this project, {role}, lacks the permission {permission}", permission
+            )
 
     def _refuse(self, detail: str, parameters: str = "") -> NotAuthenticated:
         challenge = ", ".join(f'{scheme} realm="isaax"{parameters}' for scheme in self.schemes)
         return NotAuthenticated(detail, headers={"WWW-Authenticate": challenge})
+
+
+def _out_of_scope(detail: str, permission: str) -> OutOfScope:
+    challenge = f'Bearer realm="isaax", error="insufficient_scope", scope="{permission}"'
+    return OutOfScope(detail, headers={"WWW-Authenticate": challenge})
+
+
+def _refuse_forged(request: web.BaseRequest, client: Client, credential: str) -> None:
+    if request.method in forgery.SAFE:
+        return
+    origin = f"{'https' if client.secure else 'http'}://{request.host}"
+    if not forgery.is_of_our_own(request.headers, origin):
+        raise Forged("a cookie counts only for requests from the hub's own pages")
+    if not forgery.shows_token(credential, request.headers.get(forgery.HEADER, "")):
+        raise Forged(f"the header {forgery.HEADER} is missing, or is another session's")
+
+
+def _cookies_of(sent: Mapping[str, str], *, secure: bool) -> dict[str, str]:
+    """Give cookies by their names; over TLS only those that no other host can have set."""
+    prefix = HOST_PREFIX if secure else ""
+    return {
+        name.removeprefix(prefix): value for name, value in sent.items() if name.startswith(prefix)
+    }

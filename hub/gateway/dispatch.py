@@ -22,6 +22,7 @@ from hub.gateway.problems import NoSuchPath
 from hub.gateway.routing import AnyRoute
 from hub.gateway.sse import Streams, last_event_id
 from hub.routes import Call, EventStream, Reply
+from hub.scope import hiding
 
 DEADLINE: Final = 30.0
 """Seconds that a handler may take (an event stream: to begin)."""
@@ -66,9 +67,14 @@ class Dispatcher:
         Raises:
             IsaaxError: what the middleware turns into a problem.
         """
-        authorization = request.headers.getall(hdrs.AUTHORIZATION, [])
-        identity = await self._parts.authentication.identify(authorization, self._route.scope)
+        identity = await self._parts.authentication.identify(
+            request, self._route.permission, interactive=self._route.interactive
+        )
         exchange_of(request).caller = identity.caller
+        with hiding(identity.hidden):
+            return await self._serve(request, identity)
+
+    async def _serve(self, request: web.Request, identity: Identity) -> web.StreamResponse:
         read = self._route.method == "GET"
         conditions = Conditions.of(request.headers) if read else Conditions()
         call, body = await self._read(request, identity)
@@ -86,7 +92,7 @@ class Dispatcher:
             return await self._parts.streams.send(
                 request, result, account=account, request_id=request_id
             )
-        return to_response(self._answer(request, conditions, result, call.media))
+        return to_response(self._answer(request, conditions, result, call))
 
     async def _read(self, request: web.Request, identity: Identity) -> tuple[Call[Any, Any], bytes]:
         """Decode everything that came; nothing is done yet."""
@@ -107,6 +113,9 @@ class Dispatcher:
             last_event_id=last_event_id(request.headers),
             wants_stream=chosen == media.EVENTS,
             media=self._texts.get(chosen, ""),
+            client=identity.client,
+            cookies=identity.cookies,
+            credential=identity.credential,
         )
         if route.body is None:
             await refuse_body(request)
@@ -133,15 +142,16 @@ class Dispatcher:
             raise DeadlineExceeded("it may or may not have been done") from None
 
     def _answer(
-        self, request: web.Request, conditions: Conditions, reply: Reply, text: str = ""
+        self, request: web.Request, conditions: Conditions, reply: Reply, call: Call[Any, Any]
     ) -> Answer:
         answer = answers.of_reply(
             reply,
             self._route.status,
-            media=text,
+            media=call.media,
             path=request.rel_url.raw_path,
             query=raw_query(request),
             conditions=conditions,
+            secure=call.client.secure,
         )
         if len(self._offers) > 1:
             answer.headers["Vary"] = "Accept"
@@ -158,7 +168,7 @@ class Dispatcher:
                 result = await self._handle(call)
                 if isinstance(result, EventStream):
                     raise TypeError("only a GET can be answered by a stream")
-                return self._answer(request, Conditions(), result)
+                return self._answer(request, Conditions(), result, call)
             except IsaaxError as error:
                 return answers.of_error(error, request_id)
             except Exception:  # noqa: BLE001 - its effect is unknown, so its answer is kept too

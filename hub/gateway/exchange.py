@@ -4,7 +4,8 @@ import uuid
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from hub.gateway.answers import Answer
 from hub.gateway.authentication import ANYONE
@@ -39,7 +40,10 @@ def exchange_of(request: web.Request) -> Exchange:
 
 def to_response(answer: Answer) -> web.Response:
     """Make aiohttp's response of an answer."""
-    response = web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
+    headers = CIMultiDict(answer.headers)
+    for cookie in answer.cookies:
+        headers.add(hdrs.SET_COOKIE, cookie)
+    response = web.Response(status=answer.status, headers=headers, body=answer.body or None)
     if answer.close:
         response.force_close()
     return response

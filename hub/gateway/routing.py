@@ -1,7 +1,7 @@
 """Which route answers which path and method; what cannot be served is refused by name."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,7 +39,10 @@ class Refused:
 
 
 def build_table(
-    declared: Iterable[Declared], *, reserved: Iterable[str] = ()
+    declared: Iterable[Declared],
+    permissions: Container[str],
+    *,
+    reserved: Iterable[str] = (),
 ) -> tuple[Table, list[Refused]]:
     """Sort the routes by path and method.
 
@@ -47,6 +50,7 @@ def build_table(
     that route and nothing else.
 
     Args:
+        permissions: names of those that there are: a route that asks for another is for nobody.
         reserved: paths that are the gateway's own.
     """
     table: dict[str, dict[str, AnyRoute]] = {}
@@ -55,7 +59,8 @@ def build_table(
     for one in declared:
         route = one.route
         key = (route.method, _shape(route.path))
-        reason = f"{owners[key]} serves this path" if key in owners else next(faults_of(route), "")
+        faults = faults_of(route, permissions)
+        reason = f"{owners[key]} serves this path" if key in owners else next(faults, "")
         if reason:
             refused.append(Refused(one.plugin, route.method, route.path, reason))
             continue
@@ -69,12 +74,14 @@ def path_parameters(path: str) -> list[str]:
     return _PARAMETER.findall(path)
 
 
-def faults_of(route: AnyRoute) -> Iterator[str]:
+def faults_of(route: AnyRoute, permissions: Container[str]) -> Iterator[str]:
     """Say what is wrong with a route."""
     names = path_parameters(route.path)
     takes_body = route.body is not None
     if route.method not in METHODS:
         yield f"its method is not one of {', '.join(METHODS)}"
+    if route.permission is not None and route.permission not in permissions:
+        yield f"no plugin declares its permission {route.permission}"
     if not _PATH.fullmatch(route.path):
         yield "its path is not of the form /a/{b}"
     if len(set(names)) != len(names):

@@ -18,11 +18,13 @@ from hub.gateway.dispatch import DEADLINE, Parts
 from hub.gateway.idempotency import Idempotency
 from hub.gateway.openapi import describe
 from hub.gateway.pages import PATHS, Pages
+from hub.gateway.peer import Peers, networks_of
 from hub.gateway.problems import describe_problems
 from hub.gateway.routing import Declared, Table, build_table
 from hub.gateway.server import Listening, serving
 from hub.gateway.shell import Shell
 from hub.gateway.sse import HEARTBEAT, PER_ACCOUNT, STALL, Streams
+from hub.permissions import Permissions
 from hub.plugins import PluginHost
 from hub.settings import HttpSettings, HubSettings
 from hub.telemetry import Health, Metrics
@@ -93,9 +95,15 @@ async def serve(
     Raises:
         StartError: names the setting that is wrong.
     """
-    table = _table(plugins)
+    permissions = Permissions(plugins.permissions.values())
+    table = _table(plugins, permissions)
     routes = [route for methods in table.values() for route in methods.values()]
-    authentication = Authentication([*plugins.authenticators.values()], bus)
+    authentication = Authentication(
+        [*plugins.authenticators.values()],
+        permissions,
+        bus,
+        Peers(networks_of(settings.trusted_proxies)),
+    )
     idempotency = Idempotency(database)
     streams = Streams(
         metrics,
@@ -135,9 +143,9 @@ async def serve(
         yield listening
 
 
-def _table(plugins: PluginHost) -> Table:
+def _table(plugins: PluginHost, permissions: Permissions) -> Table:
     declared = [Declared(plugins.plugin_of(route), route) for route in plugins.routes]
-    table, refused = build_table(declared, reserved=PATHS)
+    table, refused = build_table(declared, permissions, reserved=PATHS)
     for one in refused:
         _log.error(
             "route not served",

@@ -23,7 +23,7 @@ def routes() -> list[Route[Any, Any]]:
     return [
         Route(
             method="GET", path="/api/v1/projects/{project}/metrics/prometheus", tag="metrics",
-            summary="Scrape a project's metrics", handler=scrape, scope="metrics:read",
+            summary="Scrape a project's metrics", handler=scrape, permission="metrics:read",
             texts=(TEXT, OPEN_METRICS), errors=(NotFound,),
             description="What each device said last, with labels `project`, `device` and `host`; "
             "what is older than five minutes is left out. Prometheus' text format, or OpenMetrics "

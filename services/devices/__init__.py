@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hub import Migrations, Route, Service, hookimpl
+from hub import DEVELOPERS, VIEWERS, Migrations, Permission, Route, Service, hookimpl
 from services.devices.routes import routes
 from services.devices.service import devices
 
@@ -23,3 +23,12 @@ def isaax_migrations() -> list[Migrations]:
 def isaax_routes() -> list[Route[Any, Any]]:
     """Declare its routes."""
     return routes()
+
+
+@hookimpl
+def isaax_permissions() -> list[Permission]:
+    """Declare who may do what."""
+    return [
+        Permission("devices:read", "See devices.", VIEWERS),
+        Permission("devices:write", "Name, group and remove devices.", DEVELOPERS),
+    ]

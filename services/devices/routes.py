@@ -120,22 +120,22 @@ def routes() -> list[Route[Any, Any]]:
     return [
         Route(
             method="GET", path="/api/v1/projects/{project}/devices", tag="devices",
-            summary="List a project's devices", handler=list_devices, scope="devices:read",
+            summary="List a project's devices", handler=list_devices, permission="devices:read",
             query=DeviceQuery, response=list[DeviceView], errors=(NotFound,),
         ),
         Route(
             method="GET", path=DEVICE, summary="Read a device", tag="devices",
-            handler=get_device, scope="devices:read", response=DeviceView, errors=(NotFound,),
+            handler=get_device, permission="devices:read", response=DeviceView, errors=(NotFound,),
         ),
         Route(
             method="PATCH", path=DEVICE, tag="devices",
             summary="Label a device, or put it into a group", handler=patch_device,
-            scope="devices:write", body=DeviceBody, response=DeviceView, errors=(NotFound,),
+            permission="devices:write", body=DeviceBody, response=DeviceView, errors=(NotFound,),
             examples=({"label": "greenhouse-1"}, {"group": "canary"}),
         ),
         Route(
             method="DELETE", path=DEVICE, summary="Revoke a device and forget it", tag="devices",
-            handler=delete_device, scope="devices:write", status=204, errors=(NotFound,),
+            handler=delete_device, permission="devices:write", status=204, errors=(NotFound,),
             description="It is cut off at once and its key is void; with a valid project token "
             "it may register again, as a new device.",
         ),

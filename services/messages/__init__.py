@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hub import Migrations, Route, Service, hookimpl
+from hub import DEVELOPERS, VIEWERS, Migrations, Permission, Route, Service, hookimpl
 from services.messages.routes import routes
 from services.messages.service import messages
 
@@ -23,3 +23,17 @@ def isaax_migrations() -> list[Migrations]:
 def isaax_routes() -> list[Route[Any, Any]]:
     """Declare its routes."""
     return routes()
+
+
+@hookimpl
+def isaax_permissions() -> list[Permission]:
+    """Declare who may do what."""
+    return [
+        Permission("integrations:read", "See integrations and how they fare.", VIEWERS),
+        Permission("integrations:write", "Configure, try and replay integrations.", DEVELOPERS),
+        Permission("dead-letters:read", "Read dead letters.", DEVELOPERS),
+        Permission("dead-letters:write", "Fix, replay and drop dead letters.", DEVELOPERS),
+        Permission("logs:read", "Read and follow logs.", VIEWERS),
+        Permission("metrics:read", "Read metrics.", VIEWERS),
+        Permission("relay:read", "See how the relay fares.", VIEWERS),
+    ]

@@ -145,41 +145,41 @@ def routes() -> list[Route[Any, Any]]:
     return [
         Route(
             method="GET", path=LETTERS, summary="List what could not be delivered",
-            tag="dead letters", handler=list_letters, scope="dead-letters:read",
+            tag="dead letters", handler=list_letters, permission="dead-letters:read",
             query=PageQuery, response=list[DeadLetterView], errors=(NotFound,),
             description="Oldest first, with the reason that the destination gave. How many there "
             "are is in the integration's `status`.",
         ),
         Route(
             method="DELETE", path=LETTERS, summary="Drop all dead letters of an integration",
-            tag="dead letters", handler=drop_letters, scope="dead-letters:write",
+            tag="dead letters", handler=drop_letters, permission="dead-letters:write",
             response=Dropped, errors=(NotFound,),
         ),
         Route(
             method="GET", path=LETTER, summary="Read a dead letter and its lines",
-            tag="dead letters", handler=get_letter, scope="dead-letters:read",
+            tag="dead letters", handler=get_letter, permission="dead-letters:read",
             response=relay.DeadLetter, errors=(NotFound,),
         ),
         Route(
             method="PATCH", path=LETTER, summary="Fix the lines of a dead letter",
-            tag="dead letters", handler=patch_letter, scope="dead-letters:write",
+            tag="dead letters", handler=patch_letter, permission="dead-letters:write",
             body=DeadLetterFix, response=relay.DeadLetter, errors=(NotFound, Invalid),
             examples=({"messages": ["the text as it should have been"]},),
             description="It keeps its id and its place; a replay then sends it as it is now.",
         ),
         Route(
             method="DELETE", path=LETTER, summary="Drop a dead letter", tag="dead letters",
-            handler=drop_letter, scope="dead-letters:write", status=204, errors=(NotFound,),
+            handler=drop_letter, permission="dead-letters:write", status=204, errors=(NotFound,),
         ),
         Route(
             method="GET", path=REFUSED, summary="List what devices sent and nobody can read",
-            tag="dead letters", handler=list_refused, scope="dead-letters:read",
+            tag="dead letters", handler=list_refused, permission="dead-letters:read",
             query=PageQuery, response=list[DeadLetterView], errors=(NotFound,),
             description="Oldest first. `GET /projects/{project}/relay` says how many there are.",
         ),
         Route(
             method="DELETE", path=REFUSED, summary="Drop what nobody can read",
-            tag="dead letters", handler=drop_refused, scope="dead-letters:write",
+            tag="dead letters", handler=drop_refused, permission="dead-letters:write",
             response=Dropped, errors=(NotFound,),
         ),
     ]  # fmt: skip

@@ -83,13 +83,13 @@ def routes() -> list[Route[Any, Any]]:
     return [
         Route(
             method="GET", path="/api/v1/relay", summary="See how the relay fares", tag="relay",
-            handler=get_relay, scope="relay:read", response=relay.RelayHealth,
+            handler=get_relay, permission="relay:read", response=relay.RelayHealth,
             description="Figures of the whole relay, of all accounts together; none of a single "
             "one. In Prometheus form they are at `/metrics`.",
         ),
         Route(
             method="GET", path=f"{PROJECT}/relay", summary="See how a project's relay fares",
-            tag="relay", handler=get_project_relay, scope="integrations:read",
+            tag="relay", handler=get_project_relay, permission="integrations:read",
             response=ProjectHealth, errors=(NotFound,),
         ),
     ]  # fmt: skip

@@ -50,7 +50,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="GET", path=f"{PROJECT}/logs", tag="logs",
             summary="Read a project's log, or follow it", handler=read_logs,
-            scope="logs:read", query=LogQuery, response=list[relay.LogLine],
+            permission="logs:read", query=LogQuery, response=list[relay.LogLine],
             stream=relay.TailLine, errors=(NotFound,),
             description="The newest lines, oldest first; `Link: rel=\"next\"` leads to older "
             "ones. With `Accept: text/event-stream` it follows the log live, and goes on after "

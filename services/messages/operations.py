@@ -175,20 +175,20 @@ def routes() -> list[Route[Any, Any]]:
     return [
         Route(
             method="POST", path=f"{INTEGRATION}/pause", summary="Pause an integration",
-            tag="integrations", handler=pause, scope="integrations:write",
+            tag="integrations", handler=pause, permission="integrations:write",
             response=IntegrationView, errors=(NotFound,),
             description="Lines wait for it, as long as they are kept. It is the same as "
             "`\"enabled\": false`; one that is paused stays so.",
         ),
         Route(
             method="POST", path=f"{INTEGRATION}/resume", summary="Let an integration go on",
-            tag="integrations", handler=resume, scope="integrations:write",
+            tag="integrations", handler=resume, permission="integrations:write",
             response=IntegrationView, errors=(NotFound,),
             description="It goes on where it was paused: nothing is lost or sent again.",
         ),
         Route(
             method="POST", path=f"{INTEGRATION}/test", summary="Send a test line now",
-            tag="integrations", handler=test, scope="integrations:write", body=TestBody,
+            tag="integrations", handler=test, permission="integrations:write", body=TestBody,
             response=relay.TestResult, errors=(NotFound,), examples=(TestBody("hello"),),
             description="One line (for metrics: one sample, `isaax_test`) of the host "
             "`isaax-test` goes there, by a connection of its own and past the shape, and what "
@@ -197,7 +197,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="POST", path=f"{OF_PROJECT}/test", tag="integrations",
             summary="Send a test line with a config that is not saved", handler=test_config,
-            scope="integrations:write", body=TestConfigBody, response=relay.TestResult,
+            permission="integrations:write", body=TestConfigBody, response=relay.TestResult,
             errors=(NotFound, Invalid),
             examples=(TestConfigBody("syslog", {"host": "logs.example.com", "port": 6514}),),
             description="As it would be made; nothing is kept.",
@@ -205,7 +205,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="POST", path=f"{INTEGRATION}/dry-run", tag="integrations",
             summary="See what a shape does to the last lines", handler=dry_run,
-            scope="logs:read", body=DryRunBody, response=list[relay.ShapedLine],
+            permission="logs:read", body=DryRunBody, response=list[relay.ShapedLine],
             errors=(NotFound, Invalid),
             examples=({"shape": {"redact": {"emails": True}}, "limit": 10},),
             description="Each of the project's last lines, and what of it would be sent. "
@@ -214,7 +214,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="POST", path=f"{INTEGRATION}/replay", tag="integrations",
             summary="Deliver dead letters, or the lines since a time, once more",
-            handler=replay, scope="integrations:write", body=ReplayBody, response=ReplayView,
+            handler=replay, permission="integrations:write", body=ReplayBody, response=ReplayView,
             errors=(NotFound, Invalid, Conflict),
             examples=({"dead_letters": "all"}, {"from": "2026-11-23T15:00:00Z"}),
             description="Dead letters are delivered in their order, and are gone from the list. "

@@ -155,22 +155,22 @@ def routes() -> list[Route[Any, Any]]:
     return [
         Route(
             method="GET", path=TYPES, summary="List the kinds of integration",
-            tag="integrations", handler=list_types, scope="integrations:read",
+            tag="integrations", handler=list_types, permission="integrations:read",
             response=list[c.IntegrationType],
         ),
         Route(
             method="GET", path=f"{TYPES}/{{type}}", summary="Read a kind of integration",
-            tag="integrations", handler=get_type, scope="integrations:read",
+            tag="integrations", handler=get_type, permission="integrations:read",
             response=c.IntegrationType, errors=(NotFound,),
         ),
         Route(
             method="GET", path=OF_PROJECT, summary="List a project's integrations",
-            tag="integrations", handler=list_integrations, scope="integrations:read",
+            tag="integrations", handler=list_integrations, permission="integrations:read",
             query=PageQuery, response=list[IntegrationView], errors=(NotFound,),
         ),
         Route(
             method="POST", path=OF_PROJECT, summary="Configure an integration",
-            tag="integrations", handler=create_integration, scope="integrations:write",
+            tag="integrations", handler=create_integration, permission="integrations:write",
             body=IntegrationBody, response=IntegrationView, status=201,
             errors=(NotFound, Invalid), examples=(_EXAMPLE,),
             description="Every line that is taken from now on, and that its shape lets through, "
@@ -178,25 +178,25 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="GET", path=INTEGRATION, summary="Read an integration, and how it fares",
-            tag="integrations", handler=get_integration, scope="integrations:read",
+            tag="integrations", handler=get_integration, permission="integrations:read",
             response=IntegrationView, errors=(NotFound,),
         ),
         Route(
             method="PUT", path=INTEGRATION, summary="Replace an integration",
-            tag="integrations", handler=put_integration, scope="integrations:write",
+            tag="integrations", handler=put_integration, permission="integrations:write",
             body=IntegrationChange, response=IntegrationView, errors=(NotFound, Invalid),
             description="It goes on where it was: nothing is lost or sent again.",
         ),
         Route(
             method="PATCH", path=INTEGRATION, summary="Change an integration",
-            tag="integrations", handler=patch_integration, scope="integrations:write",
+            tag="integrations", handler=patch_integration, permission="integrations:write",
             body=IntegrationChange, response=IntegrationView, errors=(NotFound, Invalid),
             examples=({"enabled": False}, _SHAPED),
         ),
         Route(
             method="DELETE", path=INTEGRATION, tag="integrations",
             summary="Delete an integration and its dead letters", handler=delete_integration,
-            scope="integrations:write", status=204, errors=(NotFound,),
+            permission="integrations:write", status=204, errors=(NotFound,),
         ),
         *operations.routes(),
         *dead_letters.routes(),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hub import Command, Migrations, Route, Service, hookimpl
+from hub import DEVELOPERS, VIEWERS, Command, Migrations, Permission, Route, Service, hookimpl
 from services.projects.commands import app
 from services.projects.routes import routes
 from services.projects.service import projects
@@ -30,3 +30,14 @@ def isaax_routes() -> list[Route[Any, Any]]:
 def isaax_commands() -> list[Command]:
     """Declare `isaax limits`."""
     return [Command("limits", app, "What projects may send.")]
+
+
+@hookimpl
+def isaax_permissions() -> list[Permission]:
+    """Declare who may do what."""
+    return [
+        Permission("projects:read", "See projects, their limits and usage.", VIEWERS),
+        Permission("projects:write", "Make, rename and delete projects.", DEVELOPERS),
+        Permission("tokens:read", "See project tokens, without the tokens themselves.", DEVELOPERS),
+        Permission("tokens:write", "Make and revoke project tokens.", DEVELOPERS),
+    ]

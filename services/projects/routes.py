@@ -192,55 +192,56 @@ def routes() -> list[Route[Any, Any]]:
     return [
         Route(
             method="GET", path=PROJECTS, summary="List projects", tag="projects",
-            handler=list_projects, scope="projects:read", query=PageQuery,
+            handler=list_projects, permission="projects:read", query=PageQuery,
             response=list[ProjectView],
         ),
         Route(
             method="POST", path=PROJECTS, summary="Make a project", tag="projects",
-            handler=create_project, scope="projects:write", body=ProjectBody,
+            handler=create_project, permission="projects:write", body=ProjectBody,
             response=ProjectView, status=201, examples=(ProjectBody("greenhouse"),),
         ),
         Route(
             method="GET", path=PROJECT, summary="Read a project", tag="projects",
-            handler=get_project, scope="projects:read", response=ProjectView, errors=(NotFound,),
+            handler=get_project, permission="projects:read", response=ProjectView,
+            errors=(NotFound,),
         ),
         Route(
             method="PATCH", path=PROJECT, summary="Change a project", tag="projects",
-            handler=patch_project, scope="projects:write", body=ProjectBody,
+            handler=patch_project, permission="projects:write", body=ProjectBody,
             response=ProjectView, errors=(NotFound,), examples=({"name": "greenhouse 2"},),
         ),
         Route(
             method="DELETE", path=PROJECT, tag="projects", handler=delete_project,
-            summary="Delete a project", scope="projects:write", status=204, errors=(NotFound,),
+            summary="Delete a project", permission="projects:write", status=204, errors=(NotFound,),
             description="Deletes its tokens, devices and integrations as well; its devices are "
             "cut off at once.",
         ),
         Route(
             method="GET", path=LIMITS, summary="Read what a project may send, and what it sent",
-            tag="projects", handler=get_limits, scope="projects:read", response=LimitsView,
+            tag="projects", handler=get_limits, permission="projects:read", response=LimitsView,
             errors=(NotFound,),
             description="The operator of the hub sets the limits (`isaax limits set`). Who sends "
             "more is asked to wait, and loses nothing.",
         ),
         Route(
             method="GET", path=TOKENS, summary="List a project's tokens", tag="tokens",
-            handler=list_tokens, scope="tokens:read", query=PageQuery,
+            handler=list_tokens, permission="tokens:read", query=PageQuery,
             response=list[TokenView], errors=(NotFound,),
         ),
         Route(
             method="POST", path=TOKENS, summary="Make a project token", tag="tokens",
-            handler=create_token, scope="tokens:write", body=TokenBody, response=TokenView,
+            handler=create_token, permission="tokens:write", body=TokenBody, response=TokenView,
             status=201, errors=(NotFound, Conflict), examples=(TokenBody("workshop"),),
             description="The token itself is in this answer and never again. Two tokens of a "
             "project are valid at a time, so that one can be rotated without a gap.",
         ),
         Route(
             method="GET", path=TOKEN, summary="Read a project token", tag="tokens",
-            handler=get_token, scope="tokens:read", response=TokenView, errors=(NotFound,),
+            handler=get_token, permission="tokens:read", response=TokenView, errors=(NotFound,),
         ),
         Route(
             method="DELETE", path=TOKEN, summary="Revoke a project token", tag="tokens",
-            handler=delete_token, scope="tokens:write", status=204, errors=(NotFound,),
+            handler=delete_token, permission="tokens:write", status=204, errors=(NotFound,),
             description="Devices that connected with it are cut off at once.",
         ),
     ]  # fmt: skip

@@ -202,7 +202,9 @@ def test_every_route_is_covered_here() -> None:
     assert {p for route in ROUTES for p in _PARAMETER.findall(route.path)} <= known
     with_body = {name_of(route) for route in OWNED if route.body is not None}
     assert with_body == set(BODIES)
-    assert {name_of(route) for route in ROUTES if route.scope is None} == set(), "open to anyone"
+    assert {name_of(route) for route in ROUTES if route.permission is None} == set(), (
+        "open to anyone"
+    )
 
 
 @pytest.mark.parametrize("route", OWNED, ids=name_of)

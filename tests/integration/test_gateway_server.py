@@ -259,7 +259,7 @@ class Rude:
         def route(method: str, path: str, **more: Any) -> Route[Any, Any]:
             options = {"response": Tick, **more}
             return Route(
-                method=method, path=path, summary="x", tag="x", handler=answer, scope=None,
+                method=method, path=path, summary="x", tag="x", handler=answer, permission=None,
                 **options,
             )  # fmt: skip
 

@@ -120,7 +120,8 @@ def test_errors_of_plugins_have_pages_too() -> None:
 def test_the_first_to_declare_a_path_keeps_it() -> None:
     routes = Notes().isaax_routes()
     table, refused = build_table(
-        [*(Declared("one", route) for route in routes), *(Declared("two", r) for r in routes)]
+        [*(Declared("one", route) for route in routes), *(Declared("two", r) for r in routes)],
+        {"notes:read", "notes:write"},
     )
     assert sum(len(methods) for methods in table.values()) == len(routes)
     assert len(refused) == len(routes)

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from hub import Command, hookspecs, structs
 from hub.config import load
 from hub.declarations import KINDS
+from hub.permissions import Permissions, Role
 from hub.plugins import PluginHost
 from hub.services import ConfigSection
 
@@ -123,6 +124,12 @@ def test_isaax_routes(example: PluginHost) -> None:
     (route,) = example.routes
     assert (route.method, route.path) == ("GET", "/api/v1/weather")
     assert example.plugin_of(route) == "example"
+
+
+def test_isaax_permissions(example: PluginHost) -> None:
+    permissions = Permissions(example.permissions.values())
+    assert permissions.allows(Role.VIEWER, "weather:read")
+    assert not permissions.allows(Role.BILLING, "weather:read")
 
 
 async def test_isaax_authenticators(example: PluginHost) -> None:

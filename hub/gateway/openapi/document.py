@@ -70,7 +70,9 @@ def _operation(
         "parameters": parameters_of(route),
         "responses": responses_of(route, schemas),
         # Of a scheme without scopes of its own, the list names the roles that are asked for.
-        "security": [] if route.scope is None else [{one: [route.scope]} for one in securities],
+        "security": []
+        if route.permission is None
+        else [{one: [route.permission]} for one in securities],
     }
     if route.description:
         operation["description"] = route.description

@@ -26,7 +26,7 @@ def is_single(route: AnyRoute) -> bool:
 
 def takes_key(route: AnyRoute) -> bool:
     """Say whether an Idempotency-Key means something here."""
-    return route.method == "POST" and route.scope is not None
+    return route.method == "POST" and route.permission is not None
 
 
 def takes_if_match(route: AnyRoute) -> bool:

@@ -68,7 +68,7 @@ def errors_of(route: AnyRoute) -> Iterator[type[IsaaxError]]:
     """Give what a route may answer with besides success."""
     yield problems.Malformed
     yield from route.errors
-    if route.scope is not None:
+    if route.permission is not None:
         yield from (Unauthenticated, Forbidden)
     if path_parameters(route.path):
         yield problems.NoSuchPath
