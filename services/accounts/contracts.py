@@ -2,7 +2,7 @@
 
 import msgspec
 
-from hub import Contract, Nothing
+from hub import Contract, Nothing, Role
 
 
 class Bootstrapped(msgspec.Struct, frozen=True):
@@ -22,11 +22,14 @@ class Authenticate(msgspec.Struct, frozen=True):
 
 
 class Authenticated(msgspec.Struct, frozen=True):
-    """The live token of this digest."""
+    """The live token of this digest, and what its owner may do; see `Caller`."""
 
     id: str
     account: str
     scopes: tuple[str, ...]
+    user: str
+    role: Role
+    narrowed: dict[str, Role]
 
 
 AUTHENTICATE = Contract("accounts.authenticate", Authenticate, Authenticated)

@@ -73,7 +73,7 @@ async def authenticate_bearer(credential: str, bus: Bus) -> Caller | None:
         found = await bus.request(AUTHENTICATE, Authenticate(digest_of(credential).hex()))
     except Unauthenticated:
         return None
-    return Caller(found.account, found.id, found.scopes)
+    return Caller(found.account, found.id, found.scopes, found.user, found.role, found.narrowed)
 
 
 @asynccontextmanager

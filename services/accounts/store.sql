@@ -12,8 +12,16 @@ INSERT INTO accounts_api_token (id, account, name, prefix, digest)
 VALUES (:id, :account, :name, :prefix, :digest)
 
 -- name: live_token
-SELECT id, account, scopes
-  FROM accounts_api_token
- WHERE digest = :digest
-   AND revoked_at IS NULL
-   AND (expires_at IS NULL OR expires_at > now())
+-- One that a person made lives only as long as that person is a member.
+SELECT t.id, t.account, t.scopes, coalesce(t."user", '') AS "user",
+       coalesce(m.role, 'owner') AS role,
+       coalesce((SELECT jsonb_object_agg(n.project, n.role)
+                   FROM accounts_narrowed AS n
+                  WHERE n.account = t.account AND n."user" = t."user"), '{}') AS narrowed
+  FROM accounts_api_token AS t
+  LEFT JOIN accounts_member AS m ON m.account = t.account AND m."user" = t."user"
+  LEFT JOIN accounts_user AS u ON u.id = t."user"
+ WHERE t.digest = :digest
+   AND t.revoked_at IS NULL
+   AND (t.expires_at IS NULL OR t.expires_at > now())
+   AND (t."user" IS NULL OR m.role IS NOT NULL AND u.suspended_at IS NULL)

@@ -247,7 +247,9 @@ def test_paths_that_differ_by_their_parameters_names_clash() -> None:
         @hookimpl
         def isaax_routes(self) -> list[Route[None, None]]:
             return [
-                Route(method="GET", path=path, summary="s", tag="t", handler=answer, permission=None)
+                Route(
+                    method="GET", path=path, summary="s", tag="t", handler=answer, permission=None
+                )
                 for path in ("/x/{a}", "/x/{b}")
             ]
 
