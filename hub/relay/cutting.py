@@ -1,6 +1,7 @@
 """Cutting chunks and batches: to a size, to some lines, to runs without a hole."""
 
 import zlib
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -103,21 +104,20 @@ def runs(chunk: AnyChunk) -> list[AnyChunk]:
 
 
 def subset(batch: AnyBatch, indexes: Sequence[int]) -> AnyBatch:
-    """Give a batch of some lines only, by their indexes; runs without a hole become chunks."""
+    """Give a batch of some lines only, by their indexes.
+
+    However many holes that makes, there are no more chunks than before: what a destination does
+    once for each chunk must not be done for each line.
+    """
     wanted = sorted({index for index in indexes if 0 <= index < len(batch)})
     chunks: list[AnyChunk] = []
     offset = position = 0
     for chunk in batch.chunks:
         end = offset + len(chunk)
-        while position < len(wanted) and wanted[position] < end:
-            start = wanted[position]
-            stop = start + 1
-            position += 1
-            while position < len(wanted) and wanted[position] == stop < end:
-                stop += 1
-                position += 1
-            chunks.append(chunk.part(start - offset, stop - offset))
-        offset = end
+        until = bisect_left(wanted, end, position)
+        if until > position:
+            chunks.append(pick(chunk, [index - offset for index in wanted[position:until]]))
+        offset, position = end, until
     return batch_of(chunks, holes=True)
 
 

@@ -66,6 +66,7 @@ def test_a_subset_has_the_lines_that_were_asked_for(indexes: list[int]) -> None:
     ids = [line.id for line in batch]
     assert [line.id for line in part] == [ids[index] for index in wanted]
     assert all(isinstance(chunk.lines, Lines) for chunk in part.chunks)
+    assert len(part.chunks) <= len(batch.chunks)
 
 
 def test_batch_ids_come_back() -> None:
