@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 from hub import LATEST_METRICS, LatestMetrics, LatestSamples, NotFound, hookimpl
 from hub.contracts import Endpoint, StreamEndpoint
 from hub.memory_bus import MemoryBus
+from hub.permissions import VIEWERS, Permission
 from hub.routes import Call, NoQuery, Reply, Route
 from plugins.prometheus import isaax_routes
 from plugins.prometheus.exposition import OPEN_METRICS, STALE, TEXT, Page
@@ -138,6 +139,11 @@ class _Scraped:
 
     def __init__(self, bus: MemoryBus) -> None:
         self._bus = bus
+
+    @hookimpl
+    def isaax_permissions(self) -> list[Permission]:
+        """Give the permission that the service `messages` declares."""
+        return [Permission("metrics:read", "Read metrics.", VIEWERS)]
 
     @hookimpl
     def isaax_routes(self) -> list[Route[Any, Any]]:
