@@ -139,7 +139,8 @@ class Reply:
         text: answered as it is, instead of a body, as the `Call.media` that was chosen.
         live: the body also tells what changes without the version, such as how something fares:
             `If-None-Match` never spares a reader that.
-        headers: further ones.
+        headers: besides the gateway's own, or in place of them, such as a page's own
+            `Content-Security-Policy`.
         cookies: to set.
     """
 
@@ -189,6 +190,8 @@ class Route(Generic[B, Q]):
             the preferred one first.
         errors: that the handler may raise, besides those that every route has.
         if_match: True: the header is required (428 without).
+        local: True: only requests from this very machine are served, that no proxy has passed on
+            and that name it `localhost` or by a loopback address (403 for others).
         examples: of the body.
     """
 
@@ -207,6 +210,7 @@ class Route(Generic[B, Q]):
     texts: tuple[str, ...] = ()
     errors: tuple[type[IsaaxError], ...] = ()
     if_match: bool = False
+    local: bool = False
     description: str = ""
     examples: tuple[Any, ...] = field(default=())
 

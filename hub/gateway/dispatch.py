@@ -18,7 +18,8 @@ from hub.gateway.exchange import exchange_of, to_response
 from hub.gateway.idempotency import HEADER as IDEMPOTENCY_KEY
 from hub.gateway.idempotency import Idempotency, Keyed
 from hub.gateway.intake import read_body, refuse_body
-from hub.gateway.problems import NoSuchPath
+from hub.gateway.locality import is_local, is_to_this_machine
+from hub.gateway.problems import LocalOnly, NoSuchPath
 from hub.gateway.routing import AnyRoute
 from hub.gateway.sse import Streams, last_event_id
 from hub.routes import Call, EventStream, Reply
@@ -67,6 +68,8 @@ class Dispatcher:
         Raises:
             IsaaxError: what the middleware turns into a problem.
         """
+        if self._route.local and not (is_local(request) and is_to_this_machine(request)):
+            raise LocalOnly("ask from there, by the name localhost, past any proxy")
         identity = await self._parts.authentication.identify(
             request, self._route.permission, interactive=self._route.interactive
         )

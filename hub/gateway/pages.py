@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from hub.gateway.answers import Answer
 from hub.gateway.conditional import Conditions, etag
 from hub.gateway.exchange import to_response
 from hub.gateway.intake import refuse_body
+from hub.gateway.locality import is_local
 from hub.gateway.problems import MetricsForbidden, NoSuchPath, ProblemPage
 from hub.secret import Secret
 from hub.telemetry import CheckResult, Health, Metrics
@@ -22,11 +22,6 @@ Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PATHS: Final = ("/healthz", "/metrics", "/openapi.json", "/problems/{code}", "/readyz")
 """Path templates of the pages; no plugin can take them."""
-
-# What a proxy adds: the peer's address then says nothing of who asks.
-_FORWARDED: Final = (
-    "Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP",
-)  # fmt: skip
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -129,9 +124,4 @@ class Pages:
         if self._metrics_token:
             shown = request.headers.get(hdrs.AUTHORIZATION, "").encode(errors="replace")
             return hmac.compare_digest(shown, f"Bearer {self._metrics_token.reveal()}".encode())
-        if any(name in request.headers for name in _FORWARDED):
-            return False
-        try:
-            return ipaddress.ip_address(request.remote or "").is_loopback
-        except ValueError:
-            return False
+        return is_local(request)

@@ -149,12 +149,19 @@ class MetricsForbidden(HttpError):
     code = "metrics-forbidden"
 
 
+class LocalOnly(HttpError):
+    """This is shown on the hub's own machine alone."""
+
+    status = 403
+    code = "local-only"
+
+
 CATALOGUE: Final[tuple[type[IsaaxError], ...]] = (
     Invalid, Unauthenticated, Forbidden, NotFound, Conflict, PreconditionFailed, TooLarge,
     LimitReached, IsaaxError, Unavailable, DeadlineExceeded,
     Malformed, BadHttp, NoSuchPath, MethodNotAllowed, NotAcceptable, RequestTimeout, BodyTooLarge,
     UnsupportedMediaType, ExpectationFailed, PreconditionRequired, HeadersTooLarge, KeyInFlight,
-    KeyReused, MetricsForbidden,
+    KeyReused, MetricsForbidden, LocalOnly,
 )  # fmt: skip
 """Every type of problem that the core itself can answer with."""
 

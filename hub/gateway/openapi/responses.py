@@ -68,8 +68,11 @@ def errors_of(route: AnyRoute) -> Iterator[type[IsaaxError]]:
     """Give what a route may answer with besides success."""
     yield problems.Malformed
     yield from route.errors
+    yield Unauthenticated  # a credential that is shown must be valid everywhere
     if route.permission is not None:
-        yield from (Unauthenticated, Forbidden)
+        yield Forbidden
+    if route.local:
+        yield problems.LocalOnly
     if path_parameters(route.path):
         yield problems.NoSuchPath
     if route.response is not None or route.stream is not None or route.texts:
