@@ -50,6 +50,11 @@ if TYPE_CHECKING:
     )
     from hub.headers import check_headers
     from hub.hookspecs import hookimpl
+    from hub.mail.local import local_outbox
+    from hub.mail.postbox import MAIL_REQUESTED, Mail, MailRequested, Postbox
+    from hub.mail.templates import MailTemplates
+    from hub.mail.text import MailAddress, is_address, mailbox_of, one_line, printable
+    from hub.messaging.events import Pace
     from hub.net import Datagrams, explain
     from hub.outbox import Outbox, first_time
     from hub.outcomes import NotConnected, Partial, Rejected, Retry
@@ -90,6 +95,7 @@ if TYPE_CHECKING:
     from hub.shaping.check import check_shape
     from hub.shaping.rules import SEVERITIES, Severity, Shape
     from hub.sigv4 import SKEWED, THROTTLED, SigV4, check_keys
+    from hub.smtp import Security, SmtpAnswer, SmtpClient, SmtpFailed, refusals
     from hub.stream import Stream, SyslogStream, connector
     from hub.syslog import SyslogFormatter, SyslogStyle
     from hub.telemetry import Metrics
@@ -113,6 +119,11 @@ _HOMES = {
     "PreconditionFailed StartError Unauthenticated Unavailable",
     "headers": "check_headers",
     "hookspecs": "hookimpl",
+    "mail.local": "local_outbox",
+    "mail.postbox": "MAIL_REQUESTED Mail MailRequested Postbox",
+    "mail.templates": "MailTemplates",
+    "mail.text": "MailAddress is_address mailbox_of one_line printable",
+    "messaging.events": "Pace",
     "net": "Datagrams explain",
     "outbox": "Outbox first_time",
     "paging": "cursor_after cursor_of position_of",
@@ -131,6 +142,7 @@ _HOMES = {
     "sigv4": "SKEWED THROTTLED SigV4 check_keys",
     "shaping.alerts": "AlertRule Finding Watch",
     "shaping.check": "check_shape",
+    "smtp": "Security SmtpAnswer SmtpClient SmtpFailed refusals",
     "stream": "Stream SyslogStream connector",
     "syslog": "SyslogFormatter SyslogStyle",
     "tls": "client_tls",
@@ -143,6 +155,7 @@ __all__ = [
     "DEVELOPERS",
     "EVERYONE",
     "LATEST_METRICS",
+    "MAIL_REQUESTED",
     "OWNERS",
     "PAYERS",
     "SEVERITIES",
@@ -190,6 +203,10 @@ __all__ = [
     "Limits",
     "Line",
     "Lines",
+    "Mail",
+    "MailAddress",
+    "MailRequested",
+    "MailTemplates",
     "MetricBatch",
     "MetricChunk",
     "MetricDestination",
@@ -200,11 +217,13 @@ __all__ = [
     "NotFound",
     "Nothing",
     "Outbox",
+    "Pace",
     "PageQuery",
     "Partial",
     "Permission",
     "Piece",
     "PieceLimits",
+    "Postbox",
     "PreconditionFailed",
     "Queries",
     "Rejected",
@@ -214,12 +233,16 @@ __all__ = [
     "Route",
     "Sample",
     "Secret",
+    "Security",
     "ServerCertificate",
     "ServerEvent",
     "Service",
     "Severity",
     "Shape",
     "SigV4",
+    "SmtpAnswer",
+    "SmtpClient",
+    "SmtpFailed",
     "StartError",
     "Stream",
     "StreamDestination",
@@ -247,12 +270,18 @@ __all__ = [
     "first_time",
     "gzipped",
     "hookimpl",
+    "is_address",
+    "local_outbox",
+    "mailbox_of",
     "merge_patch",
+    "one_line",
     "position_of",
     "post",
+    "printable",
     "push_each",
     "push_lanes",
     "push_pieces",
+    "refusals",
     "rfc3339",
     "rfc3339_column",
 ]

@@ -64,11 +64,13 @@ _DRIVER_ERRORS: Final = (
 class Connection:
     """One transaction.
 
-    `raw` is the driver's connection, for what this face does not have (COPY, LISTEN).
+    `raw` is the driver's connection, for what this face does not have (COPY, LISTEN); `account`
+    is the one that it is on behalf of, "" where it is the hub's own.
     """
 
-    def __init__(self, raw: asyncpg.Connection) -> None:
+    def __init__(self, raw: asyncpg.Connection, account: str = "") -> None:
         self.raw = raw
+        self.account: Final = account
         self._after_commit: list[Callable[[], None]] = []
 
     async def all(self, query: Query, into: type[T], /, **params: object) -> list[T]:
@@ -192,7 +194,7 @@ class Database:
             Unavailable: no connection in time, or the commit did not get through. After a lost
                 commit nobody knows whether it stands.
         """
-        async with self._transaction() as connection:
+        async with self._transaction(account) as connection:
             hidden = ",".join(hidden_projects())
             with _translated():
                 await connection.raw.execute(_ON_BEHALF, TENANT, account, hidden)
@@ -203,7 +205,7 @@ class Database:
         return self._transaction()
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Connection]:
+    async def _transaction(self, account: str = "") -> AsyncIterator[Connection]:
         async with AsyncExitStack() as stack:
             with _translated():
                 raw = await self._acquire()
@@ -211,7 +213,7 @@ class Database:
                 outer = raw.transaction()
                 await outer.start()
             # The proxy has the whole face of a connection.
-            connection = Connection(cast("asyncpg.Connection", raw))
+            connection = Connection(cast("asyncpg.Connection", raw), account)
             try:
                 yield connection
             except BaseException as error:

@@ -18,6 +18,7 @@ from hub.bus import NatsBus
 from hub.contracts import Bus
 from hub.database import Database, Queries
 from hub.errors import Unavailable
+from hub.mail.postbox import Postbox
 from hub.messaging.jetstream import ensure_stream
 from hub.messaging.nats_transport import connect
 from hub.migrations import migrate
@@ -112,12 +113,19 @@ async def vault(settings: VaultSettings) -> AsyncIterator[Vault]:
     yield Vault.open_keys(settings)
 
 
+@asynccontextmanager
+async def postbox(box: Outbox, vault: Vault) -> AsyncIterator[Postbox]:
+    """Take mails into the outbox, sealed."""
+    yield Postbox(box, vault)
+
+
 PARTS: Final = (
     Service("database", database, provides=Database),
     Service("nats", nats_client, provides=Client),
     Service("bus", bus, provides=Bus),
     Service("outbox", outbox, provides=Outbox),
     Service("vault", vault, provides=Vault),
+    Service("postbox", postbox, provides=Postbox),
 )
 """What `hub.registry.run` starts when it is asked for."""
 

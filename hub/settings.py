@@ -5,10 +5,11 @@ reads, merges and checks them.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from hub.mail.text import is_address, mailbox_of
 from hub.secret import Secret
 
 
@@ -24,7 +25,7 @@ class HubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str = "isaax"
     services: tuple[str, ...] = (
-        "accounts", "projects", "auth", "devices", "messages", "relay",
+        "accounts", "projects", "auth", "devices", "messages", "mail", "relay",
         "syslog_listener", "http_listener", "gateway",
     )  # fmt: skip
     remote: tuple[str, ...] = ()
@@ -145,6 +146,44 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("patience is more than 0")
 
 
+class MailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The mail server that the hub's own mails leave through.
+
+    Args:
+        host, port: that takes your mail (submission). Without a host, mails stay in the hub:
+            `/outbox` shows them to this very machine.
+        security: `starttls` (usually port 587), `tls` from the first byte on (465), or `none`.
+        username, password: to log in with; not without TLS.
+        sender: that mails come from: `hub@example.com`, or `Isaax <hub@example.com>`.
+        reply_to: address that answers go to, if it is another.
+        ca: PEM file of the authority that signed the server's certificate, if it is your own.
+        outbox: whether `/outbox` shows what stays. Turn it off where a proxy on this machine adds
+            none of the headers `Forwarded`, `Via`, `X-Forwarded-…` and `X-Real-IP`.
+    """
+
+    host: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{0,253}$(?!\n)")] = ""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    username: Annotated[str, msgspec.Meta(max_length=320)] = ""
+    password: Secret = Secret("")
+    sender: str = ""
+    reply_to: str = ""
+    ca: Path | None = None
+    outbox: bool = True
+
+    def __post_init__(self) -> None:
+        if self.host and not self.sender:
+            raise ValueError("with a host, sender is the address that mails come from")
+        if self.sender and mailbox_of(self.sender) is None:
+            raise ValueError("sender is hub@example.com or Isaax <hub@example.com>")
+        if self.reply_to and not is_address(self.reply_to):
+            raise ValueError("reply_to is an address: ops@example.com")
+        if bool(self.username) != bool(self.password):
+            raise ValueError("username and password go together")
+        if self.password and self.security == "none":
+            raise ValueError("a password is sent over TLS alone: set security to starttls or tls")
+
+
 class Settings(msgspec.Struct, frozen=True):
     """All of `hub.toml`; `plugins` holds the sections that plugins declared, by their type."""
 
@@ -155,4 +194,5 @@ class Settings(msgspec.Struct, frozen=True):
     postgres: PostgresSettings = PostgresSettings()
     vault: VaultSettings = VaultSettings()
     relay: RelaySettings = RelaySettings()
+    mail: MailSettings = MailSettings()
     plugins: dict[type[msgspec.Struct], msgspec.Struct] = {}

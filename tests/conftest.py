@@ -18,4 +18,5 @@ pytest_plugins = [
     "tests.fixtures.victoria",
     "tests.fixtures.trouble",
     "tests.fixtures.complaints",
+    "tests.fixtures.office",
 ]

@@ -26,6 +26,7 @@ from hub.embedded.parts import Embedded, nats_folder
 from hub.embedded.ports import Ports, check_free, reachable
 from hub.embedded.running import running_hub, unless_ended, until_signal
 from hub.errors import StartError
+from hub.mail.local import local_outbox
 from hub.process import Prepared, prepare
 from hub.secret import Secret
 from hub.settings import Settings
@@ -115,7 +116,7 @@ class Upkeep:
             return INTERRUPTED
         async with _bus(settings) as bus:
             token = await _first_token(parts, bus)
-            self._announce(parts, token)
+            self._announce(parts, settings, token)
             if self._options.demo:
                 return await self._demo(parts, token)
             await self._stop.wait()
@@ -179,13 +180,14 @@ class Upkeep:
     def _url(self) -> str:
         return f"http://{self._host}:{self._options.ports.http}"
 
-    def _announce(self, parts: Embedded, token: Secret | None) -> None:
+    def _announce(self, parts: Embedded, settings: Settings, token: Secret | None) -> None:
         kept = parts.secrets.path(TOKEN)
         rows = {
             "REST API": f"{self._url}/api/v1",
             "Reference": f"{self._url}/openapi.json",
             "Devices": f"mqtts://{self._host}:{self._options.ports.mqtts}",
             "their CA": str(parts.mosquitto.ca),
+            "Mails": _mails(settings),
             "Data": str(parts.data),
         }
         if token is not None:
@@ -212,6 +214,14 @@ def _logging(settings: Settings, options: Options) -> Iterator[None]:
     readable = sys.stderr.isatty()
     telemetry.configure(level=level, format="console" if readable else settings.hub.log_format)
     yield
+
+
+def _mails(settings: Settings) -> str:
+    """Say where the hub's own mails go."""
+    if settings.mail.host:
+        return f"leave through {settings.mail.host}:{settings.mail.port}"
+    page = local_outbox(settings.http) if settings.mail.outbox else ""
+    return f"stay here: {page or 'isaax mail list'}   (until hub.toml has [mail] host)"
 
 
 def _trouble(log: Path, lines: int = 10) -> list[str]:

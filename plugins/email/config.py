@@ -4,17 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from hub import AlertRule, Secret, client_tls
-
-# What browsers take for an address (HTML, "valid e-mail address"); `$` alone would also match
-# before a line feed at the end.
-Address = Annotated[
-    str,
-    msgspec.Meta(
-        max_length=254,
-        pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$(?!\n)",
-    ),
-]
+from hub import AlertRule, MailAddress, Secret, client_tls
 
 
 class EmailConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,8 +23,8 @@ class EmailConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     host: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,253}$(?!\n)")]
-    sender: Address = msgspec.field(name="from")
-    to: Annotated[tuple[Address, ...], msgspec.Meta(min_length=1, max_length=50)]
+    sender: MailAddress = msgspec.field(name="from")
+    to: Annotated[tuple[MailAddress, ...], msgspec.Meta(min_length=1, max_length=50)]
     rules: Annotated[tuple[AlertRule, ...], msgspec.Meta(min_length=1, max_length=50)]
     port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 587
     tls: Literal["starttls", "tls", "none"] = "starttls"

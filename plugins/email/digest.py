@@ -10,15 +10,11 @@ from email.utils import format_datetime
 from html import escape
 from typing import Final
 
-from hub import SEVERITIES, Batch, Line, Watch, rfc3339
+from hub import SEVERITIES, Batch, Line, Watch, one_line, printable, rfc3339
 from plugins.email.config import EmailConfig
 
 _SUBJECT: Final = 150  # characters; RFC 5322, 2.1.1 has lines of 998, people have small screens
 _LONGEST: Final = 2_000  # characters that are shown of one line
-# Control characters are shown as the pictures that Unicode has for them; a line feed stays.
-_PICTURES: Final = {code: 0x2400 + code for code in range(32) if code not in {9, 10}} | {
-    127: 0x2421, **dict.fromkeys(range(0xD800, 0xE000), 0xFFFD),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ def compose(digest: Digest, config: EmailConfig, *, integration: str, now: float
     mail = EmailMessage(SMTP)
     mail["From"] = config.sender
     mail["To"] = ", ".join(config.to)
-    mail["Subject"] = _one_line(f"[isaax] {digest.headline}", _SUBJECT)
+    mail["Subject"] = one_line(f"[isaax] {digest.headline}", _SUBJECT)
     mail["Date"] = format_datetime(datetime.fromtimestamp(now, UTC))
     mail["Message-ID"] = _message_id(digest.batch, integration, config.sender)
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834, 5: no out-of-office answers
@@ -84,20 +80,10 @@ def _message_id(batch: str, integration: str, sender: str) -> str:
     return f"<{digest}@{sender.rpartition('@')[2]}>"
 
 
-def _one_line(text: str, longest: int) -> str:
-    """Make text fit for a header: no control character, above all no line feed, and short."""
-    plain = _shown(text).replace("\n", "␊")
-    return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"
-
-
-def _shown(text: str) -> str:
-    return text.translate(_PICTURES)
-
-
 def _cut(message: str) -> str:
     if len(message) <= _LONGEST:
-        return _shown(message)
-    return f"{_shown(message[:_LONGEST])}… [cut: {len(message)} characters]"
+        return printable(message)
+    return f"{printable(message[:_LONGEST])}… [cut: {len(message)} characters]"
 
 
 def _rows(digest: Digest, most: int) -> Iterator[tuple[str, str, str, str, str, str]]:
@@ -105,10 +91,10 @@ def _rows(digest: Digest, most: int) -> Iterator[tuple[str, str, str, str, str, 
         line = one.line
         yield (
             f"{rfc3339(line.time)[:19]}Z",
-            _one_line(line.host, 100),
+            one_line(line.host, 100),
             SEVERITIES[line.priority & 7],
-            _one_line(line.program, 100),
-            _one_line(one.rule, 100),
+            one_line(line.program, 100),
+            one_line(one.rule, 100),
             _cut(line.message),
         )
 
@@ -119,7 +105,7 @@ def _more(digest: Digest, most: int) -> str:
 
 
 def _text(digest: Digest, most: int) -> str:
-    lines = [f"{_one_line(digest.headline, 1_000)}.", ""]
+    lines = [f"{one_line(digest.headline, 1_000)}.", ""]
     for time, host, severity, program, rule, message in _rows(digest, most):
         lines.append(f"{time} {host} {severity} {program} [{rule}]")
         lines += [f"    {part}" for part in message.split("\n")]
@@ -141,7 +127,7 @@ def _html(digest: Digest, most: int) -> str:
         for row in _rows(digest, most)
     )
     return (
-        f"<!doctype html>\n<html><body>\n<p>{escape(_one_line(digest.headline, 1_000))}.</p>\n"
+        f"<!doctype html>\n<html><body>\n<p>{escape(one_line(digest.headline, 1_000))}.</p>\n"
         f'<table style="{_STYLE}">\n<tr>{head}</tr>\n{body}\n</table>\n'
         f"<p>{escape(_more(digest, most))}</p>\n</body></html>\n"
     )

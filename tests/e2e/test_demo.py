@@ -134,6 +134,7 @@ async def test_a_hub_keeps_its_data_between_starts(scratch: Path) -> None:
     arguments = ("up", "--data", str(scratch / "data"), *FREE_PORTS)
     async with isaax(scratch, *arguments) as process:
         url = (await read_until(process, r"REST API +(\S+)"))[1]
+        outbox = (await read_until(process, r"Mails +stay here: (\S+)"))[1]
         token = (await read_until(process, r"API token +(\S+)"))[1]
         headers = {"Authorization": f"Bearer {token}"}
         async with (
@@ -141,6 +142,8 @@ async def test_a_hub_keeps_its_data_between_starts(scratch: Path) -> None:
             session.post(f"{url}/projects", json={"name": "kept"}) as made,
         ):
             assert made.status == 201
+            async with session.get(outbox) as page:
+                assert "There is no mail" in await page.text()
             project = (await made.json())["id"]
         process.kill()
         await process.wait()

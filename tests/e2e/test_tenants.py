@@ -4,8 +4,11 @@ The routes come from the plugins' own declarations, so a new one is tested by be
 a path parameter that nobody has thought of here fails.
 """
 
+import json
 import re
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,7 +55,11 @@ BODIES: Mapping[str, Any] = {
 }  # fmt: skip
 """A good body for each route that takes one: what refuses it is whose the thing is."""
 
-ROUTES = PluginHost.load(quiet=True).routes
+ALL = PluginHost.load(quiet=True).routes
+ROUTES = [r for r in ALL if not r.local]
+LOCAL = [r for r in ALL if r.local]
+"""Routes of this very machine: they belong to nobody, and nobody elsewhere gets there."""
+
 OWNED = [r for r in ROUTES if set(_PARAMETER.findall(r.path)) - PUBLIC]
 """Routes to what belongs to an account."""
 
@@ -249,6 +256,24 @@ def test_without_a_good_token_nothing_is_there(
     body = BODIES.get(name_of(route), {"name": "x"} if route.body else None)
     answer = owner.api.ask(route.method, path, body, {"Authorization": credential})
     assert answer.status == 401
+
+
+@pytest.mark.parametrize("route", LOCAL, ids=name_of)
+@pytest.mark.parametrize(
+    "headers", [{"X-Forwarded-For": "127.0.0.1"}, {"Host": "hub.example.com"}], ids=str
+)
+def test_what_is_this_machines_is_nobody_elses(
+    route: Route[Any, Any], headers: dict[str, str], owner: Tenant
+) -> None:
+    """Whoever asks, and with whatever token."""
+    url = owner.api.base + _PARAMETER.sub("x", route.path)
+    shown = {"Authorization": f"Bearer {owner.api.token}", **headers}
+    request = urllib.request.Request(url, method=route.method, headers=shown)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    with refused.value as answer:
+        assert answer.code == 403
+        assert json.load(answer)["type"] == "/problems/local-only"
 
 
 def test_lists_hold_only_ones_own(owner: Tenant, other: Tenant) -> None:

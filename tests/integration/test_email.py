@@ -141,6 +141,16 @@ async def test_no_line_and_no_name_gets_into_the_headers() -> None:
     assert "a␛[31m␀" in texts(mail)[0]
 
 
+@pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029"])
+async def test_what_unicode_calls_the_end_of_a_line_keeps_no_digest_from_being_sent(
+    end: str,
+) -> None:
+    """Python refuses a header with it."""
+    async with mailing(rules=[{"name": f"a{end}b"}]) as (server, to):
+        await to.send(make_batch("one"))
+    assert server.mails[0]["Subject"] == '[isaax] 1 line matches "a␊b" on 1 device'
+
+
 async def test_an_endless_line_is_cut_and_says_so() -> None:
     """A mail is for people."""
     async with mailing() as (server, to):

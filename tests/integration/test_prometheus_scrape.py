@@ -1,9 +1,8 @@
 """The page that a Prometheus scrapes: its formats, who may read it, and what is too old for it."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,15 +10,14 @@ from aiohttp import ClientSession
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from hub import LATEST_METRICS, LatestMetrics, LatestSamples, NotFound, hookimpl
+from hub import LATEST_METRICS, LatestMetrics, LatestSamples, NotFound
 from hub.contracts import Endpoint, StreamEndpoint
 from hub.memory_bus import MemoryBus
 from hub.permissions import VIEWERS, Permission
-from hub.routes import Call, NoQuery, Reply, Route
 from plugins.prometheus import isaax_routes
 from plugins.prometheus.exposition import OPEN_METRICS, STALE, TEXT, Page
 from plugins.prometheus.peers import GET_PROJECT, GetProject, Project
-from tests.fixtures.gateway import RunSite, Site
+from tests.fixtures.gateway import OnBus, RunSite, Site
 from tests.fixtures.victoria import Victoria
 
 NOW = time.time_ns() // 1_000_000 * 1000
@@ -134,29 +132,8 @@ async def test_victoriametrics_takes_the_page(victoria: Victoria) -> None:
 # ── over HTTP ─────────────────────────────────────────────────────────────────────────────────
 
 
-class _Scraped:
-    """The plugin's routes, with a bus of the test's own."""
-
-    def __init__(self, bus: MemoryBus) -> None:
-        self._bus = bus
-
-    @hookimpl
-    def isaax_permissions(self) -> list[Permission]:
-        """Give the permission that the service `messages` declares."""
-        return [Permission("metrics:read", "Read metrics.", VIEWERS)]
-
-    @hookimpl
-    def isaax_routes(self) -> list[Route[Any, Any]]:
-        """Give the routes."""
-        return [replace(route, handler=self._over(route.handler)) for route in isaax_routes()]
-
-    def _over(self, handler: Callable[[Any], Awaitable[Any]]) -> Any:
-        async def handle(call: Call[None, NoQuery]) -> Reply:
-            reply = await handler(replace(call, bus=self._bus))
-            assert isinstance(reply, Reply)
-            return reply
-
-        return handle
+READ = Permission("metrics:read", "Read metrics.", VIEWERS)
+"""As the service `messages` declares it."""
 
 
 @asynccontextmanager
@@ -176,7 +153,10 @@ async def scraped(run_site: RunSite) -> AsyncIterator[Site]:
 
     bus = MemoryBus()
     endpoints = [Endpoint(GET_PROJECT, get_project), StreamEndpoint(LATEST_METRICS, stream)]
-    async with bus.serve("fakes", "1.0.0", endpoints), run_site(scraped=_Scraped(bus)) as site:
+    async with (
+        bus.serve("fakes", "1.0.0", endpoints),
+        run_site(scraped=OnBus(isaax_routes(), bus, READ)) as site,
+    ):
         yield site
 
 

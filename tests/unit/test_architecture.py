@@ -28,6 +28,7 @@ SHARED_WITH_ONE = {
     "services/messages": {"hub.plugins"},  # it checks integrations against their types
     "services/accounts": {"hub.process"},  # its command reads the config
     "services/projects": {"hub.process"},  # so does its own
+    "services/mail": {"hub.process"},
 }
 
 

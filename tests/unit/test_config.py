@@ -34,7 +34,7 @@ password = \"\"\"a "quoted\" = # [password]\"\"\"
 key_file = "/etc/isaax/vault.key"
 old_key_files = ["old/1.key", "old/2.key"]
 
-[mail]
+[pager]
 server.host = "mail.example"
 retries = [1, 2, 3]
 headers = { X-One = "1", "X Two" = "2" }
@@ -68,7 +68,7 @@ class Mail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("three retries are enough")
 
 
-MAIL = ConfigSection("mail", Mail)
+MAIL = ConfigSection("pager", Mail)
 
 
 @pytest.fixture
@@ -123,9 +123,9 @@ def test_the_environment_overrides_the_file(config: Path) -> None:
         "ISAAX_HUB_DRAIN": "1.5",
         "ISAAX_RELAY_PRIVATE_HOSTS": "True",
         "ISAAX_HTTP_CERTIFICATE": "",
-        "ISAAX_MAIL_SERVER": '{"host": "other", "password": "hunter2"}',
-        "ISAAX_MAIL_RETRIES": "5,6",
-        "ISAAX_MAIL_KEY": "k",
+        "ISAAX_PAGER_SERVER": '{"host": "other", "password": "hunter2"}',
+        "ISAAX_PAGER_RETRIES": "5,6",
+        "ISAAX_PAGER_KEY": "k",
         "ISAAX_VAULT_OLD_KEY_FILES": "",
         "PATH": "/bin",
     }
@@ -167,7 +167,7 @@ def test_a_secret_can_come_from_a_file(config: Path, tmp_path: Path) -> None:
             {"ISAAX_NATS_PASSWORD_FILE": "x", "ISAAX_NATS_PASSWORD": "y"},
             "only one of ISAAX_NATS_PASSWORD and ISAAX_NATS_PASSWORD_FILE may be set",
         ),
-        ({"ISAAX_MAIL_SERVER": "{"}, "environment variable ISAAX_MAIL_SERVER: is not JSON"),
+        ({"ISAAX_PAGER_SERVER": "{"}, "environment variable ISAAX_PAGER_SERVER: is not JSON"),
     ],
 )
 def test_an_error_in_the_environment_names_the_variable(
@@ -179,15 +179,15 @@ def test_an_error_in_the_environment_names_the_variable(
 def test_errors_name_file_line_and_key(config: Path) -> None:
     said = refusal(
         config,
-        "[http]\nport = 'x'\n[hub]\n\nservices = [\n 'a',\n 3]\n[mail.server]\nprot = 1\n"
+        "[http]\nport = 'x'\n[hub]\n\nservices = [\n 'a',\n 3]\n[pager.server]\nprot = 1\n"
         "[elsewhere]\n",
     )
     assert said.splitlines() == [
         f"{config}:7: hub.services.1: Expected str, got int",
         f"{config}:2: http.port: Expected int, got str",
-        f"{config}:9: mail.server.prot: is not a known field",
+        f"{config}:9: pager.server.prot: is not a known field",
         f"{config}:10: elsewhere: is not a known section (known: "
-        "http, hub, mail, mqtt, nats, postgres, relay, vault)",
+        "http, hub, mail, mqtt, nats, pager, postgres, relay, vault)",
     ]
 
 
@@ -202,7 +202,7 @@ def test_an_error_points_into_the_file_as_json_pointer_too(config: Path) -> None
     ("text", "said"),
     [
         ("hub = 1", ":1: hub: must be a table"),
-        ("[mail]\nretries = [1, 2, 3, 4]", ":1: mail: three retries are enough"),
+        ("[pager]\nretries = [1, 2, 3, 4]", ":1: pager: three retries are enough"),
         ("[hub]\nname = \n", ":2: Invalid value"),
         ("[hub]\nname = 'a'\nname = 'b'\n", ":3: Cannot overwrite a value"),
         ("a = " + "[" * 5000, ":1: arrays or tables are nested too deep"),
@@ -220,7 +220,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_a_section_of_a_plugin_that_could_not_be_loaded_is_let_be(config: Path) -> None:
-    settings = load(config, {}, [], ignore=["mail"])
+    settings = load(config, {}, [], ignore=["pager"])
     assert settings.http.port == 8080
 
 
@@ -263,7 +263,7 @@ def test_every_setting_can_be_shown_with_where_it_comes_from(config: Path) -> No
     assert shown["http", "host"].source == "environment"
     assert shown["http", "max_body"].source == "default"
     assert shown["postgres", "password"].value == '"********"'
-    assert shown["mail", "retries"].doc == "seconds between two attempts."
+    assert shown["pager", "retries"].doc == "seconds between two attempts."
     assert shown["http", "certificate"].type == "Path | None"
 
 

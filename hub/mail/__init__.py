@@ -1,0 +1,1 @@
+"""Mails: what they are, how they are written, and how they leave with a transaction."""

@@ -1,0 +1,24 @@
+"""Where mails are shown that do not leave, because no mail server is configured."""
+
+import ipaddress
+from typing import Final
+
+from hub.embedded.ports import reachable
+from hub.settings import HttpSettings
+
+PATH: Final = "/outbox"
+
+
+def local_outbox(http: HttpSettings) -> str:
+    """Give the address of the page; "" where the gateway does not listen on the loopback.
+
+    Only there a request is known to come from this very machine.
+    """
+    host = reachable(http.host)
+    try:
+        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+            return ""
+    except ValueError:
+        return ""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if http.certificate else 'http'}://{shown}:{http.port}{PATH}"
