@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hub.batches import Batch, Chunk, Line, MetricBatch, MetricChunk, Sample
+    from hub.bulk import IfMatch, ItemProblem, Outcome, versions_of
     from hub.certificate import ServerCertificate
     from hub.compression import gzipped
     from hub.contracts import (
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
         Caller,
         Client,
         Cookie,
+        Deprecated,
         EventStream,
         NoQuery,
         PageQuery,
@@ -105,6 +107,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "telemetry": "Metrics",
+    "bulk": "IfMatch ItemProblem Outcome versions_of",
     "certificate": "ServerCertificate",
     "compression": "gzipped",
     "contracts": "Bus Consumer Contract Endpoint EventInfo Nothing StreamEndpoint Topic",
@@ -135,8 +138,8 @@ _HOMES = {
     "protocol": "Lines",
     "relay.ingest": "Ingest",
     "relay.contracts": "LATEST_METRICS LatestMetrics LatestSamples",
-    "routes": "Authenticator Call Caller Client Cookie EventStream NoQuery PageQuery Reply Route "
-    "ServerEvent merge_patch",
+    "routes": "Authenticator Call Caller Client Cookie Deprecated EventStream NoQuery PageQuery "
+    "Reply Route ServerEvent merge_patch",
     "secret": "Secret",
     "services": "Command ConfigSection Migrations Service",
     "sigv4": "SKEWED THROTTLED SigV4 check_keys",
@@ -182,6 +185,7 @@ __all__ = [
     "Database",
     "DatagramSender",
     "Datagrams",
+    "Deprecated",
     "Destination",
     "DestinationType",
     "Dialer",
@@ -194,9 +198,11 @@ __all__ = [
     "Forbidden",
     "HttpTarget",
     "HttpUrl",
+    "IfMatch",
     "Ingest",
     "Invalid",
     "IsaaxError",
+    "ItemProblem",
     "LatestMetrics",
     "LatestSamples",
     "LimitReached",
@@ -217,6 +223,7 @@ __all__ = [
     "NotFound",
     "Nothing",
     "Outbox",
+    "Outcome",
     "Pace",
     "PageQuery",
     "Partial",
@@ -284,6 +291,7 @@ __all__ = [
     "refusals",
     "rfc3339",
     "rfc3339_column",
+    "versions_of",
 ]
 
 

@@ -1,5 +1,6 @@
 """What a service declares to be reachable over HTTP: typed routes, once, for everything."""
 
+import datetime as dt
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Protocol, TypeVar
@@ -92,6 +93,7 @@ class Call(Generic[B, Q]):
             (RFC 7396) as a dict of JSON values: see `merge_patch`.
         if_match: the versions (as in `Reply.version`) that `If-Match` names, or ("*",); None when
             there was none. See `versions`.
+        if_absent: on a PUT that `creates`: go on only if there is no such thing yet.
         last_event_id: for an event stream, where the client left off ("" at first).
         wants_stream: the client prefers the route's events to a page: answer an `EventStream`.
         media: which of the route's `texts` the client prefers; "" where it has none.
@@ -106,6 +108,7 @@ class Call(Generic[B, Q]):
     query: Q
     body: B
     if_match: tuple[str, ...] | None = None
+    if_absent: bool = False
     last_event_id: str = ""
     wants_stream: bool = False
     media: str = ""
@@ -170,6 +173,21 @@ class EventStream:
     events: AsyncIterator[ServerEvent]
 
 
+@dataclass(frozen=True, slots=True)
+class Deprecated:
+    """A route that is better not used any more (RFC 9745), and when it ends (RFC 8594).
+
+    Args:
+        since: the day (UTC) from which on it is deprecated; it may be still to come.
+        sunset: the day on which it may stop to answer; None while that is not known.
+        instead: what to use, for the reference: a path, or a few words.
+    """
+
+    since: dt.date
+    sunset: dt.date | None = None
+    instead: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route(Generic[B, Q]):
     """One method on one path.
@@ -192,6 +210,13 @@ class Route(Generic[B, Q]):
         if_match: True: the header is required (428 without).
         local: True: only requests from this very machine are served, that no proxy has passed on
             and that name it `localhost` or by a loopback address (403 for others).
+        versioned: what a PUT, PATCH or DELETE changes has a version (see `Reply.version`), which
+            the handler compares with `Call.versions`; False: no `If-Match` can fit it (412).
+        creates: a PUT that makes the thing where there is none; see `Call.if_absent`.
+        once: the answer tells what cannot be read again, such as a new token, so
+            `Prefer: return=minimal` does not apply to it.
+        key_required: a POST that is refused without an `Idempotency-Key`.
+        deprecated: it is better not used any more.
         examples: of the body.
     """
 
@@ -211,6 +236,11 @@ class Route(Generic[B, Q]):
     errors: tuple[type[IsaaxError], ...] = ()
     if_match: bool = False
     local: bool = False
+    versioned: bool = True
+    creates: bool = False
+    once: bool = False
+    key_required: bool = False
+    deprecated: Deprecated | None = None
     description: str = ""
     examples: tuple[Any, ...] = field(default=())
 

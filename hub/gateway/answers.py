@@ -1,6 +1,7 @@
 """What a handler answers becomes an HTTP answer: status, headers and bytes."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -9,7 +10,7 @@ import msgspec
 from hub.errors import IsaaxError
 from hub.gateway import problems
 from hub.gateway.authentication import HOST_PREFIX
-from hub.gateway.conditional import Conditions, etag
+from hub.gateway.conditional import Conditions, etag, etag_of_content
 from hub.gateway.decoding import parse_query
 from hub.gateway.media import JSON
 from hub.routes import Cookie, Reply
@@ -38,7 +39,7 @@ def of_reply(
     *,
     path: str,
     query: str,
-    conditions: Conditions,
+    conditions: Conditions | None,
     media: str = "",
     secure: bool = False,
 ) -> Answer:
@@ -47,12 +48,13 @@ def of_reply(
     Args:
         status: of success, as the route says.
         path, query: of the request, percent-encoded, for the link to the next page.
-        conditions: of a read; empty for a change, whose handler applies `If-Match` itself.
+        conditions: of a read; None for a change, whose handler applies `If-Match` itself.
         media: of the reply's text, if it is one.
         secure: the client asks over TLS, which is what its cookies are bound to then.
 
     Raises:
         PreconditionFailed: by the conditions.
+        TypeError: what was made (201) does not say where it is.
     """
     answer = _of_reply(reply, status, path, query, conditions, media)
     cookies = tuple(_set_cookie(cookie, secure=secure) for cookie in reply.cookies)
@@ -60,22 +62,34 @@ def of_reply(
 
 
 def _of_reply(
-    reply: Reply, status: int, path: str, query: str, conditions: Conditions, media: str
+    reply: Reply, status: int, path: str, query: str, conditions: Conditions | None, media: str
 ) -> Answer:
     headers = dict(reply.headers)
     if reply.version is not None:
         headers["ETag"] = etag(reply.version)
-        if conditions.not_modified(reply.version) and not reply.live:
+        if conditions and conditions.not_modified(reply.version) and not reply.live:
             return Answer(304, headers)
     if reply.location is not None:
         headers["Location"] = quote(reply.location, safe=_SAFE_IN_LOCATION)
+    elif status == HTTPStatus.CREATED:
+        raise TypeError("an answer of 201 has a location")
     if reply.next is not None:
         headers["Link"] = f'<{_next_page(path, query, reply.next)}>; rel="next"'
     if reply.text is not None:
         return Answer(status, {**headers, "Content-Type": media}, reply.text.encode())
     if reply.body is None:
         return Answer(204 if status == 200 else status, headers)
-    return of_json(reply.body, status, headers)
+    answer = of_json(reply.body, status, headers)
+    if conditions is None or reply.version is not None:
+        return answer
+    content = etag_of_content(answer.body)
+    answer.headers["ETag"] = f'W/"{content}"'
+    return _not_modified(answer) if conditions.not_modified_content(content) else answer
+
+
+def _not_modified(answer: Answer) -> Answer:
+    headers = {name: text for name, text in answer.headers.items() if name != "Content-Type"}
+    return Answer(304, headers)
 
 
 def of_json(

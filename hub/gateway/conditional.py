@@ -1,5 +1,10 @@
-"""Conditional requests: strong entity tags made of a thing's version (RFC 9110, section 13)."""
+"""Conditional requests (RFC 9110, section 13).
 
+A thing's version makes a strong entity tag, which guards changes. What has no version, such as a
+list, has a weak one of its content, which spares a reader what it has already.
+"""
+
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -24,6 +29,11 @@ def etag(version: str) -> str:
     return f'"{quote(version, safe=_SAFE)}"'
 
 
+def etag_of_content(content: bytes) -> str:
+    """Give the opaque part of the weak entity tag of something without a version."""
+    return hashlib.blake2b(content, digest_size=12).hexdigest()
+
+
 def parse_if_match(header: str | None, *, required: bool) -> tuple[str, ...] | None:
     """Give the versions that `If-Match` names, ("*",) for any, or None when it is absent.
 
@@ -38,6 +48,38 @@ def parse_if_match(header: str | None, *, required: bool) -> tuple[str, ...] | N
             raise PreconditionRequired("send the ETag that you read in If-Match")
         return None
     return tuple(opaque for weak, opaque in _parse("If-Match", header) if not weak)
+
+
+class ChangeConditions(msgspec.Struct, frozen=True):
+    """What a change asks of the thing; see `Call`."""
+
+    if_match: tuple[str, ...] | None = None
+    if_absent: bool = False
+
+    @classmethod
+    def of(
+        cls, headers: Mapping[str, str], *, required: bool, versioned: bool, creates: bool
+    ) -> "ChangeConditions":
+        """Read them.
+
+        Args:
+            required, versioned, creates: as the route says: `if_match` and so on.
+
+        Raises:
+            PreconditionRequired, Malformed: as `parse_if_match`.
+            PreconditionFailed: no version can match where there is none.
+        """
+        if_match = parse_if_match(headers.get(hdrs.IF_MATCH), required=required)
+        absent = headers.get(hdrs.IF_NONE_MATCH)
+        if absent is not None:
+            if absent.strip(" \t") != "*":
+                raise Malformed("for a change, If-None-Match is *; versions go into If-Match")
+            if creates:
+                return cls(if_match, if_absent=True)
+            if_match = ()  # it fails if there is such a thing, and there is none to be made
+        if not versioned and if_match not in {None, ("*",)}:
+            raise PreconditionFailed("this has no ETag that could match")
+        return cls(if_match)
 
 
 class Conditions(msgspec.Struct, frozen=True):
@@ -71,7 +113,20 @@ class Conditions(msgspec.Struct, frozen=True):
         """
         if self.if_match is not None and not {version, "*"} & set(self.if_match):
             raise PreconditionFailed("it has another version now")
-        return self.if_none_match is not None and bool({version, "*"} & set(self.if_none_match))
+        return self._has(version)
+
+    def not_modified_content(self, content: str) -> bool:
+        """Say whether the client has this content (see `etag_of_content`) already.
+
+        Raises:
+            PreconditionFailed: `If-Match` asks for a strong entity tag.
+        """
+        if self.if_match not in {None, ("*",)}:
+            raise PreconditionFailed("this has no ETag that could match")
+        return self._has(content)
+
+    def _has(self, opaque: str) -> bool:
+        return self.if_none_match is not None and bool({opaque, "*"} & set(self.if_none_match))
 
 
 def _parse(name: str, header: str) -> list[tuple[bool, str]]:

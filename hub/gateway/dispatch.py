@@ -10,16 +10,16 @@ from aiohttp import hdrs, web
 
 from hub.contracts import Bus
 from hub.errors import DeadlineExceeded, IsaaxError
-from hub.gateway import answers, conditional, decoding, media
+from hub.gateway import answers, decoding, deprecation, media, preferences
 from hub.gateway.answers import Answer
 from hub.gateway.authentication import Authentication, Identity
-from hub.gateway.conditional import Conditions
+from hub.gateway.conditional import ChangeConditions, Conditions
 from hub.gateway.exchange import exchange_of, to_response
 from hub.gateway.idempotency import HEADER as IDEMPOTENCY_KEY
 from hub.gateway.idempotency import Idempotency, Keyed
 from hub.gateway.intake import read_body, refuse_body
 from hub.gateway.locality import is_local, is_to_this_machine
-from hub.gateway.problems import LocalOnly, NoSuchPath
+from hub.gateway.problems import KeyRequired, LocalOnly, NoSuchPath
 from hub.gateway.routing import AnyRoute
 from hub.gateway.sse import Streams, last_event_id
 from hub.routes import Call, EventStream, Reply
@@ -61,6 +61,8 @@ class Dispatcher:
         self._texts = {text.partition(";")[0]: text for text in route.texts}
         offers = [media.JSON] if route.response is not None else []
         self._offers = [*offers, *self._texts] + [media.EVENTS] * (route.stream is not None)
+        self._notices = deprecation.headers_of(route.deprecated)
+        self._may_be_minimal = preferences.apply_to(route)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one request.
@@ -70,6 +72,7 @@ class Dispatcher:
         """
         if self._route.local and not (is_local(request) and is_to_this_machine(request)):
             raise LocalOnly("ask from there, by the name localhost, past any proxy")
+        exchange_of(request).headers.update(self._notices)
         identity = await self._parts.authentication.identify(
             request, self._route.permission, interactive=self._route.interactive
         )
@@ -79,7 +82,7 @@ class Dispatcher:
 
     async def _serve(self, request: web.Request, identity: Identity) -> web.StreamResponse:
         read = self._route.method == "GET"
-        conditions = Conditions.of(request.headers) if read else Conditions()
+        conditions = Conditions.of(request.headers) if read else None
         call, body = await self._read(request, identity)
         key = request.headers.get(IDEMPOTENCY_KEY)
         if self._route.method == "POST" and key is not None and identity.credential:
@@ -88,14 +91,17 @@ class Dispatcher:
             content = b"%d:%b%b" % (len(target), target, body)
             keyed = Keyed.of(identity, self._name, key, content)
             answer = await self._parts.idempotency.once(keyed, self._worker(request, call))
-            return to_response(answer)
+            return to_response(self._preferred(request, answer))
+        if self._route.key_required and not key:
+            raise KeyRequired("send a key of your own: a request that is repeated is done once")
         result = await self._handle(call)
         if isinstance(result, EventStream):
             account, request_id = identity.caller.account, exchange_of(request).id
             return await self._parts.streams.send(
                 request, result, account=account, request_id=request_id
             )
-        return to_response(self._answer(request, conditions, result, call))
+        answer = self._answer(request, conditions, result, call)
+        return to_response(self._preferred(request, answer))
 
     async def _read(self, request: web.Request, identity: Identity) -> tuple[Call[Any, Any], bytes]:
         """Decode everything that came; nothing is done yet."""
@@ -104,15 +110,22 @@ class Dispatcher:
         chosen = media.choose(accept, self._offers or [media.JSON])
         if not all(decoding.is_clean(value) for value in request.match_info.values()):
             raise NoSuchPath
+        asked = ChangeConditions()
+        if route.method != "GET":
+            asked = ChangeConditions.of(
+                request.headers,
+                required=route.if_match,
+                versioned=route.versioned,
+                creates=route.creates,
+            )
         call: Call[Any, Any] = Call(
             caller=identity.caller,
             bus=self._parts.bus,
             path=dict(request.match_info),
             query=self._query.decode(raw_query(request)),
             body=None,
-            if_match=conditional.parse_if_match(
-                request.headers.get(hdrs.IF_MATCH), required=route.if_match
-            ),
+            if_match=asked.if_match,
+            if_absent=asked.if_absent,
             last_event_id=last_event_id(request.headers),
             wants_stream=chosen == media.EVENTS,
             media=self._texts.get(chosen, ""),
@@ -145,7 +158,11 @@ class Dispatcher:
             raise DeadlineExceeded("it may or may not have been done") from None
 
     def _answer(
-        self, request: web.Request, conditions: Conditions, reply: Reply, call: Call[Any, Any]
+        self,
+        request: web.Request,
+        conditions: Conditions | None,
+        reply: Reply,
+        call: Call[Any, Any],
     ) -> Answer:
         answer = answers.of_reply(
             reply,
@@ -160,6 +177,12 @@ class Dispatcher:
             answer.headers["Vary"] = "Accept"
         return answer
 
+    def _preferred(self, request: web.Request, answer: Answer) -> Answer:
+        """Leave the body out if that is preferred; what is kept for a retry has it."""
+        if not self._may_be_minimal:
+            return answer
+        return preferences.applied(answer, preferences.wanted(request.headers.getall("Prefer", [])))
+
     def _worker(
         self, request: web.Request, call: Call[Any, Any]
     ) -> Callable[[], Awaitable[Answer]]:
@@ -171,7 +194,7 @@ class Dispatcher:
                 result = await self._handle(call)
                 if isinstance(result, EventStream):
                     raise TypeError("only a GET can be answered by a stream")
-                return self._answer(request, Conditions(), result, call)
+                return self._answer(request, None, result, call)
             except IsaaxError as error:
                 return answers.of_error(error, request_id)
             except Exception:  # noqa: BLE001 - its effect is unknown, so its answer is kept too

@@ -18,10 +18,12 @@ class Exchange(msgspec.Struct):
     Args:
         id: given by us; `X-Request-Id` of the answer, `instance` of a problem.
         caller: who asked, once that is known.
+        headers: of the answer, whatever it will be.
     """
 
     id: str
     caller: Caller = ANYONE
+    headers: dict[str, str] = {}
 
 
 _EXCHANGE: Final = web.RequestKey("exchange", Exchange)

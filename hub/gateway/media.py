@@ -12,10 +12,12 @@ JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396
 EVENTS: Final = "text/event-stream"  # WHATWG HTML, section 9.2
 
-# RFC 9110: token (5.6.2), parameter (5.6.6), media-range and weight (12.5.1, 12.4.2).
-_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_PARAMETER = rf'[ \t]*;[ \t]*(?:{_NAME}=(?:{_NAME}|"(?:[^"\\]|\\.)*"))?'
-_MEDIA = re.compile(rf"(?P<type>{_NAME})/(?P<subtype>{_NAME})(?P<parameters>(?:{_PARAMETER})*)")
+# RFC 9110: token (5.6.2), parameter (5.6.6), media-range and weight (12.5.1, 12.4.2). Nothing that
+# was taken is given back (`++`, `*+`): else blanks between semicolons could be dealt out in ever so
+# many ways.
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_PARAMETER = rf'[ \t]*+;[ \t]*+(?:{_NAME}=(?:{_NAME}|"(?:[^"\\]|\\.)*+"))?+'
+_MEDIA = re.compile(rf"(?P<type>{_NAME})/(?P<subtype>{_NAME})(?P<parameters>(?:{_PARAMETER})*+)")
 _ONE_PARAMETER = re.compile(rf'(?P<name>{_NAME})=(?P<value>{_NAME}|"(?:[^"\\]|\\.)*")')
 _QUALITY = re.compile(r"0(?:\.\d{0,3})?|1(?:\.0{0,3})?")
 _MAX_RANGES: Final = 32

@@ -1,6 +1,7 @@
 # ruff: noqa: N818 - an error reads as the outcome it names: `raise NotAcceptable(...)`
 """Every error over HTTP is a problem document (RFC 9457), and here is how it is made."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final
 
@@ -128,6 +129,13 @@ class HeadersTooLarge(HttpError):
     close = True
 
 
+class KeyRequired(HttpError):
+    """This request needs the header Idempotency-Key."""
+
+    status = 400
+    code = "idempotency-key-required"
+
+
 class KeyInFlight(HttpError):
     """The first request with this idempotency key is still at work."""
 
@@ -160,8 +168,8 @@ CATALOGUE: Final[tuple[type[IsaaxError], ...]] = (
     Invalid, Unauthenticated, Forbidden, NotFound, Conflict, PreconditionFailed, TooLarge,
     LimitReached, IsaaxError, Unavailable, DeadlineExceeded,
     Malformed, BadHttp, NoSuchPath, MethodNotAllowed, NotAcceptable, RequestTimeout, BodyTooLarge,
-    UnsupportedMediaType, ExpectationFailed, PreconditionRequired, HeadersTooLarge, KeyInFlight,
-    KeyReused, MetricsForbidden, LocalOnly,
+    UnsupportedMediaType, ExpectationFailed, PreconditionRequired, HeadersTooLarge, KeyRequired,
+    KeyInFlight, KeyReused, MetricsForbidden, LocalOnly,
 )  # fmt: skip
 """Every type of problem that the core itself can answer with."""
 
@@ -210,6 +218,8 @@ def headers_of(error: IsaaxError) -> dict[str, str]:
     """Give the headers that go with an error."""
     if isinstance(error, HttpError):
         return dict(error.headers)
+    if isinstance(error, LimitReached):
+        return {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else {}
     match error.status:
         case 401:  # RFC 9110, section 15.5.2: it must say how to authenticate
             return {"WWW-Authenticate": 'Bearer realm="isaax"'}

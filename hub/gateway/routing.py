@@ -105,6 +105,33 @@ def faults_of(route: AnyRoute, permissions: Container[str]) -> Iterator[str]:
         QueryDecoder(route.query)
     except TypeError as error:
         yield str(error)
+    yield from _unkept(route)
+
+
+def _unkept(route: AnyRoute) -> Iterator[str]:
+    """Say which conventions a route cannot keep."""
+    if route.method == "GET" and is_list(route) and not _is_paged(route.query):
+        yield "it answers a list, and its query has no limit with bounds, or no cursor"
+    if route.key_required and (route.method != "POST" or route.permission is None):
+        yield "only a POST with a permission can require an Idempotency-Key"
+    if route.creates and route.method != "PUT":
+        yield "only a PUT can create by its path"
+    if route.if_match and not route.versioned:
+        yield "it requires an If-Match that nothing can fit"
+    end = route.deprecated.sunset if route.deprecated else None
+    if route.deprecated and end and end < route.deprecated.since:
+        yield "its sunset comes before its deprecation"
+
+
+def is_list(route: AnyRoute) -> bool:
+    """Say whether a route answers many things, rather than one."""
+    return getattr(route.response, "__origin__", None) is list
+
+
+def _is_paged(query: type[msgspec.Struct]) -> bool:
+    known = msgspec.json.schema(query)["$defs"][query.__name__]["properties"]
+    limit = known.get("limit", {})
+    return "cursor" in known and {"minimum", "maximum"} <= limit.keys()
 
 
 def _shape(path: str) -> str:

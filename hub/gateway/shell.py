@@ -49,7 +49,11 @@ class Shell:
         """Give an answer its headers; runs just before they are sent."""
         for name, value in self._headers.items():
             response.headers.setdefault(name, value)
-        response.headers["X-Request-Id"] = exchange_of(request).id
+        exchange = exchange_of(request)
+        response.headers["X-Request-Id"] = exchange.id
+        for name, value in exchange.headers.items():
+            own = response.headers.get(name)
+            response.headers[name] = f"{own}, {value}" if own else value
         response.headers.popall("Server", None)
         if self._draining.is_set():
             response.headers["Connection"] = "close"

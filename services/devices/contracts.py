@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from hub import Contract, Nothing
+from hub import Contract, Nothing, Outcome
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -61,6 +61,29 @@ class ChangeDevice(msgspec.Struct, frozen=True):
     versions: tuple[str, ...] | None = None
 
 
+class OneChange(msgspec.Struct, frozen=True):
+    """What one device of many becomes; None leaves it as it is."""
+
+    device: str
+    label: str | None = None
+    group: str | None = None
+    versions: tuple[str, ...] | None = None
+
+
+class ChangeDevices(msgspec.Struct, frozen=True):
+    """Name and group many devices of a project at once."""
+
+    account: str
+    project: str
+    changes: list[OneChange]
+
+
+class ChangedDevices(msgspec.Struct, frozen=True):
+    """What became of each, in their order."""
+
+    outcomes: list[Outcome]
+
+
 class DeleteDevice(msgspec.Struct, frozen=True):
     """Revoke a device and forget it."""
 
@@ -72,4 +95,5 @@ class DeleteDevice(msgspec.Struct, frozen=True):
 GET = Contract("devices.get", OneDevice, Device)
 LIST = Contract("devices.list", ListDevices, Devices)
 CHANGE = Contract("devices.change", ChangeDevice, Device)
+CHANGE_MANY = Contract("devices.change.many", ChangeDevices, ChangedDevices, timeout=20.0)
 DELETE = Contract("devices.delete", DeleteDevice, Nothing)

@@ -7,6 +7,8 @@ import msgspec
 
 from hub import (
     Call,
+    IfMatch,
+    ItemProblem,
     NoQuery,
     NotFound,
     PageQuery,
@@ -15,6 +17,7 @@ from hub import (
     cursor_after,
     merge_patch,
     position_of,
+    versions_of,
 )
 from hub.structs import decode
 from services.devices import contracts as c
@@ -53,6 +56,36 @@ class DeviceView(msgspec.Struct, frozen=True):
     system: str
     registered_at: datetime
     last_seen_at: datetime | None
+
+
+class DeviceChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one device becomes; what is left out, or null, stays as it is."""
+
+    device: str
+    label: Label | None = None
+    group: Group | None = None
+    if_match: IfMatch = None
+
+
+class DeviceChanges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Changes of many devices."""
+
+    changes: Annotated[list[DeviceChange], msgspec.Meta(min_length=1, max_length=500)]
+
+
+class ChangedDevice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one device.
+
+    Args:
+        status: that a request for this device alone would have had.
+        etag: that the device has now.
+        problem: why it was not changed.
+    """
+
+    device: str
+    status: int
+    etag: str | None = None
+    problem: ItemProblem | None = None
 
 
 class DeviceQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
@@ -105,6 +138,22 @@ async def patch_device(call: Call[dict[str, Any], NoQuery]) -> Reply:
     return _reply(await call.bus.request(c.CHANGE, request))
 
 
+async def change_devices(call: Call[DeviceChanges, NoQuery]) -> Reply:
+    """Answer `POST /projects/{project}/device-changes`."""
+    changes = [
+        c.OneChange(one.device, one.label, one.group, versions_of(one.if_match))
+        for one in call.body.changes
+    ]
+    request = c.ChangeDevices(call.caller.account, call.path["project"], changes)
+    done = await call.bus.request(c.CHANGE_MANY, request)
+    return Reply(
+        [
+            ChangedDevice(change.device, outcome.status, outcome.etag, outcome.problem)
+            for change, outcome in zip(changes, done.outcomes, strict=True)
+        ]
+    )
+
+
 async def delete_device(call: Call[None, NoQuery]) -> Reply:
     """Answer `DELETE /devices/{device}`."""
     request = c.DeleteDevice(call.caller.account, call.path["device"], call.versions)
@@ -113,6 +162,12 @@ async def delete_device(call: Call[None, NoQuery]) -> Reply:
 
 
 DEVICE = "/api/v1/devices/{device}"
+_CHANGES = DeviceChanges(
+    [
+        DeviceChange("dev_2f5c9d1a7b3e8046", group="canary"),
+        DeviceChange("dev_8b1d4e6f0a2c7395", label="greenhouse-2", if_match='"3"'),
+    ]
+)
 
 
 def routes() -> list[Route[Any, Any]]:
@@ -122,6 +177,14 @@ def routes() -> list[Route[Any, Any]]:
             method="GET", path="/api/v1/projects/{project}/devices", tag="devices",
             summary="List a project's devices", handler=list_devices, permission="devices:read",
             query=DeviceQuery, response=list[DeviceView], errors=(NotFound,),
+        ),
+        Route(
+            method="POST", path="/api/v1/projects/{project}/device-changes", tag="devices",
+            summary="Label and group many devices at once", handler=change_devices,
+            permission="devices:write", body=DeviceChanges, response=list[ChangedDevice],
+            errors=(NotFound,), examples=(_CHANGES,),
+            description="Each change has an outcome of its own, in the order of the request: "
+            "one that cannot be made holds up no other.",
         ),
         Route(
             method="GET", path=DEVICE, summary="Read a device", tag="devices",

@@ -1,6 +1,6 @@
 """The service `devices`: what there is, what it is called, and whether it is here."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -13,9 +13,12 @@ from hub import (
     Database,
     Endpoint,
     EventInfo,
+    Invalid,
+    IsaaxError,
     NotFound,
     Nothing,
     Outbox,
+    Outcome,
     PreconditionFailed,
     Queries,
     first_time,
@@ -31,12 +34,19 @@ from services.devices import contracts as c
 from services.devices import peers
 
 CONSUMER = "devices-presence"
+_NONE = "no such device"
+_CHANGED = "the device has changed: read it again"
 
 
 class _Described(msgspec.Struct):
     id: str
     host: str
     group: str
+
+
+class _Version(msgspec.Struct):
+    id: str
+    version: int
 
 
 class Devices:
@@ -77,6 +87,39 @@ class Devices:
             )
             await self._changed(tx, device.project, device.id)
         return device
+
+    async def change_many(self, request: c.ChangeDevices) -> c.ChangedDevices:
+        """Name and group many devices; one that cannot be changed holds up no other."""
+        wanted = peers.GetProject(request.account, request.project)
+        await self._bus.request(peers.GET_PROJECT, wanted)
+        scope = {"account": request.account}
+        async with self._database.transaction(account=request.account) as tx:
+            locked = await tx.all(
+                self._sql["lock_devices"],
+                _Version,
+                project=request.project,
+                devices=[change.device for change in request.changes],
+                **scope,
+            )
+            refused = _refused(request.changes, {row.id: str(row.version) for row in locked})
+            changes = [one for one, why in zip(request.changes, refused, strict=True) if not why]
+            changed = await tx.all(
+                self._sql["change_devices"],
+                _Version,
+                devices=[change.device for change in changes],
+                labels=[change.label for change in changes],
+                groups=[change.group for change in changes],
+                **scope,
+            )
+            for row in changed:
+                await self._changed(tx, request.project, row.id)
+        versions = {row.id: str(row.version) for row in changed}
+        return c.ChangedDevices(
+            [
+                Outcome.failed(why) if why else Outcome(version=versions[change.device])
+                for change, why in zip(request.changes, refused, strict=True)
+            ]
+        )
 
     async def delete(self, request: c.DeleteDevice) -> Nothing:
         """Revoke a device, cutting it off at once, and then forget it."""
@@ -141,13 +184,37 @@ class Devices:
     ) -> c.Device:
         row = await tx.maybe(self._sql["lock_device"], c.Device, account=account, device=device)
         if row is None:
-            raise NotFound("no such device")
+            raise NotFound(_NONE)
         if versions is not None and str(row.version) not in versions:
-            raise PreconditionFailed("the device has changed: read it again")
+            raise PreconditionFailed(_CHANGED)
         return row
 
     async def _changed(self, tx: Connection, project: str, device: str) -> None:
         await self._outbox.add(tx, DEVICE_CHANGED, DeviceChanged(device, project), key=device)
+
+
+def _refused(
+    changes: Sequence[c.OneChange], versions: Mapping[str, str]
+) -> list[IsaaxError | None]:
+    """Say of each change why it cannot be made.
+
+    Args:
+        versions: of the devices that there are, by id.
+    """
+    refused: list[IsaaxError | None] = []
+    seen: set[str] = set()
+    for change in changes:
+        version = versions.get(change.device)
+        if version is None:
+            refused.append(NotFound(_NONE))
+        elif change.device in seen:
+            refused.append(Invalid("the same device comes before in this request"))
+        elif change.versions is not None and version not in change.versions:
+            refused.append(PreconditionFailed(_CHANGED))
+        else:
+            refused.append(None)
+        seen.add(change.device)
+    return refused
 
 
 @asynccontextmanager
@@ -158,6 +225,7 @@ async def devices(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterator
         Endpoint(c.GET, rules.get),
         Endpoint(c.LIST, rules.list),
         Endpoint(c.CHANGE, rules.change),
+        Endpoint(c.CHANGE_MANY, rules.change_many),
         Endpoint(c.DELETE, rules.delete),
         Endpoint(DESCRIBE_DEVICES, rules.describe),
     ]

@@ -50,6 +50,23 @@ UPDATE devices_device
 RETURNING id, number, account, project, label, "group", agent, system, status, session <> '' AS online,
           version, registered_at, last_seen_at
 
+-- name: lock_devices
+-- In one order for everybody: two requests for the same devices wait for each other, and never both.
+SELECT id, version
+  FROM devices_device
+ WHERE account = :account AND project = :project AND id = ANY (:devices::text[])
+ ORDER BY id
+   FOR UPDATE
+
+-- name: change_devices
+UPDATE devices_device AS device
+   SET label = coalesce(change.label, device.label),
+       "group" = coalesce(change."group", device."group"),
+       version = version + 1
+  FROM unnest(:devices::text[], :labels::text[], :groups::text[]) AS change (id, label, "group")
+ WHERE device.id = change.id AND device.account = :account
+RETURNING device.id, device.version
+
 -- name: delete_device
 DELETE FROM devices_device WHERE id = :device AND account = :account
 

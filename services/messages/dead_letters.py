@@ -153,7 +153,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="DELETE", path=LETTERS, summary="Drop all dead letters of an integration",
             tag="dead letters", handler=drop_letters, permission="dead-letters:write",
-            response=Dropped, errors=(NotFound,),
+            response=Dropped, errors=(NotFound,), versioned=False,
         ),
         Route(
             method="GET", path=LETTER, summary="Read a dead letter and its lines",
@@ -164,12 +164,14 @@ def routes() -> list[Route[Any, Any]]:
             method="PATCH", path=LETTER, summary="Fix the lines of a dead letter",
             tag="dead letters", handler=patch_letter, permission="dead-letters:write",
             body=DeadLetterFix, response=relay.DeadLetter, errors=(NotFound, Invalid),
+            versioned=False,
             examples=({"messages": ["the text as it should have been"]},),
             description="It keeps its id and its place; a replay then sends it as it is now.",
         ),
         Route(
             method="DELETE", path=LETTER, summary="Drop a dead letter", tag="dead letters",
             handler=drop_letter, permission="dead-letters:write", status=204, errors=(NotFound,),
+            versioned=False,
         ),
         Route(
             method="GET", path=REFUSED, summary="List what devices sent and nobody can read",
@@ -180,6 +182,6 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="DELETE", path=REFUSED, summary="Drop what nobody can read",
             tag="dead letters", handler=drop_refused, permission="dead-letters:write",
-            response=Dropped, errors=(NotFound,),
+            response=Dropped, errors=(NotFound,), versioned=False,
         ),
     ]  # fmt: skip

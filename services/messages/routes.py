@@ -14,6 +14,7 @@ from hub import (
     Route,
     Shape,
     cursor_after,
+    cursor_of,
     merge_patch,
     position_of,
 )
@@ -59,9 +60,12 @@ class IntegrationChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     shape: Shape = Shape()
 
 
-async def list_types(call: NoBody) -> Reply:
+async def list_types(call: Call[None, PageQuery]) -> Reply:
     """Answer `GET /integration-types`."""
-    return Reply((await call.bus.request(c.TYPES, Nothing())).items)
+    items = (await call.bus.request(c.TYPES, Nothing())).items
+    start, end = position_of(call.query.cursor), call.query.limit
+    rest = items[start:]
+    return Reply(rest[:end], next=cursor_of(start + end) if len(rest) > end else None)
 
 
 async def get_type(call: NoBody) -> Reply:
@@ -156,7 +160,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="GET", path=TYPES, summary="List the kinds of integration",
             tag="integrations", handler=list_types, permission="integrations:read",
-            response=list[c.IntegrationType],
+            query=PageQuery, response=list[c.IntegrationType],
         ),
         Route(
             method="GET", path=f"{TYPES}/{{type}}", summary="Read a kind of integration",
@@ -185,6 +189,7 @@ def routes() -> list[Route[Any, Any]]:
             method="PUT", path=INTEGRATION, summary="Replace an integration",
             tag="integrations", handler=put_integration, permission="integrations:write",
             body=IntegrationChange, response=IntegrationView, errors=(NotFound, Invalid),
+            examples=(IntegrationChange(_EXAMPLE.name, _EXAMPLE.config),),
             description="It goes on where it was: nothing is lost or sent again.",
         ),
         Route(

@@ -231,7 +231,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="POST", path=TOKENS, summary="Make a project token", tag="tokens",
             handler=create_token, permission="tokens:write", body=TokenBody, response=TokenView,
-            status=201, errors=(NotFound, Conflict), examples=(TokenBody("workshop"),),
+            status=201, errors=(NotFound, Conflict), examples=(TokenBody("workshop"),), once=True,
             description="The token itself is in this answer and never again. Two tokens of a "
             "project are valid at a time, so that one can be rotated without a gap.",
         ),
@@ -242,6 +242,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="DELETE", path=TOKEN, summary="Revoke a project token", tag="tokens",
             handler=delete_token, permission="tokens:write", status=204, errors=(NotFound,),
+            versioned=False,
             description="Devices that connected with it are cut off at once.",
         ),
     ]  # fmt: skip

@@ -276,6 +276,14 @@ async def test_json_is_taken_however_it_is_written(site: Site, content_type: str
         assert response.status == 201
 
 
+@pytest.mark.parametrize("header", ["Accept", "Content-Type", "Prefer"])
+async def test_no_header_keeps_the_hub_busy(site: Site, header: str) -> None:
+    """Blanks between semicolons can be dealt out in 2 ** 3000 ways; nobody may try them all."""
+    headers = {"Content-Type": "application/json", header: "a/b" + "; " * 3000 + "=,"}
+    async with site.request("POST", NOTES, data=b'{"text":"x"}', headers=headers) as response:
+        assert response.status == {"Accept": 400, "Content-Type": 415, "Prefer": 201}[header]
+
+
 async def test_a_patch_must_be_a_merge_patch(site: Site) -> None:
     await make_note(site)
     async with site.request("PATCH", NOTE, json={"stars": 1}) as response:
@@ -415,6 +423,35 @@ async def test_if_none_match(site: Site, tag: str, status: int) -> None:
         assert response.status == status
         assert response.headers["ETag"] == '"v1"'
         assert bool(await response.read()) == (status == 200)
+
+
+async def test_a_list_has_a_weak_etag_of_its_content(site: Site) -> None:
+    await make_note(site)
+    async with site.request("GET", NOTES) as response:
+        tag = response.headers["ETag"]
+        assert tag.startswith('W/"')
+    async with site.request("GET", NOTES, headers={"If-None-Match": f'"x", {tag}'}) as response:
+        assert (response.status, await response.read()) == (304, b"")
+        assert response.headers["ETag"] == tag
+    await make_note(site, "bread")
+    async with site.request("GET", NOTES, headers={"If-None-Match": tag}) as response:
+        assert response.status == 200
+        assert response.headers["ETag"] != tag
+        tag = response.headers["ETag"]
+    async with site.request("GET", NOTES, headers={"If-Match": tag}) as response:
+        await problem_in(response, 412, "precondition-failed")  # a weak one never matches there
+
+
+async def test_a_change_may_not_ask_for_absence_of_what_it_changes(site: Site) -> None:
+    nothing = {**PATCH, "If-None-Match": "*"}
+    async with site.request("PATCH", NOTE, data=b"{}", headers=nothing) as response:
+        await problem_in(response, 404, "not-found")
+    await make_note(site)
+    async with site.request("PATCH", NOTE, data=b"{}", headers=nothing) as response:
+        await problem_in(response, 412, "precondition-failed")
+    tagged = {**PATCH, "If-None-Match": '"v1"'}
+    async with site.request("PATCH", NOTE, data=b"{}", headers=tagged) as response:
+        await problem_in(response, 400, "malformed")
 
 
 @pytest.mark.parametrize(

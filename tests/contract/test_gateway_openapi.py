@@ -93,10 +93,13 @@ def test_conventions_are_described() -> None:
     assert parameters(named["put_note"])["If-Match"]["required"] is True
     assert parameters(named["patch_note"])["If-Match"]["required"] is False
     assert "If-None-Match" in parameters(named["get_note"])
-    assert "If-None-Match" not in parameters(named["list_notes"])
+    assert "If-None-Match" in parameters(named["list_notes"])
+    assert "Prefer" in parameters(named["create_note"])
+    assert "204" in named["patch_note"]["responses"]
+    assert not {"Prefer", "If-Match"} & set(parameters(named["get_note"]))
     assert "Last-Event-ID" in parameters(named["follow"])
     assert set(named["create_note"]["responses"]["201"]["headers"]) == {
-        "ETag", "Location", "X-Request-Id",
+        "ETag", "Location", "Preference-Applied", "X-Request-Id",
     }  # fmt: skip
     assert "Link" in named["list_notes"]["responses"]["200"]["headers"]
     assert "text/event-stream" in named["follow"]["responses"]["200"]["content"]

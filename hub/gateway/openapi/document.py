@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from hub.gateway import answers, decoding, media
+from hub.gateway import answers, decoding, deprecation, media
 from hub.gateway.openapi.parameters import parameters_of
 from hub.gateway.openapi.responses import HEADERS, responses_of
 from hub.gateway.openapi.schemas import JsonObject, Schemas
@@ -20,8 +20,9 @@ Send an API token as `Authorization: Bearer …`. Bodies are JSON in UTF-8 and b
 wrapper. Every error is a problem document (RFC 9457); its `type` leads to a description, and its
 `instance` names the request in the hub's log. Lists are paged by `Link: rel="next"`. A change is a
 JSON merge patch (RFC 7396). A thing's ETag can be sent in `If-Match` and `If-None-Match`. A POST
-with an `Idempotency-Key` can be sent again safely. Unknown members and query parameters are
-refused, and so are NUL in a string and integers of more than 64 bits."""
+with an `Idempotency-Key` can be sent again safely. `Prefer: return=minimal` spares you the body of
+what you made or changed. Unknown members and query parameters are refused, and so are NUL in a
+string and integers of more than 64 bits."""
 
 
 def describe(table: Table, *, version: str, schemes: Iterable[str] = ("Bearer",)) -> JsonObject:
@@ -74,11 +75,19 @@ def _operation(
         if route.permission is None
         else [{one: [route.permission]} for one in securities],
     }
-    if route.description:
-        operation["description"] = route.description
+    if description := described(route):
+        operation["description"] = description
+    if route.deprecated is not None:
+        operation["deprecated"] = True
     if route.body is not None:
         operation["requestBody"] = _body(route, schemas)
     return operation
+
+
+def described(route: AnyRoute) -> str:
+    """Give all that is said of a route besides its summary."""
+    notice = [deprecation.in_words(route.deprecated)] if route.deprecated else []
+    return " ".join((*notice, route.description)).strip()
 
 
 def _body(route: AnyRoute, schemas: Schemas) -> JsonObject:

@@ -4,8 +4,9 @@ from typing import Final
 
 import msgspec
 
+from hub.gateway import preferences
 from hub.gateway.openapi.schemas import JsonObject, properties_of
-from hub.gateway.routing import AnyRoute, path_parameters
+from hub.gateway.routing import AnyRoute, is_list, path_parameters
 
 _ENTITY_TAGS: Final[JsonObject] = {
     "type": "string",
@@ -21,7 +22,12 @@ def parameters_of(route: AnyRoute) -> list[JsonObject]:
 
 def is_single(route: AnyRoute) -> bool:
     """Say whether the route answers one thing, which may have a version, rather than a list."""
-    return route.response is not None and getattr(route.response, "__origin__", None) is not list
+    return route.response is not None and not is_list(route)
+
+
+def has_etag(route: AnyRoute) -> bool:
+    """Say whether its answer has an ETag."""
+    return route.response is not None and (route.method == "GET" or is_single(route))
 
 
 def takes_key(route: AnyRoute) -> bool:
@@ -31,7 +37,7 @@ def takes_key(route: AnyRoute) -> bool:
 
 def takes_if_match(route: AnyRoute) -> bool:
     """Say whether If-Match means something here."""
-    return route.if_match or route.method in {"PUT", "PATCH", "DELETE"}
+    return route.versioned and route.method in {"PUT", "PATCH", "DELETE"}
 
 
 def _in_path(route: AnyRoute) -> list[JsonObject]:
@@ -64,12 +70,17 @@ def _in_query(route: AnyRoute) -> list[JsonObject]:
 
 def _in_headers(route: AnyRoute) -> list[JsonObject]:
     headers: list[JsonObject] = []
+    if route.creates:
+        headers.append(_header(
+            "If-None-Match", "`*`: go on only if there is no such thing yet (412 otherwise).",
+            {"type": "string", "enum": ["*"]},
+        ))  # fmt: skip
     if takes_if_match(route):
         headers.append(_header(
             "If-Match", "Go on only if the thing still has this ETag (412 otherwise).",
             _ENTITY_TAGS, required=route.if_match,
         ))  # fmt: skip
-    if route.method == "GET" and is_single(route):
+    if route.method == "GET" and has_etag(route):
         headers.append(_header(
             "If-None-Match", "Answer 304 if the thing still has this ETag.",
             _ENTITY_TAGS,
@@ -79,7 +90,12 @@ def _in_headers(route: AnyRoute) -> list[JsonObject]:
             "Idempotency-Key",
             "Makes it safe to send this request again: for 24 hours the same key, with the same "
             "request and credential, gets the first answer and has no second effect.",
-            {"type": "string", "pattern": "^[!-~]{1,255}$"},
+            {"type": "string", "pattern": "^[!-~]{1,255}$"}, required=route.key_required,
+        ))  # fmt: skip
+    if preferences.apply_to(route):
+        headers.append(_header(
+            "Prefer", "`return=minimal` spares you the body of the answer (RFC 7240).",
+            {"type": "string", "enum": ["return=minimal", "return=representation"]},
         ))  # fmt: skip
     if route.stream is not None:
         headers.append(_header(

@@ -14,14 +14,20 @@ from hub.errors import (
     Unauthenticated,
     Unavailable,
 )
-from hub.gateway import media, problems
-from hub.gateway.openapi.parameters import is_single, takes_if_match, takes_key
+from hub.gateway import media, preferences, problems
+from hub.gateway.openapi.parameters import has_etag, takes_key
 from hub.gateway.openapi.schemas import JsonObject, Schemas
-from hub.gateway.routing import AnyRoute, path_parameters
+from hub.gateway.routing import AnyRoute, is_list, path_parameters
 
 HEADERS: Final[JsonObject] = {
+    "Deprecation": {
+        "description": "Since when, or from when on, this is better not used any more, as `@` and "
+        "seconds (RFC 9745).",
+        "schema": {"type": "string"},
+    },
     "ETag": {
-        "description": "Version of the thing, for If-Match and If-None-Match.",
+        "description": "Version of the thing, for If-Match and If-None-Match; a weak one (`W/…`) "
+        "is of the content, for If-None-Match alone.",
         "schema": {"type": "string"},
     },
     "Link": {
@@ -33,6 +39,14 @@ HEADERS: Final[JsonObject] = {
         "description": "Path of what was made.",
         "required": True,
         "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "Preference-Applied": {
+        "description": "The preference that was met (RFC 7240).",
+        "schema": {"type": "string"},
+    },
+    "Sunset": {
+        "description": "From when on this may stop to answer (RFC 8594).",
+        "schema": {"type": "string"},
     },
     "X-Request-Id": {
         "description": "Names this very request in the hub's log.",
@@ -46,22 +60,34 @@ HEADERS: Final[JsonObject] = {
 def responses_of(route: AnyRoute, schemas: Schemas) -> JsonObject:
     """Give the responses of one route, by status."""
     responses = {str(route.status): _success(route, schemas)}
-    if route.method == "GET" and is_single(route):
+    if preferences.apply_to(route) and route.status == HTTPStatus.OK:
+        responses["204"] = {
+            "description": "Done, and `return=minimal` was preferred.",
+            "headers": _headers(*_always(route), "ETag", "Preference-Applied"),
+        }
+    if route.method == "GET" and has_etag(route):
         responses["304"] = {
             "description": "It has not changed.",
-            "headers": _headers("ETag", "X-Request-Id"),
+            "headers": _headers("ETag", *_always(route)),
         }
     by_status: dict[int, list[type[IsaaxError]]] = {}
     for error in dict.fromkeys(errors_of(route)):
         by_status.setdefault(error.status, []).append(error)
     for status, errors in sorted(by_status.items()):
-        responses[str(status)] = _problem(status, errors)
+        responses[str(status)] = _problem(route, status, errors)
     responses["default"] = {
         "description": "Any other problem.",
-        "headers": _headers("X-Request-Id"),
+        "headers": _headers(*_always(route)),
         "content": _content(),
     }
     return responses
+
+
+def _always(route: AnyRoute) -> list[str]:
+    """Name the headers that every answer of a route carries."""
+    deprecated = ["Deprecation"] if route.deprecated else []
+    sunset = ["Sunset"] if route.deprecated and route.deprecated.sunset else []
+    return [*deprecated, *sunset, "X-Request-Id"]
 
 
 def errors_of(route: AnyRoute) -> Iterator[type[IsaaxError]]:
@@ -82,22 +108,26 @@ def errors_of(route: AnyRoute) -> Iterator[type[IsaaxError]]:
             Invalid, problems.BodyTooLarge, problems.UnsupportedMediaType, problems.RequestTimeout,
         )  # fmt: skip
     yield Invalid  # an unknown query parameter is refused everywhere
-    if takes_if_match(route):
+    if route.method in {"PUT", "PATCH", "DELETE"}:
         yield PreconditionFailed
     if route.if_match:
         yield problems.PreconditionRequired
     if takes_key(route):
         yield from (problems.KeyInFlight, problems.KeyReused)
+    if route.key_required:
+        yield problems.KeyRequired
     if route.stream is not None:
         yield LimitReached
     yield from (IsaaxError, Unavailable, DeadlineExceeded)
 
 
 def _success(route: AnyRoute, schemas: Schemas) -> JsonObject:
-    names = ["X-Request-Id"]
-    if route.status == 201:
+    names = _always(route)
+    if route.status == HTTPStatus.CREATED:
         names.append("Location")
-    names += ["ETag"] if is_single(route) else ["Link"] if route.response is not None else []
+    names += ["ETag"] if has_etag(route) else []
+    names += ["Link"] if route.method == "GET" and is_list(route) else []
+    names += ["Preference-Applied"] if preferences.apply_to(route) else []
     success: JsonObject = {
         "description": HTTPStatus(route.status).phrase,
         "headers": _headers(*names),
@@ -122,9 +152,9 @@ def _success(route: AnyRoute, schemas: Schemas) -> JsonObject:
     return success
 
 
-def _problem(status: int, errors: list[type[IsaaxError]]) -> JsonObject:
+def _problem(route: AnyRoute, status: int, errors: list[type[IsaaxError]]) -> JsonObject:
     titles = [(error.__doc__ or "").partition("\n")[0] for error in errors]
-    headers = _headers("X-Request-Id")
+    headers = _headers(*_always(route))
     if status == Unauthenticated.status:
         headers["WWW-Authenticate"] = {"required": True, "schema": {"type": "string"}}
     if status == Unavailable.status:

@@ -1,0 +1,191 @@
+"""Many devices changed by one request: each outcome by itself, in order, and never another's."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from hub import hookimpl
+from hub.contracts import Bus, EventInfo
+from hub.database import Database
+from hub.memory_bus import MemoryBus
+from hub.migrations import migrate
+from hub.outbox import Outbox
+from hub.permissions import Role
+from hub.plugins import PluginHost
+from hub.relay.contracts import DEVICE_CHANGED
+from hub.routes import Authenticator, Caller
+from hub.settings import PostgresSettings
+from services import devices as devices_plugin
+from services import projects as projects_plugin
+from services.devices import peers
+from services.devices.service import Devices, devices
+from services.projects import contracts as p
+from services.projects.service import Projects, projects
+from tests.fixtures.gateway import RunSite, Site
+
+MINE, OTHERS = "acc_one", "acc_two"
+
+
+class Keys:
+    """Lets in whoever says as what: `<account>:<role>`."""
+
+    @hookimpl
+    def isaax_authenticators(self) -> list[Authenticator]:
+        async def check(credential: str, _: Bus) -> Caller | None:
+            account, _, role = credential.partition(":")
+            return Caller(account, credential, role=Role(role))
+
+        return [Authenticator("keys", "Key", check)]
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Two accounts with a project each, and devices in them."""
+
+    site: Site
+    database: Database
+    project: str
+    other_project: str
+
+    async def ask(
+        self, changes: Any, *, project: str = "", who: str = f"{MINE}:developer", **headers: str
+    ) -> tuple[int, Any]:
+        """Change devices; give the status and the body."""
+        async with self.site.http.post(
+            f"{self.site.url}/api/v1/projects/{project or self.project}/device-changes",
+            json={"changes": changes},
+            headers={"Authorization": f"Key {who}"} | headers,
+        ) as response:
+            return response.status, await response.json(content_type=None)
+
+    async def stored(self) -> dict[str, tuple[str, str, int]]:
+        """Give label, group and version of every device."""
+        async with self.database.system() as tx:
+            rows = await tx.raw.fetch('SELECT id, label, "group", version FROM devices_device')
+        return {row["id"]: (row["label"], row["group"], row["version"]) for row in rows}
+
+    async def told(self) -> int:
+        """Say of how many changed devices the relay hears."""
+        async with self.database.system() as tx:
+            count: int = await tx.raw.fetchval(
+                "SELECT count(*) FROM outbox WHERE subject = $1", DEVICE_CHANGED.wire_subject
+            )
+        return count
+
+
+@pytest.fixture
+async def fleet(run_site: RunSite, database_settings: PostgresSettings) -> AsyncIterator[Fleet]:
+    await migrate(database_settings, PluginHost.load(quiet=True).migrations)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database.open(database_settings))
+        bus, outbox = MemoryBus(), Outbox(None)
+        await stack.enter_async_context(projects(database, outbox, bus))
+        await stack.enter_async_context(devices(database, outbox, bus))
+        made = [
+            (await Projects(database, outbox).create(p.CreateProject(account, "fleet"))).id
+            for account in (MINE, OTHERS)
+        ]
+        rules = Devices(database, outbox, bus)
+        for account, project, names in ((MINE, made[0], "abc"), (OTHERS, made[1], "x")):
+            for name in names:
+                event = peers.DeviceEvent("registered", account, project, f"dev_{name}")
+                await rules.device_changed(event, EventInfo(str(uuid.uuid4()), name, 1))
+        site = await stack.enter_async_context(
+            run_site(bus=bus, keys=Keys(), devices=devices_plugin, projects=projects_plugin)
+        )
+        fleet = Fleet(site, database, *made)
+        async with database.system() as tx:
+            await tx.raw.execute("DELETE FROM outbox")
+        yield fleet
+
+
+async def test_each_device_has_an_outcome_of_its_own_in_order(fleet: Fleet) -> None:
+    changes = [
+        {"device": "dev_b", "group": "canary"},
+        {"device": "dev_nobody", "group": "canary"},
+        {"device": "dev_a", "label": "greenhouse", "if_match": '"1"'},
+        {"device": "dev_x", "label": "stolen"},
+        {"device": "dev_c", "group": "canary", "if_match": '"7"'},
+        {"device": "dev_b", "group": "other"},
+    ]
+    status, outcomes = await fleet.ask(changes)
+    assert status == 200
+    assert [one["device"] for one in outcomes] == [one["device"] for one in changes]
+    assert [one["status"] for one in outcomes] == [200, 404, 200, 404, 412, 422]
+    assert [one.get("etag") for one in outcomes] == ['"2"', None, '"2"', None, None, None]
+    problems = [one["problem"]["type"] for one in outcomes if "problem" in one]
+    assert problems == [
+        "/problems/not-found", "/problems/not-found", "/problems/precondition-failed",
+        "/problems/invalid",
+    ]  # fmt: skip
+    assert await fleet.stored() == {
+        "dev_a": ("greenhouse", "default", 2),
+        "dev_b": ("", "canary", 2),
+        "dev_c": ("", "default", 1),
+        "dev_x": ("", "default", 1),
+    }
+    assert await fleet.told() == 2
+
+
+async def test_who_may_not_changes_nothing(fleet: Fleet) -> None:
+    before = await fleet.stored()
+    changes = [{"device": "dev_a", "group": "g"}, {"device": "dev_x", "group": "g"}]
+    assert (await fleet.ask(changes, who=f"{MINE}:viewer"))[0] == 403
+    assert (await fleet.ask(changes, project=fleet.other_project))[0] == 404
+    status, outcomes = await fleet.ask(changes, who=f"{OTHERS}:owner", project=fleet.other_project)
+    assert (status, [one["status"] for one in outcomes]) == (200, [404, 200])
+    assert await fleet.stored() == before | {"dev_x": ("", "g", 2)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ([], "/changes"),
+        ([{"device": "dev_a"}] * 501, "/changes"),
+        ([{"device": "dev_a", "group": "ok"}, {"device": "dev_b", "group": "No!"}],
+         "/changes/1/group"),
+        ([{"device": "dev_a", "label": "a\nb"}], "/changes/0/label"),
+        ([{"device": "dev_a", "status": "active"}], "/changes/0/status"),
+    ],
+)  # fmt: skip
+async def test_what_is_not_well_formed_changes_nothing(
+    fleet: Fleet, changes: Any, pointer: str
+) -> None:
+    before = await fleet.stored()
+    status, problem = await fleet.ask(changes)
+    assert (status, [one["pointer"] for one in problem["errors"]]) == (422, [pointer])
+    assert await fleet.stored() == before
+
+
+async def test_a_retry_changes_nothing_twice(fleet: Fleet) -> None:
+    key = {"Idempotency-Key": "canary-1"}
+    changes = [{"device": "dev_a", "group": "canary"}]
+    first, second = [await fleet.ask(changes, **key) for _ in range(2)]
+    assert first == second
+    assert (await fleet.stored())["dev_a"] == ("", "canary", 2)
+
+
+async def test_requests_for_the_same_devices_do_not_block_each_other(fleet: Fleet) -> None:
+    """Whatever order they name them in."""
+    names = ["dev_a", "dev_b", "dev_c"]
+    asked = [
+        fleet.ask([{"device": name, "group": f"g{n}"} for name in (names, names[::-1])[n % 2]])
+        for n in range(20)
+    ]
+    answers = await asyncio.gather(*asked)
+    assert {one["status"] for status, body in answers for one in body} == {200}
+    stored = await fleet.stored()
+    assert {stored[name][2] for name in names} == {21}
+    assert len({stored[name][1] for name in names}) == 1
+
+
+async def test_five_hundred_at_once(fleet: Fleet) -> None:
+    status, outcomes = await fleet.ask(
+        [{"device": f"dev_{n}"} for n in range(499)] + [{"device": "dev_a", "label": "last"}]
+    )
+    assert (status, len(outcomes), outcomes[-1]["status"]) == (200, 500, 200)
