@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hub.bulk import IfMatch, ItemProblem, Outcome, versions_of
     from hub.certificate import ServerCertificate
     from hub.compression import gzipped
+    from hub.connection_limit import ConnectionLimit
     from hub.contracts import (
         Bus,
         Consumer,
@@ -110,6 +111,7 @@ _HOMES = {
     "bulk": "IfMatch ItemProblem Outcome versions_of",
     "certificate": "ServerCertificate",
     "compression": "gzipped",
+    "connection_limit": "ConnectionLimit",
     "contracts": "Bus Consumer Contract Endpoint EventInfo Nothing StreamEndpoint Topic",
     "database": "Connection Database Queries",
     "datagrams": "DatagramSender",
@@ -179,6 +181,7 @@ __all__ = [
     "ConfigSection",
     "Conflict",
     "Connection",
+    "ConnectionLimit",
     "Consumer",
     "Contract",
     "Cookie",

@@ -15,7 +15,7 @@ import structlog
 
 from hub.errors import StartError
 
-_EVERY: Final = 5.0
+EVERY: Final = 5.0
 """Seconds between two looks at the files."""
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -44,7 +44,7 @@ class ServerCertificate:
             raise StartError(f"{certificate} and {key} cannot be used: {_words(error)}") from None
 
     @contextlib.asynccontextmanager
-    async def following(self, *, every: float = _EVERY) -> AsyncIterator[ssl.SSLContext]:
+    async def following(self, *, every: float = EVERY) -> AsyncIterator[ssl.SSLContext]:
         """Give the context, and take up what changes in the files while this is open.
 
         Args:

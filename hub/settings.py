@@ -46,6 +46,14 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             the headers `Forwarded`, `Via`, `X-Forwarded-…` and `X-Real-IP`.
         trusted_proxies: networks of proxies (`10.0.0.0/8`) that say in `X-Forwarded-For` and
             `X-Forwarded-Proto` for whom they ask; nobody else is believed.
+        allowed_origins: origins (`https://app.example.com`) of other sites whose pages may use
+            the API with a token (CORS); `*` is every site.
+        requests_per_token: in a minute; 0, here and in the next two, is no limit.
+        requests_per_network: in a minute, from one /24, or /56 of IPv6.
+        requests_unauthenticated: of those, without a valid credential.
+        requests_at_work: of one account at once; the others of it wait. 0 is no limit.
+        connections: at once; connections_per_address: of those, from one address (a trusted
+            proxy may have all).
     """
 
     host: str = "127.0.0.1"
@@ -55,6 +63,23 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_body: int = 1024 * 1024
     metrics_token: Secret = Secret("")
     trusted_proxies: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    requests_per_token: int = 6_000
+    requests_per_network: int = 12_000
+    requests_unauthenticated: int = 1_200
+    requests_at_work: int = 8
+    connections: int = 4_000
+    connections_per_address: int = 500
+
+    def __post_init__(self) -> None:
+        for name in (
+            "requests_per_token", "requests_per_network", "requests_unauthenticated",
+            "requests_at_work",
+        ):  # fmt: skip
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is 0 or more")
+        if self.connections < 1 or self.connections_per_address < 1:
+            raise ValueError("connections, connections_per_address are 1 or more")
 
 
 class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from hub.gateway import media
 from hub.gateway.answers import Answer
+from hub.gateway.cors import Cors
 from hub.gateway.dispatch import Dispatcher, Parts
 from hub.gateway.exchange import to_response
 from hub.gateway.intake import leave_expectation, refuse_body
@@ -26,7 +27,7 @@ _ACCEPTS: Final = {
 
 
 def build_app(
-    table: Table, pages: Pages, parts: Parts, shell: Shell, *, max_body: int
+    table: Table, pages: Pages, parts: Parts, shell: Shell, cors: Cors, *, max_body: int
 ) -> web.Application:
     """Build the application.
 
@@ -43,7 +44,7 @@ def build_app(
         for method, route in routes.items():
             serve[method] = Dispatcher(route, parts).serve
     for path, methods in paths.items():
-        _add(app, path, Resource(methods).serve)
+        _add(app, path, Resource(methods, cors).serve)
     _add(app, "/{tail:.*}", _nothing_here, name=UNMATCHED)
     return app
 
@@ -62,6 +63,7 @@ class Resource:
     """Everything that can be done at one path."""
 
     methods: Mapping[str, Serve]
+    cors: Cors
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer by method; HEAD is a GET whose body stays here.
@@ -72,7 +74,8 @@ class Resource:
         method = "GET" if request.method == "HEAD" else request.method
         if method == "OPTIONS":
             await refuse_body(request)
-            return to_response(Answer(204, self._options()))
+            preflight = self.cors.preflight(request, self._allow())
+            return to_response(Answer(204, {**self._options(), **preflight}))
         if method not in self.methods:
             raise MethodNotAllowed(f"allowed are {self._allow()}", headers=self._options())
         return await self.methods[method](request)

@@ -89,29 +89,41 @@ class Authentication:
             self._by_scheme.setdefault(one.scheme.lower(), []).append(one)
         self.schemes = tuple(dict.fromkeys(one.scheme for one in authenticators)) or ("Bearer",)
 
-    async def identify(
-        self, request: web.Request, permission: str | None, *, interactive: bool = False
+    async def identify(self, request: web.Request) -> Identity:
+        """Say who asks: `ANYONE` without a credential.
+
+        Raises:
+            NotAuthenticated: the credential is not valid; with the challenge of RFC 6750.
+            Forged: a change by a cookie, from elsewhere.
+            Malformed: more than one `Authorization`.
+        """
+        return await self._shown(request)
+
+    def let_in(
+        self,
+        shown: Identity,
+        permission: str | None,
+        *,
+        project: str = "",
+        interactive: bool = False,
     ) -> Identity:
-        """Say who asks, and let only those pass who may.
+        """Let only those pass who may.
 
         Args:
-            permission: that the route asks for; None lets everyone pass, but a credential that
-                is shown must still be valid.
+            permission: that the route asks for; None lets everyone pass.
+            project: that the path names.
             interactive: only a person's own session may pass.
 
         Raises:
             NotAuthenticated, OutOfScope: with the challenge of RFC 6750, section 3.
-            Forged: a change by a cookie, from elsewhere.
-            Malformed: more than one `Authorization`.
         """
-        shown = await self._shown(request)
         if permission is None:
             return shown
         if shown.caller is ANYONE:
             raise self._refuse("send an API token as `Authorization: Bearer …`")
         self._let_in(shown.caller, permission, interactive=interactive)
         hidden = self._permissions.without(permission, shown.caller.narrowed)
-        self._look_at_project(request.match_info.get("project", ""), permission, shown, hidden)
+        self._look_at_project(project, permission, shown, hidden)
         return msgspec.structs.replace(shown, hidden=hidden)
 
     async def _shown(self, request: web.BaseRequest) -> Identity:

@@ -7,6 +7,8 @@ import msgspec
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import InvalidURLError, LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import _ErrInfo
 from prometheus_client import Counter
 
 from hub.errors import IsaaxError
@@ -27,14 +29,19 @@ class Limits(msgspec.Struct, frozen=True):
         body: seconds that a body may take to arrive.
         linger: seconds for which the rest of a refused body is read, so that the client can
             read why.
+        head: bytes of a request's head, all in all.
+        stall: seconds in which a client that has answers to read must read `pace` bytes of them.
     """
 
     line: int = 8190
     field: int = 8190
     fields: int = 64
+    head: int = 64 * 1024
     idle: float = 60.0
     body: float = 30.0
     linger: float = 5.0
+    stall: float = 30.0
+    pace: int = 16 * 1024
 
 
 class Connection(web.RequestHandler):
@@ -64,12 +71,69 @@ class Connection(web.RequestHandler):
         self.limits = limits
         self.gone: asyncio.Future[None] = loop.create_future()
         """Is done when the client has closed the connection."""
+        self._head = 0  # bytes of one that has not all come yet
+        self._unread = 0
+        self._watch: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Tell whoever sends events that nobody reads them any more."""
+        self.lose()
+        self._watch_no_more()
+        super().connection_lost(exc)
+
+    def lose(self) -> None:
+        """Note that the connection is no more, or never came to be."""
         if not self.gone.done():
             self.gone.set_result(None)
-        super().connection_lost(exc)
+
+    # ── a head that never ends ────────────────────────────────────────────────────────────────
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; a head is not kept without end, however it is cut."""
+        super().data_received(data)
+        if self._waiter is None or self._waiter.done():
+            self._head = 0  # a request is at work, or about to be
+            return
+        self._head += len(data)
+        if self._head > self.limits.head:
+            # As aiohttp itself does with what it cannot parse: see `handle_error`.
+            error = LineTooLong("head", self.limits.head)
+            self._messages.append((_ErrInfo(400, error, error.message), EMPTY_PAYLOAD))
+            self._waiter.set_result(None)
+
+    # ── answers that nobody reads ─────────────────────────────────────────────────────────────
+
+    def pause_writing(self) -> None:
+        """Watch a client that does not take what it is sent."""
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        """Let go of the watch: it has taken most of it."""
+        self._watch_no_more()
+        super().resume_writing()
+
+    def _watch_reader(self) -> None:
+        if self.transport is not None:
+            self._unread = self.transport.get_write_buffer_size()
+            self._watch = self._loop.call_later(self.limits.stall, self._look_at_reader)
+
+    def _look_at_reader(self) -> None:
+        transport = self.transport
+        if transport is None:
+            return
+        if transport.get_write_buffer_size() > self._unread - self.limits.pace:
+            self._refused.labels("slow-reader").inc()
+            transport.abort()
+        else:
+            self._watch_reader()
+
+    def _watch_no_more(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    # ── what is not HTTP ──────────────────────────────────────────────────────────────────────
 
     def handle_error(
         self,

@@ -9,24 +9,30 @@ import structlog
 from aiohttp import hdrs, web
 
 from hub.contracts import Bus
-from hub.errors import DeadlineExceeded, IsaaxError
+from hub.errors import DeadlineExceeded, IsaaxError, Unauthenticated
 from hub.gateway import answers, decoding, deprecation, media, preferences
 from hub.gateway.answers import Answer
-from hub.gateway.authentication import Authentication, Identity
+from hub.gateway.authentication import ANYONE, Authentication, Identity
 from hub.gateway.conditional import ChangeConditions, Conditions
-from hub.gateway.exchange import exchange_of, to_response
+from hub.gateway.connection import connection_of
+from hub.gateway.exchange import Exchange, exchange_of, to_response
 from hub.gateway.idempotency import HEADER as IDEMPOTENCY_KEY
 from hub.gateway.idempotency import Idempotency, Keyed
 from hub.gateway.intake import read_body, refuse_body
 from hub.gateway.locality import is_local, is_to_this_machine
 from hub.gateway.problems import KeyRequired, LocalOnly, NoSuchPath
+from hub.gateway.quotas import Quotas, network_of
 from hub.gateway.routing import AnyRoute
 from hub.gateway.sse import Streams, last_event_id
+from hub.gateway.turns import Turns
 from hub.routes import Call, EventStream, Reply
 from hub.scope import hiding
 
 DEADLINE: Final = 30.0
 """Seconds that a handler may take (an event stream: to begin)."""
+
+GONE: Final = 499
+"""Status, in the log, of a request whose client did not wait for the answer (as nginx has it)."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -43,6 +49,8 @@ class Parts:
     authentication: Authentication
     idempotency: Idempotency
     streams: Streams
+    quotas: Quotas
+    turns: Turns
     deadline: float = DEADLINE
 
 
@@ -70,38 +78,73 @@ class Dispatcher:
         Raises:
             IsaaxError: what the middleware turns into a problem.
         """
-        if self._route.local and not (is_local(request) and is_to_this_machine(request)):
+        exchange, route = exchange_of(request), self._route
+        exchange.headers.update(self._notices)
+        if route.local and not (is_local(request) and is_to_this_machine(request)):
             raise LocalOnly("ask from there, by the name localhost, past any proxy")
-        exchange_of(request).headers.update(self._notices)
-        identity = await self._parts.authentication.identify(
-            request, self._route.permission, interactive=self._route.interactive
+        shown = await self._identify(request, exchange)
+        identity = self._parts.authentication.let_in(
+            shown,
+            route.permission,
+            project=request.match_info.get("project", ""),
+            interactive=route.interactive,
         )
-        exchange_of(request).caller = identity.caller
         with hiding(identity.hidden):
             return await self._serve(request, identity)
+
+    async def _identify(self, request: web.Request, exchange: Exchange) -> Identity:
+        """Say who asks, and count it."""
+        quotas, address = self._parts.quotas, exchange.client.address
+        try:
+            shown = await self._parts.authentication.identify(request)
+        except Unauthenticated:
+            quotas.of_unauthenticated(address, exchange.headers)
+            raise
+        exchange.caller = shown.caller
+        if shown.caller is ANYONE:
+            quotas.of_unauthenticated(address, exchange.headers)
+        else:
+            quotas.of_token(shown.caller.actor, exchange.headers)
+        return shown
 
     async def _serve(self, request: web.Request, identity: Identity) -> web.StreamResponse:
         read = self._route.method == "GET"
         conditions = Conditions.of(request.headers) if read else None
         call, body = await self._read(request, identity)
+        caller = identity.caller
+        whose = caller.account or caller.user or network_of(identity.client.address)
+        gone = connection_of(request).gone
+        async with self._parts.turns.turn(whose):
+            if gone.done():
+                return web.Response(status=GONE)
+            answer = await self._do(request, identity, call, conditions, body)
+        if isinstance(answer, EventStream):
+            return await self._parts.streams.send(
+                request, answer, account=whose, request_id=exchange_of(request).id
+            )
+        return to_response(self._preferred(request, answer))
+
+    async def _do(
+        self,
+        request: web.Request,
+        identity: Identity,
+        call: Call[Any, Any],
+        conditions: Conditions | None,
+        body: bytes,
+    ) -> Answer | EventStream:
         key = request.headers.get(IDEMPOTENCY_KEY)
         if self._route.method == "POST" and key is not None and identity.credential:
             # The target has its length before it, so no two requests give the same bytes.
             target = request.raw_path.encode(errors="surrogateescape")
             content = b"%d:%b%b" % (len(target), target, body)
             keyed = Keyed.of(identity, self._name, key, content)
-            answer = await self._parts.idempotency.once(keyed, self._worker(request, call))
-            return to_response(self._preferred(request, answer))
+            return await self._parts.idempotency.once(keyed, self._worker(request, call))
         if self._route.key_required and not key:
             raise KeyRequired("send a key of your own: a request that is repeated is done once")
         result = await self._handle(call)
         if isinstance(result, EventStream):
-            account, request_id = identity.caller.account, exchange_of(request).id
-            return await self._parts.streams.send(
-                request, result, account=account, request_id=request_id
-            )
-        answer = self._answer(request, conditions, result, call)
-        return to_response(self._preferred(request, answer))
+            return result
+        return self._answer(request, conditions, result, call)
 
     async def _read(self, request: web.Request, identity: Identity) -> tuple[Call[Any, Any], bytes]:
         """Decode everything that came; nothing is done yet."""

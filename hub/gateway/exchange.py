@@ -9,7 +9,7 @@ from multidict import CIMultiDict
 
 from hub.gateway.answers import Answer
 from hub.gateway.authentication import ANYONE
-from hub.routes import Caller
+from hub.routes import Caller, Client
 
 
 class Exchange(msgspec.Struct):
@@ -17,11 +17,13 @@ class Exchange(msgspec.Struct):
 
     Args:
         id: given by us; `X-Request-Id` of the answer, `instance` of a problem.
+        client: where it came from.
         caller: who asked, once that is known.
         headers: of the answer, whatever it will be.
     """
 
     id: str
+    client: Client
     caller: Caller = ANYONE
     headers: dict[str, str] = {}
 
@@ -29,9 +31,9 @@ class Exchange(msgspec.Struct):
 _EXCHANGE: Final = web.RequestKey("exchange", Exchange)
 
 
-def begin(request: web.Request) -> Exchange:
+def begin(request: web.Request, client: Client) -> Exchange:
     """Give a request its id."""
-    exchange = request[_EXCHANGE] = Exchange(str(uuid.uuid4()))
+    exchange = request[_EXCHANGE] = Exchange(str(uuid.uuid4()), client)
     return exchange
 
 

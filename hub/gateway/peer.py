@@ -46,16 +46,17 @@ class Peers:
         """
         address = request.remote or ""
         secure = request.secure
-        if self._trusts(address):
+        if self.trusts(address):
             secure = request.headers.get("X-Forwarded-Proto", "").strip().lower() == "https"
             said = ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")
             for hop in reversed([one.strip() for one in said if one.strip()]):
                 address = hop if _is_address(hop) else address
-                if not self._trusts(hop):
+                if not self.trusts(hop):
                     break
         return Client(address, request.headers.get("User-Agent", "")[:_AGENT], secure)
 
-    def _trusts(self, address: str) -> bool:
+    def trusts(self, address: str) -> bool:
+        """Say whether this is one of those proxies."""
         if not self._trusted or not _is_address(address):
             return False
         parsed = ipaddress.ip_address(address)

@@ -121,6 +121,17 @@ class PreconditionRequired(HttpError):
     code = "precondition-required"
 
 
+class TooManyRequests(HttpError):
+    """There are too many requests.
+
+    The answer says in `Retry-After` (seconds) when to come again, and every answer in `RateLimit`
+    how many requests are left.
+    """
+
+    status = 429
+    code = "too-many-requests"
+
+
 class HeadersTooLarge(HttpError):
     """The header fields, or the request line, are larger than the limit."""
 
@@ -168,8 +179,8 @@ CATALOGUE: Final[tuple[type[IsaaxError], ...]] = (
     Invalid, Unauthenticated, Forbidden, NotFound, Conflict, PreconditionFailed, TooLarge,
     LimitReached, IsaaxError, Unavailable, DeadlineExceeded,
     Malformed, BadHttp, NoSuchPath, MethodNotAllowed, NotAcceptable, RequestTimeout, BodyTooLarge,
-    UnsupportedMediaType, ExpectationFailed, PreconditionRequired, HeadersTooLarge, KeyRequired,
-    KeyInFlight, KeyReused, MetricsForbidden, LocalOnly,
+    UnsupportedMediaType, ExpectationFailed, PreconditionRequired, TooManyRequests, HeadersTooLarge,
+    KeyRequired, KeyInFlight, KeyReused, MetricsForbidden, LocalOnly,
 )  # fmt: skip
 """Every type of problem that the core itself can answer with."""
 

@@ -1,23 +1,20 @@
-"""The listening socket: bound with clear errors, and closed without cutting anyone off."""
+"""The server: HTTP or HTTPS at its address, and an end that cuts nobody off."""
 
 import asyncio
-import errno
-import socket
-import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Final
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 from aiohttp import web
-from prometheus_client import Counter
 
+from hub.certificate import ServerCertificate
+from hub.connection_limit import ConnectionLimit
 from hub.errors import StartError
+from hub.gateway.accepting import Accepting, bind
 from hub.gateway.connection import Connection, Limits
+from hub.gateway.peer import Peers
 from hub.settings import HttpSettings
-
-_BACKLOG: Final = 512
-_HANDSHAKE: Final = 10.0
+from hub.telemetry import Metrics
 
 
 class Listening(msgspec.Struct, frozen=True):
@@ -44,8 +41,10 @@ async def serving(
     settings: HttpSettings,
     *,
     limits: Limits,
-    refused: Counter,
+    peers: Peers,
+    metrics: Metrics,
     budget: float,
+    look: float,
     on_drain: Callable[[], None],
 ) -> AsyncIterator[Listening]:
     """Serve the application while the context is open.
@@ -54,85 +53,51 @@ async def serving(
     its answer, and closes.
 
     Args:
-        refused: counts what was no HTTP.
         budget: seconds that requests may still take at the end.
+        look: seconds between two looks at the certificate's files.
 
     Raises:
         StartError: names the setting that is wrong.
     """
-    context = _tls(settings)
+    certificate = _certificate(settings)
+    refused = metrics.counter(
+        "isaax_http_refused_total", "Connections, and what came, that was not let in.", ("reason",)
+    )
     runner = web.AppRunner(app, shutdown_timeout=budget, access_log=None)
     await runner.setup()
     server = runner.server
     if server is None:
         raise AssertionError("aiohttp makes the server in setup")
     loop = asyncio.get_running_loop()
+    accepting = Accepting(
+        lambda: Connection(server, limits, refused, loop=loop),
+        ConnectionLimit(settings.connections, settings.connections_per_address),
+        tls=certificate.context if certificate else None,
+        trusts=peers.trusts,
+        refused=refused,
+        open_connections=metrics.gauge("isaax_http_connections", "Connections that are open."),
+    )
     try:
-        listener = await _listen(
-            loop,
-            lambda: Connection(server, limits, refused, loop=loop),
-            settings,
-            context,
-        )
-        try:
-            bound = listener.sockets[0].getsockname()
-            yield Listening(settings.host, bound[1], context is not None)
-        finally:
-            listener.close()
-            on_drain()
+        async with AsyncExitStack() as stack:
+            stack.callback(on_drain)
+            if certificate is not None:
+                await stack.enter_async_context(certificate.following(every=look))
+            sockets = await bind(settings.host, settings.port)
+            await stack.enter_async_context(accepting.at(sockets))
+            port = sockets[0].getsockname()[1]
+            yield Listening(settings.host, port, certificate is not None)
     finally:
         await runner.cleanup()
 
 
-async def _listen(
-    loop: asyncio.AbstractEventLoop,
-    factory: Callable[[], Connection],
-    settings: HttpSettings,
-    context: ssl.SSLContext | None,
-) -> asyncio.Server:
-    where = f"{settings.host}:{settings.port}"
-    try:
-        return await loop.create_server(
-            factory,
-            settings.host,
-            settings.port,
-            ssl=context,
-            ssl_handshake_timeout=_HANDSHAKE if context else None,
-            backlog=_BACKLOG,
-        )
-    except socket.gaierror as error:
-        raise StartError(f"http.host: {settings.host!r} is no address: {error.strerror}") from None
-    except OSError as error:
-        raise StartError(_why(error, where)) from None
-    except OverflowError:
-        raise StartError(f"http.port: {settings.port} is not 0 to 65535") from None
-
-
-def _why(error: OSError, where: str) -> str:
-    match error.errno:
-        case errno.EADDRINUSE:
-            return f"http.port: {where} is taken; stop what listens there, or choose another port"
-        case errno.EACCES:
-            return f"http.port: {where} may not be used by this user; choose one above 1023"
-        case errno.EADDRNOTAVAIL:
-            return f"http.host: {where} is not an address of this machine"
-        case _:
-            return f"http.host, http.port: cannot listen at {where}: {error.strerror}"
-
-
-def _tls(settings: HttpSettings) -> ssl.SSLContext | None:
+def _certificate(settings: HttpSettings) -> ServerCertificate | None:
     if settings.certificate is None and settings.key is None:
         return None
     if settings.certificate is None or settings.key is None:
         raise StartError("http.certificate and http.key are set together")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
     try:
-        context.load_cert_chain(settings.certificate, settings.key)
-    except ssl.SSLError as error:
-        raise StartError(f"http.certificate, http.key: not a PEM pair: {error.reason}") from None
-    except OSError as error:
-        files = f"{settings.certificate}, {settings.key}"  # the ssl module does not say which
-        raise StartError(f"http.certificate, http.key: {files}: {error.strerror}") from None
-    return context
+        certificate = ServerCertificate(settings.certificate, settings.key)
+    except StartError as error:
+        raise StartError(f"http.certificate, http.key: {error.detail}") from None
+    certificate.context.set_alpn_protocols(["http/1.1"])
+    return certificate

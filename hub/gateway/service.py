@@ -9,21 +9,25 @@ from typing import Any, Final
 
 import structlog
 
+from hub.certificate import EVERY
 from hub.contracts import Bus
 from hub.database import Database
 from hub.gateway.app import build_app
 from hub.gateway.authentication import Authentication
 from hub.gateway.connection import Limits
+from hub.gateway.cors import Cors
 from hub.gateway.dispatch import DEADLINE, Parts
 from hub.gateway.idempotency import Idempotency
 from hub.gateway.openapi import describe
 from hub.gateway.pages import PATHS, Pages
 from hub.gateway.peer import Peers, networks_of
 from hub.gateway.problems import describe_problems
+from hub.gateway.quotas import Quotas
 from hub.gateway.routing import Declared, Table, build_table
 from hub.gateway.server import Listening, serving
 from hub.gateway.shell import Shell
 from hub.gateway.sse import HEARTBEAT, PER_ACCOUNT, STALL, Streams
+from hub.gateway.turns import WAITING, Turns
 from hub.permissions import Permissions
 from hub.plugins import PluginHost
 from hub.settings import HttpSettings, HubSettings
@@ -46,6 +50,8 @@ class Tuning:
         deadline: seconds that a handler may take.
         drain: seconds that requests may still take at the end.
         heartbeat, stall, per_account: of event streams, see `hub/gateway/sse.py`.
+        waiting: requests of one account, see `hub/gateway/turns.py`.
+        look: seconds between two looks at the certificate, see `hub/certificate.py`.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -54,6 +60,8 @@ class Tuning:
     heartbeat: float = HEARTBEAT
     stall: float = STALL
     per_account: int = PER_ACCOUNT
+    waiting: int = WAITING
+    look: float = EVERY
 
 
 @asynccontextmanager
@@ -98,11 +106,13 @@ async def serve(
     permissions = Permissions(plugins.permissions.values())
     table = _table(plugins, permissions)
     routes = [route for methods in table.values() for route in methods.values()]
-    authentication = Authentication(
-        [*plugins.authenticators.values()],
-        permissions,
-        bus,
-        Peers(networks_of(settings.trusted_proxies)),
+    peers = Peers(networks_of(settings.trusted_proxies))
+    authentication = Authentication([*plugins.authenticators.values()], permissions, bus, peers)
+    quotas = Quotas(
+        settings,
+        metrics.counter(
+            "isaax_http_limited_total", "Requests beyond a limit of their rate.", ("limit",)
+        ),
     )
     idempotency = Idempotency(database)
     streams = Streams(
@@ -118,9 +128,22 @@ async def serve(
         metrics=metrics,
         metrics_token=settings.metrics_token,
     )
-    parts = Parts(bus, authentication, idempotency, streams, tuning.deadline)
-    shell = Shell(metrics, secure=settings.certificate is not None)
-    app = build_app(table, pages, parts, shell, max_body=settings.max_body)
+    parts = Parts(
+        bus,
+        authentication,
+        idempotency,
+        streams,
+        quotas,
+        Turns(
+            settings.requests_at_work,
+            metrics.gauge("isaax_http_waiting", "Requests that wait for their account's turn."),
+            waiting=tuning.waiting,
+        ),
+        tuning.deadline,
+    )
+    cors = Cors(settings.allowed_origins)
+    shell = Shell(metrics, peers, quotas, cors, secure=settings.certificate is not None)
+    app = build_app(table, pages, parts, shell, cors, max_body=settings.max_body)
 
     def on_drain() -> None:
         shell.drain()
@@ -132,10 +155,10 @@ async def serve(
             app,
             settings,
             limits=tuning.limits,
-            refused=metrics.counter(
-                "isaax_http_refused_total", "What came and was no HTTP request.", ("reason",)
-            ),
+            peers=peers,
+            metrics=metrics,
             budget=tuning.drain,
+            look=tuning.look,
             on_drain=on_drain,
         ) as listening,
     ):

@@ -10,9 +10,13 @@ from aiohttp.typedefs import Handler, Middleware
 
 from hub.errors import IsaaxError
 from hub.gateway import answers
+from hub.gateway.cors import Cors
+from hub.gateway.dispatch import GONE
 from hub.gateway.exchange import Exchange, begin, exchange_of, to_response
 from hub.gateway.headers import SECURITY, STRICT_TRANSPORT
+from hub.gateway.peer import Peers
 from hub.gateway.problems import BodyTooLarge, Malformed, NoSuchPath
+from hub.gateway.quotas import Quotas
 from hub.telemetry import Metrics, with_traceparent
 
 UNMATCHED: Final = "unmatched"
@@ -26,7 +30,9 @@ _log = structlog.stdlib.get_logger(__name__)
 class Shell:
     """aiohttp's middleware and response signal of the gateway."""
 
-    def __init__(self, metrics: Metrics, *, secure: bool) -> None:
+    def __init__(
+        self, metrics: Metrics, peers: Peers, quotas: Quotas, cors: Cors, *, secure: bool
+    ) -> None:
         """Make them.
 
         Args:
@@ -34,6 +40,9 @@ class Shell:
         """
         self._headers = {**SECURITY, **(STRICT_TRANSPORT if secure else {})}
         self._draining = asyncio.Event()
+        self._peers = peers
+        self._quotas = quotas
+        self._cors = cors
         self._requests = metrics.counter(
             "isaax_http_requests_total", "Requests answered.", ("method", "route", "status")
         )
@@ -51,7 +60,7 @@ class Shell:
             response.headers.setdefault(name, value)
         exchange = exchange_of(request)
         response.headers["X-Request-Id"] = exchange.id
-        for name, value in exchange.headers.items():
+        for name, value in (*exchange.headers.items(), *self._cors.headers(request).items()):
             own = response.headers.get(name)
             response.headers[name] = f"{own}, {value}" if own else value
         response.headers.popall("Server", None)
@@ -63,12 +72,12 @@ class Shell:
 
         @web.middleware
         async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
-            exchange, started = begin(request), time.monotonic()
+            exchange, started = begin(request, self._peers.client(request)), time.monotonic()
             with (
                 with_traceparent(request.headers.get("traceparent")),
                 structlog.contextvars.bound_contextvars(request=exchange.id),
             ):
-                status = 499  # what nginx calls a client that did not wait for the answer
+                status = GONE
                 try:
                     response = await self._run(request, handler, exchange)
                     status = response.status
@@ -83,6 +92,8 @@ class Shell:
     ) -> web.StreamResponse:
         problem: IsaaxError
         try:
+            if request.path not in QUIET:
+                self._quotas.of_network(exchange.client.address, exchange.headers)
             return await handler(request)
         except IsaaxError as error:
             problem = error
@@ -113,7 +124,7 @@ class Shell:
             ms=round(seconds * 1000, 2),
             account=exchange.caller.account,
             actor=exchange.caller.actor,
-            remote=request.remote,
+            remote=exchange.client.address,
         )
 
 

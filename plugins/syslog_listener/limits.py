@@ -1,7 +1,7 @@
-"""How much the connections of a listener may hold together, and how many there may be."""
+"""How much the connections of a listener may hold together."""
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 
 
 class Budget:
@@ -38,27 +38,3 @@ class Budget:
             self._waiting.popleft()
             self._free -= wanted
             turn.set_result(None)
-
-
-class Places:
-    """How many connections a listener may have, and how many of them from one address."""
-
-    def __init__(self, total: int, per_address: int) -> None:
-        self._total = total
-        self._per_address = per_address
-        self._taken: Counter[str] = Counter()
-
-    def take(self, address: str) -> str:
-        """Take a place; give the reason when there is none, else ""."""
-        if self._taken.total() >= self._total:
-            return "too many connections"
-        if self._taken[address] >= self._per_address:
-            return "too many connections from one address"
-        self._taken[address] += 1
-        return ""
-
-    def leave(self, address: str) -> None:
-        """Give a place back."""
-        self._taken[address] -= 1
-        if not self._taken[address]:
-            del self._taken[address]

@@ -9,11 +9,11 @@ from typing import Final
 
 import structlog
 
-from hub import explain
+from hub import ConnectionLimit, explain
 from plugins.syslog_listener.config import SyslogListenerSettings
 from plugins.syslog_listener.framing import Frame, Framer
 from plugins.syslog_listener.inlet import BUFFER, Inlet
-from plugins.syslog_listener.limits import Budget, Places
+from plugins.syslog_listener.limits import Budget
 from plugins.syslog_listener.meters import Meters
 from plugins.syslog_listener.sink import Sink
 
@@ -48,7 +48,7 @@ class StreamListener:
         self._settings = settings
         self._tls = tls
         self._budget = Budget(settings.memory)
-        self._places = Places(settings.connections, settings.connections_per_address)
+        self._places = ConnectionLimit(settings.connections, settings.connections_per_address)
         self._meters = meters
         self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -99,12 +99,19 @@ def test_conventions_are_described() -> None:
     assert not {"Prefer", "If-Match"} & set(parameters(named["get_note"]))
     assert "Last-Event-ID" in parameters(named["follow"])
     assert set(named["create_note"]["responses"]["201"]["headers"]) == {
-        "ETag", "Location", "Preference-Applied", "X-Request-Id",
+        "ETag", "Location", "Preference-Applied", "RateLimit", "RateLimit-Policy", "X-Request-Id",
     }  # fmt: skip
     assert "Link" in named["list_notes"]["responses"]["200"]["headers"]
     assert "text/event-stream" in named["follow"]["responses"]["200"]["content"]
     assert list(named["patch_note"]["requestBody"]["content"]) == ["application/merge-patch+json"]
     assert "content" not in named["delete_note"]["responses"]["204"]
+
+
+def test_limits_are_described() -> None:
+    for operation in operations(document()).values():
+        for response in operation["responses"].values():
+            assert {"RateLimit", "RateLimit-Policy"} <= response["headers"].keys()
+        assert "Retry-After" in operation["responses"]["429"]["headers"]
 
 
 def test_problems_are_described() -> None:

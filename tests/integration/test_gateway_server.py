@@ -18,6 +18,8 @@ from hub.gateway.service import Tuning
 from hub.routes import Call, NoQuery, Reply, Route
 from hub.secret import Secret
 from hub.settings import HttpSettings
+from hub.testing import eventually
+from tests.fixtures.certificates import Pair, TestAuthority
 from tests.fixtures.gateway import PATIENCE, RunSite, Site, Tick
 
 WAIT = b"GET /trouble/wait HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -106,7 +108,7 @@ async def test_idle_connections_do_not_hold_up_the_end(run_site: RunSite) -> Non
         ),
         (
             HttpSettings(port=0, certificate=Path(__file__), key=Path(__file__)),
-            "not a PEM pair",
+            "cannot be used",
         ),
     ],
 )
@@ -161,6 +163,41 @@ async def _certificate(folder: Path) -> tuple[Path, Path]:
     )  # fmt: skip
     assert await process.wait() == 0
     return certificate, key
+
+
+async def test_a_new_certificate_is_taken_up_and_connections_stay(
+    run_site: RunSite, tmp_path: Path, authority: TestAuthority, local_certificate: Pair
+) -> None:
+    """One that cannot be used is complained of, and the old one goes on."""
+    certificate, key = local_certificate.write(tmp_path, "http")
+    settings = HttpSettings(port=0, certificate=certificate, key=key)
+    trust = ssl.create_default_context(cadata=authority.pem)
+
+    async def serial(site: Site) -> str:
+        _, writer = await asyncio.open_connection("127.0.0.1", site.at.port, ssl=trust)
+        shown = str(writer.get_extra_info("peercert")["serialNumber"])
+        writer.transport.abort()
+        return shown
+
+    async with run_site(settings, Tuning(look=0.01, drain=PATIENCE)) as site:
+        first = await serial(site)
+        reader, writer = await asyncio.open_connection("127.0.0.1", site.at.port, ssl=trust)
+        with capture_logs() as logs:
+            certificate.write_text("not a certificate")
+            await eventually(
+                lambda: any("the old one stays" in log["event"] for log in logs), "a complaint"
+            )
+        assert await serial(site) == first
+        new = authority.issue("localhost", "127.0.0.1")
+        key.write_text(new.key)
+        certificate.write_text(new.certificate)
+        seen = {first}
+        async with asyncio.timeout(PATIENCE):
+            while seen == {first}:
+                seen.add(await serial(site))
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        writer.transport.abort()
 
 
 # ── pages ─────────────────────────────────────────────────────────────────────────────────────

@@ -44,6 +44,19 @@ HEADERS: Final[JsonObject] = {
         "description": "The preference that was met (RFC 7240).",
         "schema": {"type": "string"},
     },
+    "RateLimit": {
+        "description": "What is left of each limit that applies: `r` requests, and `t` seconds "
+        "until there is one more (draft-ietf-httpapi-ratelimit-headers-10).",
+        "schema": {"type": "string", "examples": ['"network";r=11999;t=1, "token";r=5999;t=1']},
+    },
+    "RateLimit-Policy": {
+        "description": "The limits that apply: `q` requests in `w` seconds.",
+        "schema": {"type": "string", "examples": ['"network";q=12000;w=60, "token";q=6000;w=60']},
+    },
+    "Retry-After": {
+        "description": "Seconds after which to try again.",
+        "schema": {"type": "integer"},
+    },
     "Sunset": {
         "description": "From when on this may stop to answer (RFC 8594).",
         "schema": {"type": "string"},
@@ -87,7 +100,7 @@ def _always(route: AnyRoute) -> list[str]:
     """Name the headers that every answer of a route carries."""
     deprecated = ["Deprecation"] if route.deprecated else []
     sunset = ["Sunset"] if route.deprecated and route.deprecated.sunset else []
-    return [*deprecated, *sunset, "X-Request-Id"]
+    return ["RateLimit", "RateLimit-Policy", *deprecated, *sunset, "X-Request-Id"]
 
 
 def errors_of(route: AnyRoute) -> Iterator[type[IsaaxError]]:
@@ -118,7 +131,7 @@ def errors_of(route: AnyRoute) -> Iterator[type[IsaaxError]]:
         yield problems.KeyRequired
     if route.stream is not None:
         yield LimitReached
-    yield from (IsaaxError, Unavailable, DeadlineExceeded)
+    yield from (problems.TooManyRequests, IsaaxError, Unavailable, DeadlineExceeded)
 
 
 def _success(route: AnyRoute, schemas: Schemas) -> JsonObject:
@@ -157,8 +170,8 @@ def _problem(route: AnyRoute, status: int, errors: list[type[IsaaxError]]) -> Js
     headers = _headers(*_always(route))
     if status == Unauthenticated.status:
         headers["WWW-Authenticate"] = {"required": True, "schema": {"type": "string"}}
-    if status == Unavailable.status:
-        headers["Retry-After"] = {"required": True, "schema": {"type": "integer"}}
+    if status in {problems.TooManyRequests.status, Unavailable.status}:
+        headers |= _headers("Retry-After")
     return {"description": " ".join(titles), "headers": headers, "content": _content()}
 
 
