@@ -12,4 +12,4 @@ SECURITY: Final = {
 """An API's answers are neither rendered, framed, sniffed nor kept by whoever passes them on."""
 
 STRICT_TRANSPORT: Final = {"Strict-Transport-Security": "max-age=31536000"}
-"""Only where the gateway itself serves HTTPS (RFC 6797, section 7.2)."""
+"""Only where the client asks over HTTPS, of us or of a proxy that we trust (RFC 6797, 7.2)."""

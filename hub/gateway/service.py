@@ -142,7 +142,7 @@ async def serve(
         tuning.deadline,
     )
     cors = Cors(settings.allowed_origins)
-    shell = Shell(metrics, peers, quotas, cors, secure=settings.certificate is not None)
+    shell = Shell(metrics, peers, quotas, cors)
     app = build_app(table, pages, parts, shell, cors, max_body=settings.max_body)
 
     def on_drain() -> None:

@@ -30,15 +30,7 @@ _log = structlog.stdlib.get_logger(__name__)
 class Shell:
     """aiohttp's middleware and response signal of the gateway."""
 
-    def __init__(
-        self, metrics: Metrics, peers: Peers, quotas: Quotas, cors: Cors, *, secure: bool
-    ) -> None:
-        """Make them.
-
-        Args:
-            secure: the gateway itself serves HTTPS.
-        """
-        self._headers = {**SECURITY, **(STRICT_TRANSPORT if secure else {})}
+    def __init__(self, metrics: Metrics, peers: Peers, quotas: Quotas, cors: Cors) -> None:
         self._draining = asyncio.Event()
         self._peers = peers
         self._quotas = quotas
@@ -56,9 +48,11 @@ class Shell:
 
     async def dress(self, request: web.Request, response: web.StreamResponse) -> None:
         """Give an answer its headers; runs just before they are sent."""
-        for name, value in self._headers.items():
-            response.headers.setdefault(name, value)
         exchange = exchange_of(request)
+        for name, value in SECURITY.items():
+            response.headers.setdefault(name, value)
+        if exchange.client.secure:
+            response.headers.update(STRICT_TRANSPORT)
         response.headers["X-Request-Id"] = exchange.id
         for name, value in (*exchange.headers.items(), *self._cors.headers(request).items()):
             own = response.headers.get(name)

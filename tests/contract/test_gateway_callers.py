@@ -146,6 +146,15 @@ async def test_over_tls_only_cookies_of_this_host_count(people: Site) -> None:
     assert cookies[0] == "__Host-known=k1; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=60"
 
 
+async def test_a_browser_that_came_by_https_is_to_come_by_it_again(people: Site) -> None:
+    """Also where a proxy serves it; never over plain HTTP (RFC 6797, section 7.2)."""
+    for said, strict in (("https", True), ("http", False), ("", False)):
+        headers = {"X-Forwarded-Proto": said} if said else {}
+        for path in ("/see", "/nowhere", "/healthz"):
+            async with people.http.get(f"{people.url}{path}", headers=headers) as response:
+                assert ("Strict-Transport-Security" in response.headers) is strict
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
