@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         Unauthenticated,
         Unavailable,
     )
+    from hub.gateway.forgery import csrf_token
     from hub.headers import check_headers
     from hub.hookspecs import hookimpl
     from hub.mail.local import local_outbox
@@ -122,6 +123,7 @@ _HOMES = {
     "discard": "Discard",
     "errors": "Conflict FieldError Forbidden Invalid IsaaxError LimitReached NotFound "
     "PreconditionFailed StartError Unauthenticated Unavailable",
+    "gateway.forgery": "csrf_token",
     "headers": "check_headers",
     "hookspecs": "hookimpl",
     "mail.local": "local_outbox",
@@ -274,6 +276,7 @@ __all__ = [
     "client_tls",
     "comes_again",
     "connector",
+    "csrf_token",
     "cursor_after",
     "cursor_of",
     "explain",

@@ -24,10 +24,14 @@ class IsaaxError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal"
 
-    def __init__(self, detail: str = "", *, errors: Sequence[FieldError] = ()) -> None:
+    def __init__(
+        self, detail: str = "", *, errors: Sequence[FieldError] = (), retry_after: float = 0.0
+    ) -> None:
         self.title = (type(self).__doc__ or "").partition("\n")[0].rstrip(".")
         self.detail = detail
         self.errors = tuple(errors)
+        self.retry_after = retry_after
+        """Seconds after which it may be tried again; 0 when nobody knows."""
         super().__init__(f"{self.title}: {detail}" if detail else self.title)
 
 
@@ -85,13 +89,6 @@ class LimitReached(IsaaxError):  # noqa: N818
 
     status = 429
     code = "limit-reached"
-
-    def __init__(
-        self, detail: str = "", *, errors: Sequence[FieldError] = (), retry_after: float = 0.0
-    ) -> None:
-        super().__init__(detail, errors=errors)
-        self.retry_after = retry_after
-        """Seconds after which it may be tried again; 0 when nobody knows."""
 
 
 class Unavailable(IsaaxError):  # noqa: N818

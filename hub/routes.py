@@ -145,6 +145,7 @@ class Reply:
         headers: besides the gateway's own, or in place of them, such as a page's own
             `Content-Security-Policy`.
         cookies: to set.
+        status: another than the route's: of a page that tells of a problem.
     """
 
     body: Any = None
@@ -155,6 +156,7 @@ class Reply:
     live: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     cookies: tuple[Cookie, ...] = ()
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +201,17 @@ class Route(Generic[B, Q]):
         permission: that the caller must have (`isaax_permissions`); `SIGNED_IN.name` lets every
             caller in, None everyone.
         interactive: only a person's own session is let in, no token.
+        anonymous: nobody is asked who they are, and no credential that is shown is looked at; for
+            routes without a permission, such as the one to log in.
+        form: the body is what a page's form sends (`application/x-www-form-urlencoded`).
+        secret_path: a parameter of the path is a secret: the log does not show it.
         body, query: decoded into these before the handler runs. For a PATCH `body` is what the
             patched thing must be; the handler gets the patch itself.
         response: of the body that is answered (`list[X]` for a page); None for 204.
         status: of success.
         stream: Struct of the events, when `Accept: text/event-stream` may be asked for.
         texts: media types, with their parameters, that the route answers as text instead of JSON;
-            the preferred one first.
+            the preferred one first. Of a GET, or of a form.
         errors: that the handler may raise, besides those that every route has.
         if_match: True: the header is required (428 without).
         local: True: only requests from this very machine are served, that no proxy has passed on
@@ -227,6 +233,9 @@ class Route(Generic[B, Q]):
     handler: Callable[[Call[B, Q]], Awaitable[Reply | EventStream]]
     permission: str | None
     interactive: bool = False
+    anonymous: bool = False
+    form: bool = False
+    secret_path: bool = False
     body: type[B] | type[msgspec.Struct] | None = None
     query: type[Q] | type[NoQuery] = NoQuery
     response: Any = None
@@ -253,6 +262,18 @@ class Authenticate(Protocol):
         ...
 
 
+class AuthenticateIn(Protocol):
+    """Turns a credential into a caller in one of several accounts."""
+
+    async def __call__(self, credential: str, account: str, bus: Bus, /) -> Caller | None:
+        """Give the caller in this account, or None when this credential is not valid.
+
+        Raises:
+            NotFound: it opens no such account.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Authenticator:
     """A way to authenticate: `Authorization: <scheme> <credential>`, or a cookie.
@@ -260,12 +281,15 @@ class Authenticator:
     Args:
         cookie: name of the cookie that may hold the credential instead (see `Cookie`). A change
             that is asked for with it must come from our own pages (`hub/gateway/forgery.py`).
+        in_account: asked instead of `authenticate` when the header `Isaax-Account` names an
+            account. Without it, that header must name the one account of the credential.
     """
 
     name: str
     scheme: str
     authenticate: Authenticate
     cookie: str = ""
+    in_account: AuthenticateIn | None = None
 
 
 def merge_patch(current: Any, patch: Any) -> Any:

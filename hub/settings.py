@@ -4,13 +4,16 @@ Every field can also be set by the environment as `ISAAX_<SECTION>_<FIELD>`; `hu
 reads, merges and checks them.
 """
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from hub.mail.text import is_address, mailbox_of
 from hub.secret import Secret
+
+_ORIGIN: Final = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?/?")
 
 
 class HubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +57,8 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         requests_at_work: of one account at once; the others of it wait. 0 is no limit.
         connections: at once; connections_per_address: of those, from one address (a trusted
             proxy may have all).
+        public_url: where people reach the hub, such as `https://hub.example.com`: links in mails
+            lead there. Without it, they lead to `host` and `port`.
     """
 
     host: str = "127.0.0.1"
@@ -70,6 +75,7 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     requests_at_work: int = 8
     connections: int = 4_000
     connections_per_address: int = 500
+    public_url: str = ""
 
     def __post_init__(self) -> None:
         for name in (
@@ -80,6 +86,18 @@ class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"{name} is 0 or more")
         if self.connections < 1 or self.connections_per_address < 1:
             raise ValueError("connections, connections_per_address are 1 or more")
+        if self.public_url and not _ORIGIN.fullmatch(self.public_url):
+            raise ValueError("public_url is like https://hub.example.com, without a path")
+
+    @property
+    def origin(self) -> str:
+        """Where people reach the hub, without a slash at the end."""
+        return self.public_url.rstrip("/") or self.origin_at(reachable(self.host))
+
+    def origin_at(self, host: str) -> str:
+        """Give the address that the gateway has under a name or address of this machine."""
+        shown = f"[{host}]" if ":" in host else host
+        return f"{'https' if self.certificate else 'http'}://{shown}:{self.port}"
 
 
 class MqttSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -207,6 +225,11 @@ class MailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("username and password go together")
         if self.password and self.security == "none":
             raise ValueError("a password is sent over TLS alone: set security to starttls or tls")
+
+
+def reachable(host: str) -> str:
+    """Give an address at which this machine reaches what listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
 class Settings(msgspec.Struct, frozen=True):

@@ -13,12 +13,11 @@ from typing import Final
 
 from hub.embedded.account import hand_over, make_folder, unprivileged, write_private
 from hub.embedded.part import Part
-from hub.embedded.ports import reachable
 from hub.embedded.process import Child, Command
 from hub.embedded.tls import Authority, ServerFiles
 from hub.errors import StartError
 from hub.secret import Secret
-from hub.settings import MqttSettings
+from hub.settings import MqttSettings, reachable
 
 HOST: Final = "127.0.0.1"
 SOURCE: Final = Path(__file__).resolve().parents[2] / "broker_auth"

@@ -54,11 +54,6 @@ def check_free(host: str, port: int, what: str, option: str) -> None:
             ) from None
 
 
-def reachable(host: str) -> str:
-    """Give an address at which this machine reaches what listens on `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-
-
 def free_port(host: str = "127.0.0.1") -> int:
     """Give a port that nobody listens on now."""
     with socket.socket() as probe:

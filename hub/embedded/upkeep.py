@@ -23,13 +23,13 @@ from hub.embedded.disk import file_store, fitted
 from hub.embedded.mosquitto import SOURCE
 from hub.embedded.nats import STORE
 from hub.embedded.parts import Embedded, nats_folder
-from hub.embedded.ports import Ports, check_free, reachable
+from hub.embedded.ports import Ports, check_free
 from hub.embedded.running import running_hub, unless_ended, until_signal
 from hub.errors import StartError
 from hub.mail.local import local_outbox
 from hub.process import Prepared, prepare
 from hub.secret import Secret
-from hub.settings import Settings
+from hub.settings import Settings, reachable
 from hub.supervisor import Supervisor
 
 TOKEN: Final = "api-token"  # noqa: S105 - the name of a file
@@ -135,6 +135,9 @@ class Upkeep:
         """Put in what the options say."""
         options = self._options
         http = msgspec.structs.replace(settings.http, host=options.host, port=options.ports.http)
+        if options.names and not http.public_url:
+            public = http.origin_at(options.names[0])
+            http = msgspec.structs.replace(http, public_url=public)
         relay = fitted(settings.relay, nats_folder(options.data) / STORE)
         if relay.files is None:
             relay = msgspec.structs.replace(relay, files=options.data / "files")

@@ -56,7 +56,7 @@ def of_reply(
         PreconditionFailed: by the conditions.
         TypeError: what was made (201) does not say where it is.
     """
-    answer = _of_reply(reply, status, path, query, conditions, media)
+    answer = _of_reply(reply, reply.status or status, path, query, conditions, media)
     cookies = tuple(_set_cookie(cookie, secure=secure) for cookie in reply.cookies)
     return msgspec.structs.replace(answer, cookies=cookies) if cookies else answer
 

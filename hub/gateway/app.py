@@ -6,7 +6,6 @@ from typing import Final
 
 from aiohttp import web
 
-from hub.gateway import media
 from hub.gateway.answers import Answer
 from hub.gateway.cors import Cors
 from hub.gateway.dispatch import Dispatcher, Parts
@@ -14,16 +13,13 @@ from hub.gateway.exchange import to_response
 from hub.gateway.intake import leave_expectation, refuse_body
 from hub.gateway.pages import Pages
 from hub.gateway.problems import MethodNotAllowed, NoSuchPath
-from hub.gateway.routing import Table
+from hub.gateway.routing import Table, body_media
 from hub.gateway.shell import UNMATCHED, Shell
 
 Serve = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _ANY: Final = "*"
-_ACCEPTS: Final = {
-    "POST": ("Accept-Post", media.JSON),
-    "PATCH": ("Accept-Patch", media.MERGE_PATCH),
-}
+_ACCEPTS: Final = {"POST": "Accept-Post", "PATCH": "Accept-Patch"}
 
 
 def build_app(
@@ -44,7 +40,12 @@ def build_app(
         for method, route in routes.items():
             serve[method] = Dispatcher(route, parts).serve
     for path, methods in paths.items():
-        _add(app, path, Resource(methods, cors).serve)
+        accepts = {
+            _ACCEPTS[method]: body_media(route)
+            for method, route in table.get(path, {}).items()
+            if method in _ACCEPTS
+        }
+        _add(app, path, Resource(methods, accepts, cors).serve)
     _add(app, "/{tail:.*}", _nothing_here, name=UNMATCHED)
     return app
 
@@ -60,9 +61,14 @@ async def _nothing_here(request: web.Request) -> web.StreamResponse:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Everything that can be done at one path."""
+    """Everything that can be done at one path.
+
+    Args:
+        accepts: headers that say what bodies are taken.
+    """
 
     methods: Mapping[str, Serve]
+    accepts: Mapping[str, str]
     cors: Cors
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -85,5 +91,4 @@ class Resource:
         return ", ".join(sorted(methods))
 
     def _options(self) -> dict[str, str]:
-        accepts = dict(_ACCEPTS[method] for method in self.methods if method in _ACCEPTS)
-        return {"Allow": self._allow(), **accepts}
+        return {"Allow": self._allow(), **self.accepts}

@@ -13,11 +13,14 @@ from hub.errors import Forbidden, Unauthenticated
 from hub.gateway import forgery
 from hub.gateway.peer import Peers
 from hub.gateway.problems import HttpError, Malformed
-from hub.permissions import Permissions
+from hub.permissions import SIGNED_IN, Permissions
 from hub.routes import Authenticator, Caller, Client
 
 ANYONE: Final = Caller(account="", actor="anonymous", scopes=())
 """The caller on a route that is open to everyone, when it shows no credential."""
+
+ACCOUNT: Final = "Isaax-Account"
+"""Header by which a person who is in several accounts says which one is meant."""
 
 HOST_PREFIX: Final = "__Host-"
 """A cookie of this name belongs to this host alone, and to HTTPS (RFC 6265bis, section 4.1.3.2)."""
@@ -95,9 +98,29 @@ class Authentication:
         Raises:
             NotAuthenticated: the credential is not valid; with the challenge of RFC 6750.
             Forged: a change by a cookie, from elsewhere.
+            NotFound: there is no such account as the header `Isaax-Account` names.
             Malformed: more than one `Authorization`.
         """
-        return await self._shown(request)
+        nobody = self.nobody(request)
+        account = _only(request, ACCOUNT) or ""
+        header = _only(request, hdrs.AUTHORIZATION)
+        if header is not None:
+            caller, credential = await self._check(header, account)
+            return msgspec.structs.replace(nobody, caller=caller, credential=credential)
+        for one in self._by_cookie:
+            if credential := nobody.cookies.get(one.cookie, ""):
+                caller_of_cookie = await self._ask(one, credential, account)
+                if caller_of_cookie is not None:
+                    _refuse_forged(request, nobody.client, credential)
+                    return msgspec.structs.replace(
+                        nobody, caller=caller_of_cookie, credential=credential
+                    )
+        return nobody
+
+    def nobody(self, request: web.BaseRequest) -> Identity:
+        """Say where a request comes from, without asking who sends it."""
+        client = self._peers.client(request)
+        return Identity(ANYONE, "", client, _cookies_of(request.cookies, secure=client.secure))
 
     def let_in(
         self,
@@ -126,33 +149,27 @@ class Authentication:
         self._look_at_project(project, permission, shown, hidden)
         return msgspec.structs.replace(shown, hidden=hidden)
 
-    async def _shown(self, request: web.BaseRequest) -> Identity:
-        client = self._peers.client(request)
-        cookies = _cookies_of(request.cookies, secure=client.secure)
-        headers = request.headers.getall(hdrs.AUTHORIZATION, [])
-        if len(headers) > 1:
-            raise Malformed("there is more than one header Authorization")
-        if headers:
-            caller, credential = await self._check(headers[0])
-            return Identity(caller, credential, client, cookies)
-        for one in self._by_cookie:
-            if credential := cookies.get(one.cookie, ""):
-                caller_of_cookie = await one.authenticate(credential, self._bus)
-                if caller_of_cookie is not None:
-                    _refuse_forged(request, client, credential)
-                    return Identity(caller_of_cookie, credential, client, cookies)
-        return Identity(ANYONE, "", client, cookies)
-
-    async def _check(self, header: str) -> tuple[Caller, str]:
+    async def _check(self, header: str, account: str) -> tuple[Caller, str]:
         match = _CREDENTIALS.fullmatch(header.strip())
         if match:
             for one in self._by_scheme.get(match["scheme"].lower(), ()):
-                caller = await one.authenticate(match["credential"], self._bus)
+                caller = await self._ask(one, match["credential"], account)
                 if caller is not None:
                     return caller, match["credential"]
         raise self._refuse("this credential is not valid", ', error="invalid_token"')
 
+    async def _ask(self, one: Authenticator, credential: str, account: str) -> Caller | None:
+        """Ask one authenticator who shows this, in which account."""
+        if account and one.in_account is not None:
+            return await one.in_account(credential, account, self._bus)
+        caller = await one.authenticate(credential, self._bus)
+        if caller is not None and account not in {"", caller.account}:
+            raise OutOfScope(f"this credential is for one account alone: leave out {ACCOUNT}")
+        return caller
+
     def _let_in(self, caller: Caller, permission: str, *, interactive: bool) -> None:
+        if not caller.account and permission != SIGNED_IN.name:
+            raise _out_of_scope("you are a member of no account", permission)
         if not caller.may(permission):
             raise _out_of_scope(f"this credential lacks the scope {permission}", permission)
         if not self._permissions.allows(caller.role, permission):
@@ -184,6 +201,14 @@ class Authentication:
 def _out_of_scope(detail: str, permission: str) -> OutOfScope:
     challenge = f'Bearer realm="isaax", error="insufficient_scope", scope="{permission}"'
     return OutOfScope(detail, headers={"WWW-Authenticate": challenge})
+
+
+def _only(request: web.BaseRequest, name: str) -> str | None:
+    """Give a header that can be there once; None where it is not."""
+    values = request.headers.getall(name, [])
+    if len(values) > 1:
+        raise Malformed(f"there is more than one header {name}")
+    return values[0] if values else None
 
 
 def _refuse_forged(request: web.BaseRequest, client: Client, credential: str) -> None:

@@ -12,6 +12,7 @@ from msgspec import inspect
 from hub.errors import FieldError, Invalid
 from hub.gateway.problems import Malformed
 from hub.routes import Route
+from hub.secret import Secret
 from hub.structs import decode, pointer
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -123,7 +124,7 @@ def is_clean(text: str) -> bool:
     return not _CONTROL.search(text)
 
 
-# ── query strings ─────────────────────────────────────────────────────────────────────────────
+# ── query strings and forms ───────────────────────────────────────────────────────────────────────
 
 Read = Callable[[str], Any]
 
@@ -134,6 +135,9 @@ class QueryDecoder:
     Numbers and booleans have one spelling each (`10`, `true`); unknown parameters, and a second
     value where there can be only one, are refused.
     """
+
+    _what = "query"
+    _takes_secrets = False
 
     def __init__(self, into: type[msgspec.Struct]) -> None:
         """Look at the Struct once.
@@ -150,6 +154,8 @@ class QueryDecoder:
         for field in kind.fields:
             if isinstance(field.type, inspect.ListType | inspect.VarTupleType):
                 self._repeated[field.encode_name] = _reader(field.type.item_type)
+            elif self._takes_secrets and _is_secret(field.type):
+                self._single[field.encode_name] = str
             else:
                 self._single[field.encode_name] = _reader(field.type)
 
@@ -167,11 +173,11 @@ class QueryDecoder:
             if error:
                 errors.append(FieldError(pointer(name), error))
         if errors:
-            raise Invalid("the query is not valid", errors=errors[:20])
+            raise Invalid(f"the {self._what} is not valid", errors=errors[:20])
         try:
             return decode(self._into, values)
         except Invalid as error:
-            raise Invalid("the query is not valid", errors=error.errors) from None
+            raise Invalid(f"the {self._what} is not valid", errors=error.errors) from None
 
     def _take(self, values: dict[str, Any], name: str, text: str) -> str:
         """Add one parameter; give what is wrong with it, or ""."""
@@ -191,6 +197,23 @@ class QueryDecoder:
         return ""
 
 
+class FormDecoder(QueryDecoder):
+    """Reads what a page's form sends into one Struct, as a query string is read.
+
+    Unlike those, which end up in logs, it may hold secrets.
+    """
+
+    _what = "form"
+    _takes_secrets = True
+
+    def decode_bytes(self, raw: bytes) -> Any:
+        """Make the Struct; as `decode`."""
+        try:
+            return self.decode(raw.decode("ascii"))
+        except UnicodeDecodeError:
+            raise Malformed("a form is percent-encoded UTF-8") from None
+
+
 def parse_query(raw: str) -> list[tuple[str, str]]:
     """Take a query string apart.
 
@@ -203,7 +226,7 @@ def parse_query(raw: str) -> list[tuple[str, str]]:
         )
     except ValueError:  # UnicodeDecodeError is one
         raise Malformed(
-            f"the query is not percent-encoded UTF-8 of at most {_MAX_PARAMETERS} parameters"
+            f"what was sent is not percent-encoded UTF-8 of at most {_MAX_PARAMETERS} parameters"
         ) from None
 
 
@@ -228,6 +251,10 @@ def _reader(kind: inspect.Type) -> Read:
         ):  # fmt: skip
             return str
     raise TypeError(f"a query parameter cannot be a {type(kind).__name__}")
+
+
+def _is_secret(kind: inspect.Type) -> bool:
+    return isinstance(kind, inspect.CustomType) and kind.cls is Secret
 
 
 def _read_boolean(text: str) -> bool:

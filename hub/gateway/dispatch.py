@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
+import msgspec
 import structlog
 from aiohttp import hdrs, web
 
@@ -22,7 +24,7 @@ from hub.gateway.intake import read_body, refuse_body
 from hub.gateway.locality import is_local, is_to_this_machine
 from hub.gateway.problems import KeyRequired, LocalOnly, NoSuchPath
 from hub.gateway.quotas import Quotas, network_of
-from hub.gateway.routing import AnyRoute
+from hub.gateway.routing import AnyRoute, body_media
 from hub.gateway.sse import Streams, last_event_id
 from hub.gateway.turns import Turns
 from hub.routes import Call, EventStream, Reply
@@ -65,6 +67,7 @@ class Dispatcher:
         self._parts = parts
         self._query = decoding.QueryDecoder(route.query)
         self._no_body = decoding.of_nothing(route)
+        self._body = _body_decoder(route)
         self._name = f"{route.method} {route.path}"
         self._texts = {text.partition(";")[0]: text for text in route.texts}
         offers = [media.JSON] if route.response is not None else []
@@ -95,8 +98,12 @@ class Dispatcher:
     async def _identify(self, request: web.Request, exchange: Exchange) -> Identity:
         """Say who asks, and count it."""
         quotas, address = self._parts.quotas, exchange.client.address
+        authentication = self._parts.authentication
         try:
-            shown = await self._parts.authentication.identify(request)
+            if self._route.anonymous:
+                shown = authentication.nobody(request)
+            else:
+                shown = await authentication.identify(request)
         except Unauthenticated:
             quotas.of_unauthenticated(address, exchange.headers)
             raise
@@ -181,15 +188,13 @@ class Dispatcher:
             return call, b""
         if self._no_body is not None and not request.body_exists:
             return replace(call, body=self._no_body), b""
-        merge = route.method == "PATCH"
         media.require(
-            media.MERGE_PATCH if merge else media.JSON,
+            body_media(route),
             request.headers.get(hdrs.CONTENT_TYPE),
             request.headers.get(hdrs.CONTENT_ENCODING),
         )
         raw = await read_body(request)
-        body = decoding.decode_patch(raw) if merge else decoding.decode_body(raw, route.body)
-        return replace(call, body=body), raw
+        return replace(call, body=self._body(raw)), raw
 
     async def _handle(self, call: Call[Any, Any]) -> Reply | EventStream:
         try:
@@ -245,6 +250,15 @@ class Dispatcher:
                 return answers.of_error(IsaaxError(), request_id)
 
         return work
+
+
+def _body_decoder(route: AnyRoute) -> Callable[[bytes], Any]:
+    if route.method == "PATCH":
+        return decoding.decode_patch
+    kind: type[Any] = route.body or msgspec.Struct
+    if route.form:
+        return decoding.FormDecoder(kind).decode_bytes
+    return partial(decoding.decode_body, into=kind)
 
 
 def raw_query(request: web.Request) -> str:

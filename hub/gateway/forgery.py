@@ -16,7 +16,7 @@ HEADER: Final = "X-CSRF-Token"
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def token_of(credential: str) -> str:
+def csrf_token(credential: str) -> str:
     """Give the token that goes with a session's credential."""
     digest = hmac.digest(credential.encode(), b"isaax csrf", hashlib.sha256)
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
@@ -36,4 +36,4 @@ def is_of_our_own(headers: CIMultiDictProxy[str], origin: str) -> bool:
 
 def shows_token(credential: str, shown: str) -> bool:
     """Say whether this is the credential's token."""
-    return hmac.compare_digest(token_of(credential).encode(), shown.encode(errors="replace"))
+    return hmac.compare_digest(csrf_token(credential).encode(), shown.encode(errors="replace"))

@@ -10,6 +10,7 @@ from hub.gateway.problems import Malformed, NotAcceptable, UnsupportedMediaType
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"  # RFC 7396
+FORM: Final = "application/x-www-form-urlencoded"  # WHATWG URL, section 5
 EVENTS: Final = "text/event-stream"  # WHATWG HTML, section 9.2
 
 # RFC 9110: token (5.6.2), parameter (5.6.6), media-range and weight (12.5.1, 12.4.2). Nothing that

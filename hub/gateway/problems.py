@@ -205,6 +205,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: tuple[FieldError, ...] = ()
 
 
+_PAUSE: Final = 2  # seconds that a client waits for what is not available
 _UNEXPECTED: Final = "this is a fault of the hub; its log says more under this request's id"
 
 
@@ -229,15 +230,13 @@ def headers_of(error: IsaaxError) -> dict[str, str]:
     """Give the headers that go with an error."""
     if isinstance(error, HttpError):
         return dict(error.headers)
-    if isinstance(error, LimitReached):
-        return {"Retry-After": str(math.ceil(error.retry_after))} if error.retry_after else {}
-    match error.status:
-        case 401:  # RFC 9110, section 15.5.2: it must say how to authenticate
-            return {"WWW-Authenticate": 'Bearer realm="isaax"'}
-        case 503:
-            return {"Retry-After": "2"}
-        case _:
-            return {}
+    headers: dict[str, str] = {}
+    if error.status == 401:  # RFC 9110, section 15.5.2: it must say how to authenticate
+        headers["WWW-Authenticate"] = 'Bearer realm="isaax"'
+    seconds = error.retry_after or (_PAUSE if error.status == 503 else 0)
+    if seconds:
+        headers["Retry-After"] = str(math.ceil(seconds))
+    return headers
 
 
 def closes_connection(error: IsaaxError) -> bool:

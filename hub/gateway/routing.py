@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from hub.gateway.decoding import QueryDecoder
+from hub.gateway import media
+from hub.gateway.decoding import FormDecoder, QueryDecoder
 from hub.routes import Route
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -74,10 +75,16 @@ def path_parameters(path: str) -> list[str]:
     return _PARAMETER.findall(path)
 
 
+def body_media(route: AnyRoute) -> str:
+    """Give the media type of the body that a route takes."""
+    if route.form:
+        return media.FORM
+    return media.MERGE_PATCH if route.method == "PATCH" else media.JSON
+
+
 def faults_of(route: AnyRoute, permissions: Container[str]) -> Iterator[str]:
     """Say what is wrong with a route."""
     names = path_parameters(route.path)
-    takes_body = route.body is not None
     if route.method not in METHODS:
         yield f"its method is not one of {', '.join(METHODS)}"
     if route.permission is not None and route.permission not in permissions:
@@ -86,6 +93,15 @@ def faults_of(route: AnyRoute, permissions: Container[str]) -> Iterator[str]:
         yield "its path is not of the form /a/{b}"
     if len(set(names)) != len(names):
         yield "its path names a parameter twice"
+    if route.anonymous and route.permission is not None:
+        yield "nobody has a permission where nobody is asked who they are"
+    yield from _faults_of_input(route)
+    yield from _faults_of_answer(route)
+    yield from _unkept(route)
+
+
+def _faults_of_input(route: AnyRoute) -> Iterator[str]:
+    takes_body = route.body is not None
     if takes_body and route.method not in _BODY:
         yield f"a {route.method} takes no body"
     if not takes_body and route.method in {"PUT", "PATCH"}:
@@ -94,18 +110,24 @@ def faults_of(route: AnyRoute, permissions: Container[str]) -> Iterator[str]:
         yield "its body is not a Struct"
     if route.stream is not None and route.method != "GET":
         yield "only a GET can be answered by a stream"
-    if route.texts and (route.method != "GET" or route.response is not None):
-        yield "only a GET without a response can be answered by text"
+    if route.form and (route.method != "POST" or not takes_body):
+        yield "only a POST with a body takes a form"
+    try:
+        QueryDecoder(route.query)
+        if route.form and _is_struct(route.body):
+            FormDecoder(route.body or msgspec.Struct)
+    except TypeError as error:
+        yield str(error)
+
+
+def _faults_of_answer(route: AnyRoute) -> Iterator[str]:
+    if route.texts and not (route.response is None and (route.method == "GET" or route.form)):
+        yield "only a GET or a form without a response can be answered by text"
     if not 200 <= route.status < 300:
         yield "its status is not one of success"
     answers = route.response is not None or bool(route.texts)
     if (route.status == 204) == answers and route.stream is None:
         yield "it answers 204 exactly when it has no response"
-    try:
-        QueryDecoder(route.query)
-    except TypeError as error:
-        yield str(error)
-    yield from _unkept(route)
 
 
 def _unkept(route: AnyRoute) -> Iterator[str]:

@@ -142,7 +142,8 @@ async def serve(
         tuning.deadline,
     )
     cors = Cors(settings.allowed_origins)
-    shell = Shell(metrics, peers, quotas, cors)
+    secret_paths = [route.path for route in routes if route.secret_path]
+    shell = Shell(metrics, peers, quotas, cors, secret_paths)
     app = build_app(table, pages, parts, shell, cors, max_body=settings.max_body)
 
     def on_drain() -> None:

@@ -1,8 +1,11 @@
 """What is around every request: its id and trace, its problem, its headers, its line in the log."""
 
 import asyncio
+import re
 import time
+from collections.abc import Iterable
 from typing import Final
+from urllib.parse import quote
 
 import structlog
 from aiohttp import web
@@ -17,12 +20,15 @@ from hub.gateway.headers import SECURITY, STRICT_TRANSPORT
 from hub.gateway.peer import Peers
 from hub.gateway.problems import BodyTooLarge, Malformed, NoSuchPath
 from hub.gateway.quotas import Quotas
+from hub.secret import Secret
 from hub.telemetry import Metrics, with_traceparent
 
 UNMATCHED: Final = "unmatched"
 """Name of the resource that takes every path which no route has."""
 QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked for every few seconds by machines: logged at level debug."""
+# A part of a path that could be a token of ours (256 bits in base64url); an id is shorter.
+_SECRET: Final = re.compile(r"[^/]{40,}")
 _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -30,7 +36,20 @@ _log = structlog.stdlib.get_logger(__name__)
 class Shell:
     """aiohttp's middleware and response signal of the gateway."""
 
-    def __init__(self, metrics: Metrics, peers: Peers, quotas: Quotas, cors: Cors) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        peers: Peers,
+        quotas: Quotas,
+        cors: Cors,
+        secret_paths: Iterable[str] = (),
+    ) -> None:
+        """Make them.
+
+        Args:
+            secret_paths: templates of paths that hold a secret.
+        """
+        self._secret_paths = frozenset(secret_paths)
         self._draining = asyncio.Event()
         self._peers = peers
         self._quotas = quotas
@@ -112,7 +131,8 @@ class Shell:
         log(
             "request",
             method=method,
-            path=request.rel_url.raw_path[:256],  # without the query, which may hold anything
+            # Without the query, which may hold anything.
+            path=template if template in self._secret_paths else shown_path(request.rel_url.path),
             route=template,
             status=status,
             ms=round(seconds * 1000, 2),
@@ -120,6 +140,20 @@ class Shell:
             actor=exchange.caller.actor,
             remote=exchange.client.address,
         )
+
+
+def shown_path(path: str) -> str:
+    """Give a path for the log: whatever in it could be a token of ours is left out.
+
+    One that is meant for a route whose path is secret may be misspelt, and reach no route at all.
+
+    Args:
+        path: decoded.
+
+    Returns:
+        It, percent-encoded: no path ends a line of the log.
+    """
+    return quote(_SECRET.sub(Secret.MASK, path), safe="/*:@!$&'()+,;=~")[:256]
 
 
 def _translate(error: web.HTTPException) -> IsaaxError:

@@ -3,8 +3,7 @@
 import ipaddress
 from typing import Final
 
-from hub.embedded.ports import reachable
-from hub.settings import HttpSettings
+from hub.settings import HttpSettings, reachable
 
 PATH: Final = "/outbox"
 

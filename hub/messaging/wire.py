@@ -140,6 +140,7 @@ def decode_answer(data: bytes, into: type[T], what: str) -> T:
 class _Problem(msgspec.Struct, frozen=True):
     detail: str = ""
     errors: tuple[FieldError, ...] = ()
+    retry_after: float = 0.0
 
 
 def error_message(error: IsaaxError) -> tuple[bytes, dict[str, str]]:
@@ -149,7 +150,7 @@ def error_message(error: IsaaxError) -> tuple[bytes, dict[str, str]]:
         ERROR_CODE: str(error.status),
         ERROR_KIND: error.code,
     }
-    return msgspec.json.encode(_Problem(error.detail, error.errors)), headers
+    return msgspec.json.encode(_Problem(error.detail, error.errors, error.retry_after)), headers
 
 
 def raise_error(message: Message) -> None:
@@ -165,5 +166,8 @@ def raise_error(message: Message) -> None:
     except msgspec.DecodeError:
         # Not one of ours: another service of the same protocol.
         problem = _Problem(message.headers.get(ERROR, ""))
-    kind = by_code(message.headers.get(ERROR_KIND, "internal"))
-    raise kind(problem.detail, errors=problem.errors)
+    error = by_code(message.headers.get(ERROR_KIND, "internal"))(
+        problem.detail, errors=problem.errors
+    )
+    error.retry_after = problem.retry_after  # not every subclass takes it
+    raise error

@@ -68,7 +68,7 @@ async def test_nobody_serves_it_any_more(any_bus: AnyBus, unique: str) -> None:
     [
         NotFound("no such project"),
         Conflict("taken"),
-        LimitReached("10 of 10"),
+        LimitReached("10 of 10", retry_after=12.5),
         DeadlineExceeded("inner"),
         Unavailable("busy\nwith two lines"),
         Invalid("two fields", errors=[FieldError("/a", "is required"), FieldError("", "é")]),
@@ -86,6 +86,7 @@ async def test_an_error_comes_back_as_itself(
             await any_bus.request(contract(unique), Ask("x"))
     assert type(caught.value) is type(error)
     assert (caught.value.detail, caught.value.errors) == (error.detail, error.errors)
+    assert caught.value.retry_after == error.retry_after
 
 
 async def test_a_mistake_does_not_leak(any_bus: AnyBus, unique: str) -> None:

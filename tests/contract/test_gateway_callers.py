@@ -122,7 +122,7 @@ async def test_a_narrowed_role(people: Site) -> None:
 # ── cookies ──
 
 PAGE = {"Sec_Fetch_Site": "same-origin"}
-TOKEN = {"X_CSRF_Token": forgery.token_of(SESSION)}
+TOKEN = {"X_CSRF_Token": forgery.csrf_token(SESSION)}
 
 
 async def test_a_cookie_is_a_credential(people: Site) -> None:
@@ -160,7 +160,7 @@ async def test_a_browser_that_came_by_https_is_to_come_by_it_again(people: Site)
     [
         (PAGE | TOKEN, 200),
         (PAGE, 403),
-        (PAGE | {"X_CSRF_Token": forgery.token_of("another")}, 403),
+        (PAGE | {"X_CSRF_Token": forgery.csrf_token("another")}, 403),
         (PAGE | {"X_CSRF_Token": "é"}, 403),
         (TOKEN, 403),
         (TOKEN | {"Sec_Fetch_Site": "same-site"}, 403),

@@ -9,7 +9,7 @@ from hub.config import CORE, Source, load
 from hub.errors import ConfigError
 from hub.secret import Secret
 from hub.services import ConfigSection
-from hub.settings import Settings
+from hub.settings import HttpSettings, Settings
 
 SAMPLE = """\
 # A hub with what people set most.
@@ -206,12 +206,28 @@ def test_an_error_points_into_the_file_as_json_pointer_too(config: Path) -> None
         ("[hub]\nname = \n", ":2: Invalid value"),
         ("[hub]\nname = 'a'\nname = 'b'\n", ":3: Cannot overwrite a value"),
         ("a = " + "[" * 5000, ":1: arrays or tables are nested too deep"),
+        ("[http]\npublic_url = 'hub.example.com'", ":1: http: public_url is like https://"),
+        ("[http]\npublic_url = 'https://hub/isaax'", ":1: http: public_url is like https://"),
         ("[postgres]\npassword = 5", ":2: postgres.password: Expected str, got int"),
         ("[postgres]\npassword = '********'", ":2: postgres.password: this is what a secret is"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_its_line(config: Path, text: str, said: str) -> None:
     assert refusal(config, text).startswith(f"{config}{said}")
+
+
+@pytest.mark.parametrize(
+    ("http", "origin"),
+    [
+        (HttpSettings(), "http://127.0.0.1:7800"),
+        (HttpSettings(host="::", port=80), "http://[::1]:80"),
+        (HttpSettings(host="hub.lan", certificate=Path("a")), "https://hub.lan:7800"),
+        (HttpSettings(public_url="https://hub.example.com/"), "https://hub.example.com"),
+        (HttpSettings(public_url="https://[2001:db8::1]:8443"), "https://[2001:db8::1]:8443"),
+    ],
+)
+def test_where_links_lead(http: HttpSettings, origin: str) -> None:
+    assert http.origin == origin
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

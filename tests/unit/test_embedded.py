@@ -17,13 +17,14 @@ from hub.embedded.account import (
 )
 from hub.embedded.mosquitto import build_plugin
 from hub.embedded.parts import certificate_names
-from hub.embedded.ports import Ports, check_free, fill, free_port, reachable
+from hub.embedded.ports import Ports, check_free, fill, free_port
 from hub.embedded.process import Child, Command
 from hub.embedded.runtime import Runtime
 from hub.embedded.secrets import SecretFiles
 from hub.embedded.tls import Authority
 from hub.errors import StartError
 from hub.secret import Secret
+from hub.settings import reachable
 
 SOMEBODY = Account("somebody", 65534, 65534)
 

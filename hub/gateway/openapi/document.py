@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
-from hub.gateway import answers, decoding, deprecation, media
+from hub.gateway import answers, decoding, deprecation
 from hub.gateway.openapi.parameters import parameters_of
 from hub.gateway.openapi.responses import HEADERS, responses_of
 from hub.gateway.openapi.schemas import JsonObject, Schemas
-from hub.gateway.routing import AnyRoute, Table
+from hub.gateway.routing import AnyRoute, Table, body_media
 
 VERSION: Final = "3.1.1"
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
@@ -21,8 +21,9 @@ wrapper. Every error is a problem document (RFC 9457); its `type` leads to a des
 `instance` names the request in the hub's log. Lists are paged by `Link: rel="next"`. A change is a
 JSON merge patch (RFC 7396). A thing's ETag can be sent in `If-Match` and `If-None-Match`. A POST
 with an `Idempotency-Key` can be sent again safely. `Prefer: return=minimal` spares you the body of
-what you made or changed. Unknown members and query parameters are refused, and so are NUL in a
-string and integers of more than 64 bits."""
+what you made or changed. A person who is a member of several accounts says in `Isaax-Account` which
+one is meant (else it is the one they joined first). Unknown members and query parameters are
+refused, and so are NUL in a string and integers of more than 64 bits."""
 
 
 def describe(table: Table, *, version: str, schemes: Iterable[str] = ("Bearer",)) -> JsonObject:
@@ -91,17 +92,15 @@ def described(route: AnyRoute) -> str:
 
 
 def _body(route: AnyRoute, schemas: Schemas) -> JsonObject:
-    merge = route.method == "PATCH"
-    content: JsonObject = {
-        "schema": schemas.patch_of(route.body) if merge else schemas.of(route.body)
-    }
+    of = schemas.patch_of if route.method == "PATCH" else schemas.of
+    content: JsonObject = {"schema": of(route.body)}
     if route.examples:
         content["examples"] = {
             str(number): {"value": msgspec.json.decode(answers.encode(example))}
             for number, example in enumerate(route.examples, 1)
         }
     needed = decoding.of_nothing(route) is None
-    return {"required": needed, "content": {media.MERGE_PATCH if merge else media.JSON: content}}
+    return {"required": needed, "content": {body_media(route): content}}
 
 
 def _security(scheme: str) -> JsonObject:

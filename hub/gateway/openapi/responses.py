@@ -107,7 +107,8 @@ def errors_of(route: AnyRoute) -> Iterator[type[IsaaxError]]:
     """Give what a route may answer with besides success."""
     yield problems.Malformed
     yield from route.errors
-    yield Unauthenticated  # a credential that is shown must be valid everywhere
+    if not route.anonymous:
+        yield Unauthenticated  # a credential that is shown must be valid
     if route.permission is not None:
         yield Forbidden
     if route.local:
@@ -148,8 +149,7 @@ def _success(route: AnyRoute, schemas: Schemas) -> JsonObject:
     content: JsonObject = {}
     if route.response is not None:
         content[media.JSON] = {"schema": schemas.of(route.response)}
-    for text in route.texts:
-        content[text.partition(";")[0]] = {"schema": {"type": "string"}}
+    content |= _texts(route)
     if route.stream is not None:
         content[media.EVENTS] = {
             "schema": {
@@ -172,7 +172,12 @@ def _problem(route: AnyRoute, status: int, errors: list[type[IsaaxError]]) -> Js
         headers["WWW-Authenticate"] = {"required": True, "schema": {"type": "string"}}
     if status in {problems.TooManyRequests.status, Unavailable.status}:
         headers |= _headers("Retry-After")
-    return {"description": " ".join(titles), "headers": headers, "content": _content()}
+    content = _content() | _texts(route)  # a page may tell of a problem in its own words
+    return {"description": " ".join(titles), "headers": headers, "content": content}
+
+
+def _texts(route: AnyRoute) -> JsonObject:
+    return {text.partition(";")[0]: {"schema": {"type": "string"}} for text in route.texts}
 
 
 def _content() -> JsonObject:
