@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         SIGNED_IN,
         VIEWERS,
         Permission,
+        Permissions,
         Role,
     )
     from hub.pieces import Piece, PieceLimits, push_each, push_lanes, push_pieces
@@ -134,7 +135,8 @@ _HOMES = {
     "net": "Datagrams explain",
     "outbox": "Outbox first_time",
     "paging": "cursor_after cursor_of position_of",
-    "permissions": "ADMINS DEVELOPERS EVERYONE OWNERS PAYERS SIGNED_IN VIEWERS Permission Role",
+    "permissions": "ADMINS DEVELOPERS EVERYONE OWNERS PAYERS SIGNED_IN VIEWERS Permission "
+    "Permissions Role",
     "pieces": "Piece PieceLimits push_each push_lanes push_pieces",
     "push": "Answer HttpTarget HttpUrl comes_again post",
     "shaping.rules": "SEVERITIES Severity Shape",
@@ -233,6 +235,7 @@ __all__ = [
     "PageQuery",
     "Partial",
     "Permission",
+    "Permissions",
     "Piece",
     "PieceLimits",
     "Postbox",

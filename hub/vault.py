@@ -8,6 +8,7 @@ that a sealed value moved to another project or name does not open.
 import base64
 import binascii
 import hashlib
+import hmac
 import os
 import secrets
 import stat
@@ -117,6 +118,16 @@ class Vault:
             return _decrypt(key, sealed[1:], _secret_context(account, project, name))
         except InvalidTag:
             raise SealBroken(name) from None
+
+    def keyed(self, purpose: str, text: str) -> bytes:
+        """Give a digest of a text that only who has the key can make: 32 bytes, to find it by.
+
+        It is another one once the current key is another one.
+
+        Args:
+            purpose: digests for different ones cannot be compared.
+        """
+        return hmac.digest(self._current.key, _context("keyed", purpose, text), hashlib.sha256)
 
     async def rewrap(self, tx: Connection) -> int:
         """Wrap every data key that an old key wraps with the current one.

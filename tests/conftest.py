@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.fixtures.certificates",
     "tests.fixtures.core",
     "tests.fixtures.gateway",
+    "tests.fixtures.lobby",
     "tests.fixtures.plugins",
     "tests.fixtures.receivers",
     "tests.fixtures.agents",

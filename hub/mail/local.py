@@ -19,5 +19,4 @@ def local_outbox(http: HttpSettings) -> str:
             return ""
     except ValueError:
         return ""
-    shown = f"[{host}]" if ":" in host else host
-    return f"{'https' if http.certificate else 'http'}://{shown}:{http.port}{PATH}"
+    return http.origin_at(host) + PATH

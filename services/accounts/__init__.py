@@ -1,8 +1,33 @@
 """Accounts: who owns what, and who a credential stands for."""
 
-from hub import Authenticator, Command, Migrations, Service, hookimpl
+from typing import Any
+
+from hub import (
+    EVERYONE,
+    Authenticator,
+    Command,
+    ConfigSection,
+    Migrations,
+    Permission,
+    Route,
+    Service,
+    hookimpl,
+)
 from services.accounts.commands import app
+from services.accounts.identity import (
+    link_routes,
+    pages,
+    session_routes,
+    token_routes,
+    user_routes,
+)
+from services.accounts.identity.authenticators import (
+    COOKIE,
+    authenticate_session,
+    authenticate_session_in,
+)
 from services.accounts.service import accounts, authenticate_bearer
+from services.accounts.settings import AccountsSettings
 
 
 @hookimpl
@@ -19,8 +44,47 @@ def isaax_migrations() -> list[Migrations]:
 
 @hookimpl
 def isaax_authenticators() -> list[Authenticator]:
-    """Declare API tokens as bearer credentials."""
-    return [Authenticator("api-token", "Bearer", authenticate_bearer)]
+    """Declare API tokens and sessions as bearer credentials, and sessions in a cookie."""
+    return [
+        Authenticator("api-token", "Bearer", authenticate_bearer),
+        Authenticator(
+            "session",
+            "Bearer",
+            authenticate_session,
+            cookie=COOKIE,
+            in_account=authenticate_session_in,
+        ),
+    ]
+
+
+@hookimpl
+def isaax_config() -> list[ConfigSection]:
+    """Declare `[accounts]`."""
+    return [ConfigSection("accounts", AccountsSettings)]
+
+
+@hookimpl
+def isaax_routes() -> list[Route[Any, Any]]:
+    """Declare its routes."""
+    modules = (session_routes, user_routes, link_routes, token_routes, pages)
+    return [route for module in modules for route in module.routes()]
+
+
+@hookimpl
+def isaax_permissions() -> list[Permission]:
+    """Declare who may do what."""
+    return [
+        Permission(
+            token_routes.READ,
+            "See API tokens: one's own; as an owner or admin, everybody's.",
+            EVERYONE,
+        ),
+        Permission(
+            token_routes.WRITE,
+            "Make API tokens, and revoke them: one's own; as an owner or admin, everybody's.",
+            EVERYONE,
+        ),
+    ]
 
 
 @hookimpl

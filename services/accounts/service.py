@@ -2,12 +2,28 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import msgspec
 
-from hub import Bus, Caller, Connection, Database, Endpoint, Nothing, Queries, Unauthenticated
+from hub import (
+    Bus,
+    Caller,
+    Connection,
+    Database,
+    Endpoint,
+    Metrics,
+    Nothing,
+    Outbox,
+    Permissions,
+    Postbox,
+    Queries,
+    Role,
+    Unauthenticated,
+    Vault,
+)
 from hub.ids import new
+from hub.plugins import PluginHost
+from hub.settings import HttpSettings
 from services.accounts.contracts import (
     AUTHENTICATE,
     BOOTSTRAP,
@@ -15,11 +31,26 @@ from services.accounts.contracts import (
     Authenticated,
     Bootstrapped,
 )
-from services.accounts.tokens import PREFIX, digest_of, new_token
+from services.accounts.identity.letters import Letters
+from services.accounts.identity.service import Identity
+from services.accounts.settings import AccountsSettings
+from services.accounts.tokens import SESSION, digest_of, new_token, shown_of
 
 
 class _Id(msgspec.Struct):
     id: str
+
+
+class _Live(msgspec.Struct, frozen=True):
+    """A live token; `stale`: when it was last used is to be written down again."""
+
+    id: str
+    account: str
+    scopes: tuple[str, ...]
+    user: str
+    role: Role
+    narrowed: dict[str, Role]
+    stale: bool
 
 
 class Accounts:
@@ -48,7 +79,7 @@ class Accounts:
             id=new("apt"),
             account=account,
             name=name,
-            prefix=token[: len(PREFIX) + 6],
+            prefix=shown_of(token),
             digest=digest_of(token),
         )
         return token
@@ -61,14 +92,20 @@ class Accounts:
         """
         digest = bytes.fromhex(request.digest)
         async with self._database.system() as tx:
-            token = await tx.maybe(self._sql["live_token"], Authenticated, digest=digest)
+            token = await tx.maybe(self._sql["live_token"], _Live, digest=digest)
+            if token is not None and token.stale:
+                await tx.run(self._sql["see_token"], token=token.id)
         if token is None:
             raise Unauthenticated("this API token is unknown, expired or revoked")
-        return token
+        return Authenticated(
+            token.id, token.account, token.scopes, token.user, token.role, token.narrowed
+        )
 
 
 async def authenticate_bearer(credential: str, bus: Bus) -> Caller | None:
     """Turn an API token into its caller."""
+    if credential.startswith(SESSION):
+        return None
     try:
         found = await bus.request(AUTHENTICATE, Authenticate(digest_of(credential).hex()))
     except Unauthenticated:
@@ -77,12 +114,31 @@ async def authenticate_bearer(credential: str, bus: Bus) -> Caller | None:
 
 
 @asynccontextmanager
-async def accounts(database: Database, bus: Bus) -> AsyncIterator[None]:
+async def accounts(
+    settings: AccountsSettings,
+    http: HttpSettings,
+    plugins: PluginHost,
+    database: Database,
+    outbox: Outbox,
+    vault: Vault,
+    postbox: Postbox,
+    bus: Bus,
+    metrics: Metrics,
+) -> AsyncIterator[None]:
     """Run the service."""
-    rules = Accounts(database)
-    endpoints: list[Endpoint[Any, Any]] = [
-        Endpoint(BOOTSTRAP, rules.bootstrap),
-        Endpoint(AUTHENTICATE, rules.authenticate),
-    ]
-    async with bus.serve("accounts", "1.0.0", endpoints):
+    rules, letters = Accounts(database), Letters(postbox, http.origin)
+    permissions = Permissions(plugins.permissions.values())
+    async with (
+        Identity.open(settings, permissions, database, outbox, vault, letters, metrics) as identity,
+        bus.serve(
+            "accounts",
+            "1.0.0",
+            [
+                Endpoint(BOOTSTRAP, rules.bootstrap),
+                Endpoint(AUTHENTICATE, rules.authenticate),
+                *identity.endpoints(),
+            ],
+        ),
+        bus.consume(*identity.consumers()),
+    ):
         yield

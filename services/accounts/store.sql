@@ -15,6 +15,7 @@ VALUES (:id, :account, :name, :prefix, :digest)
 -- One that a person made lives only as long as that person is a member.
 SELECT t.id, t.account, t.scopes, coalesce(t."user", '') AS "user",
        coalesce(m.role, 'owner') AS role,
+       coalesce(t.last_used_at < now() - interval '1 minute', true) AS stale,
        coalesce((SELECT jsonb_object_agg(n.project, n.role)
                    FROM accounts_narrowed AS n
                   WHERE n.account = t.account AND n."user" = t."user"), '{}') AS narrowed
@@ -25,3 +26,9 @@ SELECT t.id, t.account, t.scopes, coalesce(t."user", '') AS "user",
    AND t.revoked_at IS NULL
    AND (t.expires_at IS NULL OR t.expires_at > now())
    AND (t."user" IS NULL OR m.role IS NOT NULL AND u.suspended_at IS NULL)
+
+-- name: see_token
+-- Not at each use: once a minute is enough to tell a token that is used from one that is not.
+UPDATE accounts_api_token
+   SET last_used_at = now()
+ WHERE id = :token AND coalesce(last_used_at < now() - interval '1 minute', true)

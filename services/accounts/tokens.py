@@ -1,16 +1,25 @@
-"""API tokens: `isx_` and 256 random bits, so that a leaked one is recognised by scanners."""
+"""Tokens: a prefix that scanners recognise, and 256 random bits; kept as their SHA-256."""
 
 import hashlib
 import secrets
+from typing import Final
 
-PREFIX = "isx_"
+PREFIX: Final = "isx_"
+"""Of API tokens."""
+SESSION: Final = "iss_"
+"""Of sessions."""
 
 
-def new_token() -> str:
+def new_token(prefix: str = PREFIX) -> str:
     """Make a token; it is shown once and kept only as its digest."""
-    return PREFIX + secrets.token_urlsafe(32)
+    return prefix + secrets.token_urlsafe(32)
 
 
 def digest_of(token: str) -> bytes:
-    """Give what is kept of a token."""
-    return hashlib.sha256(token.encode()).digest()
+    """Give what is kept of a token: of so many random bits, a plain hash is enough."""
+    return hashlib.sha256(token.encode(errors="replace")).digest()
+
+
+def shown_of(token: str) -> str:
+    """Give as much of an API token as tells it from others."""
+    return token[: len(PREFIX) + 6]

@@ -26,7 +26,8 @@ SHARED_WITH_SERVICES = {
 SHARED_WITH_ONE = {
     "services/auth": {"hub.mqtt", "hub.broker"},  # it speaks with devices, and tells the broker
     "services/messages": {"hub.plugins"},  # it checks integrations against their types
-    "services/accounts": {"hub.process"},  # its command reads the config
+    # Its command reads the config, and its API tokens are held to the permissions of all plugins.
+    "services/accounts": {"hub.process", "hub.plugins"},
     "services/projects": {"hub.process"},  # so does its own
     "services/mail": {"hub.process"},
 }

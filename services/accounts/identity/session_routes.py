@@ -1,0 +1,200 @@
+"""Sessions over HTTP: log in, see where one is logged in, log out."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from hub import (
+    SIGNED_IN,
+    Call,
+    Cookie,
+    MailAddress,
+    NoQuery,
+    NotFound,
+    PageQuery,
+    Reply,
+    Route,
+    Secret,
+    csrf_token,
+    cursor_after,
+    position_of,
+)
+from services.accounts.identity import contracts as c
+from services.accounts.identity.authenticators import COOKIE
+from services.accounts.identity.errors import (
+    Locked,
+    Suspended,
+    TooManyAttempts,
+    Unverified,
+    WrongCredentials,
+)
+from services.accounts.tokens import SESSION, digest_of, new_token
+
+KNOWN: Final = "known"
+"""The cookie of a device that somebody has logged in from."""
+_KNOWN_FOR: Final = 365 * 86_400
+
+
+class LoginBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who logs in.
+
+    Args:
+        cookie: keep the session in a cookie that scripts cannot read, and leave out its token: for
+            a browser.
+    """
+
+    email: MailAddress
+    password: Secret
+    cookie: bool = False
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as the API shows it.
+
+    Args:
+        address, agent: where it was begun from.
+        seen_at: when it was last used, exact to a minute.
+        ends_at: when it ends at the latest.
+        current: it is the one that asks.
+        csrf_token: of the current one: what a page sends as `X-CSRF-Token` with each change.
+    """
+
+    id: str
+    address: str
+    agent: str
+    created_at: datetime
+    seen_at: datetime
+    ends_at: datetime
+    current: bool
+    csrf_token: str | None = None
+
+
+class NewSessionView(SessionView, frozen=True, kw_only=True):
+    """A session that has just begun; its token is shown this once, null where a cookie has it."""
+
+    token: str | None
+
+
+def _view(session: c.Session, call: Call[Any, Any]) -> SessionView:
+    current = session.id == call.caller.actor
+    return SessionView(
+        **_shown(session),
+        current=current,
+        csrf_token=csrf_token(call.credential) if current else None,
+    )
+
+
+def _shown(session: c.Session) -> dict[str, Any]:
+    names = ("id", "address", "agent", "created_at", "seen_at", "ends_at")
+    return {name: getattr(session, name) for name in names}
+
+
+async def log_in(call: Call[LoginBody, NoQuery]) -> Reply:
+    """Answer `POST /sessions`."""
+    body, token, device = call.body, new_token(SESSION), new_token("isd_")
+    logged_in = await call.bus.request(
+        c.LOG_IN,
+        c.LogIn(
+            email=body.email,
+            password=body.password,
+            client=call.client,
+            digest=digest_of(token).hex(),
+            device=_digest_of_cookie(call, KNOWN),
+            new_device=digest_of(device).hex(),
+            replaces=_digest_of_cookie(call, COOKIE),
+        ),
+    )
+    cookies = () if logged_in.known else (Cookie(KNOWN, device, _KNOWN_FOR),)
+    session = logged_in.session
+    if body.cookie:
+        lasts = int((session.ends_at - session.created_at).total_seconds())
+        cookies = (*cookies, Cookie(COOKIE, token, lasts))
+    view = NewSessionView(
+        **_shown(session),
+        current=True,
+        csrf_token=csrf_token(token),
+        token=None if body.cookie else token,
+    )
+    return Reply(view, location=f"{SESSIONS}/{session.id}", cookies=cookies)
+
+
+def _digest_of_cookie(call: Call[Any, Any], name: str) -> str:
+    value = call.cookies.get(name, "")
+    return digest_of(value).hex() if value else ""
+
+
+async def list_sessions(call: Call[None, PageQuery]) -> Reply:
+    """Answer `GET /sessions`."""
+    page = await call.bus.request(
+        c.LIST_SESSIONS,
+        c.ListSessions(call.caller.user, call.query.limit, position_of(call.query.cursor)),
+    )
+    following = cursor_after(page.items, more=page.more)
+    return Reply([_view(item, call) for item in page.items], next=following)
+
+
+async def get_session(call: Call[None, NoQuery]) -> Reply:
+    """Answer `GET /sessions/{session}`."""
+    found = await call.bus.request(c.GET_SESSION, _which(call))
+    return Reply(_view(found, call), live=True)
+
+
+async def end_session(call: Call[None, NoQuery]) -> Reply:
+    """Answer `DELETE /sessions/{session}`."""
+    which = _which(call)
+    await call.bus.request(c.END_SESSION, which)
+    gone = (Cookie(COOKIE, ""),) if which.session == call.caller.actor else ()
+    return Reply(cookies=gone)
+
+
+def _which(call: Call[None, NoQuery]) -> c.OneSession:
+    """Give the session of the path; without one there, it is the current one."""
+    return c.OneSession(call.caller.user, call.path.get("session", call.caller.actor))
+
+
+SESSIONS: Final = "/api/v1/sessions"
+SESSION_PATH: Final = f"{SESSIONS}/{{session}}"
+CURRENT: Final = f"{SESSIONS}/current"
+_OWN: Final = SIGNED_IN.name
+
+
+def routes() -> list[Route[Any, Any]]:
+    """Give the routes of sessions."""
+    return [
+        Route(
+            method="POST", path=SESSIONS, summary="Log in", tag="sessions", handler=log_in,
+            permission=None, anonymous=True, body=LoginBody, response=NewSessionView, status=201,
+            errors=(WrongCredentials, TooManyAttempts, Locked, Unverified, Suspended),
+            examples=(
+                {"email": "ada@example.com", "password": "correct horse battery staple"},
+            ),
+            description="Answers with a token to send as `Authorization: Bearer …`, or sets a "
+            "cookie. It says the same for an address that has no account as for a wrong password; "
+            "after five of those each next one has to wait, and the tenth locks the address for "
+            "an hour.",
+        ),
+        Route(
+            method="GET", path=SESSIONS, summary="List one's sessions", tag="sessions",
+            handler=list_sessions, permission=_OWN, interactive=True, query=PageQuery,
+            response=list[SessionView],
+        ),
+        Route(
+            method="GET", path=CURRENT, summary="Read the session that asks", tag="sessions",
+            handler=get_session, permission=_OWN, interactive=True, response=SessionView,
+        ),
+        Route(
+            method="DELETE", path=CURRENT, summary="Log out", tag="sessions",
+            handler=end_session, permission=_OWN, interactive=True, status=204,
+        ),
+        Route(
+            method="GET", path=SESSION_PATH, summary="Read one of one's sessions",
+            tag="sessions", handler=get_session, permission=_OWN, interactive=True,
+            response=SessionView, errors=(NotFound,),
+        ),
+        Route(
+            method="DELETE", path=SESSION_PATH, summary="End one of one's sessions",
+            tag="sessions", handler=end_session, permission=_OWN, interactive=True, status=204,
+            errors=(NotFound,),
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,71 @@
+-- name: begin_session
+-- Only while the password is still the one that was shown: one that is changed meanwhile either
+-- waits for this row, and ends its session, or is seen here.
+INSERT INTO accounts_session (id, "user", digest, address, agent)
+SELECT :id::text, u.id, :digest::bytea, :address::text, :agent::text
+  FROM accounts_user AS u
+ WHERE u.id = :user AND u.password = :password AND u.suspended_at IS NULL
+   FOR SHARE
+RETURNING id, "user", number, address, agent, created_at, seen_at,
+          created_at + make_interval(secs => :lifetime::float8) AS ends_at
+
+-- name: end_replaced
+DELETE FROM accounts_session WHERE digest = :digest
+
+-- name: bound_sessions
+DELETE FROM accounts_session
+ WHERE "user" = :user
+   AND id NOT IN (
+       SELECT id FROM accounts_session
+        WHERE "user" = :user
+        ORDER BY number DESC
+        LIMIT :most)
+
+-- name: live_session
+-- In the account that is asked for, or in the one that its person joined first.
+SELECT s.id, s."user", coalesce(m.account, '') AS account, coalesce(m.role, 'viewer') AS role,
+       coalesce((SELECT jsonb_object_agg(n.project, n.role)
+                   FROM accounts_narrowed AS n
+                  WHERE n.account = m.account AND n."user" = s."user"), '{}') AS narrowed,
+       s.seen_at < now() - interval '1 minute' AS stale
+  FROM accounts_session AS s
+  JOIN accounts_user AS u ON u.id = s."user"
+  LEFT JOIN LATERAL (
+       SELECT account, role, number
+         FROM accounts_member
+        WHERE "user" = s."user" AND (:account::text = '' OR account = :account::text)
+        ORDER BY number
+        LIMIT 1) AS m ON true
+ WHERE s.digest = :digest
+   AND s.created_at > now() - make_interval(secs => :lifetime)
+   AND s.seen_at > now() - make_interval(secs => :idle)
+   AND u.suspended_at IS NULL
+
+-- name: see_session
+UPDATE accounts_session
+   SET seen_at = now()
+ WHERE id = :session AND seen_at < now() - interval '1 minute'
+
+-- name: list_sessions
+SELECT id, "user", number, address, agent, created_at, seen_at,
+       created_at + make_interval(secs => :lifetime) AS ends_at
+  FROM accounts_session
+ WHERE "user" = :user AND number > :after
+   AND created_at > now() - make_interval(secs => :lifetime)
+   AND seen_at > now() - make_interval(secs => :idle)
+ ORDER BY number
+ LIMIT :limit
+
+-- name: get_session
+SELECT id, "user", number, address, agent, created_at, seen_at,
+       created_at + make_interval(secs => :lifetime) AS ends_at
+  FROM accounts_session
+ WHERE "user" = :user AND id = :session
+   AND created_at > now() - make_interval(secs => :lifetime)
+   AND seen_at > now() - make_interval(secs => :idle)
+
+-- name: end_session
+DELETE FROM accounts_session WHERE "user" = :user AND id = :session
+
+-- name: end_others
+DELETE FROM accounts_session WHERE "user" = :user AND id <> :session
