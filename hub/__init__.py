@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         Unavailable,
     )
     from hub.gateway.forgery import csrf_token
+    from hub.gateway.quotas import network_of
     from hub.headers import check_headers
     from hub.hookspecs import hookimpl
     from hub.mail.local import local_outbox
@@ -125,6 +126,7 @@ _HOMES = {
     "errors": "Conflict FieldError Forbidden Invalid IsaaxError LimitReached NotFound "
     "PreconditionFailed StartError Unauthenticated Unavailable",
     "gateway.forgery": "csrf_token",
+    "gateway.quotas": "network_of",
     "headers": "check_headers",
     "hookspecs": "hookimpl",
     "mail.local": "local_outbox",
@@ -290,6 +292,7 @@ __all__ = [
     "local_outbox",
     "mailbox_of",
     "merge_patch",
+    "network_of",
     "one_line",
     "position_of",
     "post",

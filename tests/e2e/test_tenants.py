@@ -30,7 +30,7 @@ from tests.fixtures.rawdevice import RawDevice, batch
 from tests.fixtures.spine import Answer, Api, Project, Spine
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
-MOVING = frozenset({"status", "states", "lag_lines", "lag_seconds", "today"})
+MOVING = frozenset({"status", "states", "lag_lines", "lag_seconds", "today", "last_used_at"})
 """What changes by itself."""
 PUBLIC = frozenset({"type"})
 """Path parameters that name what is the same for every account."""
@@ -63,7 +63,18 @@ ROUTES = [r for r in ALL if not r.local]
 LOCAL = [r for r in ALL if r.local]
 """Routes of this very machine: they belong to nobody, and nobody elsewhere gets there."""
 
-OWNED = [r for r in ROUTES if set(_PARAMETER.findall(r.path)) - PUBLIC]
+OPEN = {
+    "POST /api/v1/users", "POST /api/v1/sessions", "POST /api/v1/password-resets",
+    "POST /api/v1/password-resets/redeem", "POST /api/v1/email-verifications",
+    "POST /api/v1/email-changes/redeem", "POST /api/v1/unlocks",
+    "GET /links/{kind}/{link}", "POST /links/{kind}/{link}",
+}  # fmt: skip
+"""Routes of whoever is not logged in: test_accounts_*.py is about them."""
+CLOSED = [r for r in ROUTES if not r.anonymous]
+PERSONAL = [r for r in ROUTES if r.interactive]
+"""Routes of people who are logged in, about themselves."""
+
+OWNED = [r for r in CLOSED if set(_PARAMETER.findall(r.path)) - PUBLIC and not r.interactive]
 """Routes to what belongs to an account."""
 
 
@@ -150,6 +161,7 @@ def _tenant(spine: Spine, token: str) -> Tenant:
         "project": project, "token": secret["id"], "integration": integration["id"],
         "device": device.client, "type": "syslog",
         "letter": _letter(spine, project, integration["id"], device.client),
+        "api_token": api.make("/api-tokens", {"name": "mine", "scopes": ["*"]})["id"],
     }  # fmt: skip
     return Tenant(api, ids, known, device)
 
@@ -208,13 +220,15 @@ def other(spine: Spine) -> Iterator[Tenant]:
 
 def test_every_route_is_covered_here() -> None:
     """A path parameter or a body that this file does not know is not tested: say so."""
-    known = {"project", "token", "integration", "device", "type", "letter"}
+    known = {
+        "project", "token", "integration", "device", "type", "letter", "api_token", "session",
+        "kind", "link",
+    }  # fmt: skip
     assert {p for route in ROUTES for p in _PARAMETER.findall(route.path)} <= known
     with_body = {name_of(route) for route in OWNED if route.body is not None}
     assert with_body == set(BODIES)
-    assert {name_of(route) for route in ROUTES if route.permission is None} == set(), (
-        "open to anyone"
-    )
+    assert {name_of(route) for route in ROUTES if route.permission is None} == OPEN
+    assert {name_of(route) for route in ROUTES if route.anonymous} == OPEN
 
 
 @pytest.mark.parametrize("route", OWNED, ids=name_of)
@@ -249,16 +263,26 @@ def test_anothers_thing_in_ones_own_project_is_not_there(
     assert owner.everything() == before
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=name_of)
-@pytest.mark.parametrize("credential", ["", "Bearer isx_nobody", "Basic aXN4Og=="])
+@pytest.mark.parametrize("route", CLOSED, ids=name_of)
+@pytest.mark.parametrize(
+    "credential", ["", "Bearer isx_nobody", "Bearer iss_nobody", "Basic aXN4Og=="]
+)
 def test_without_a_good_token_nothing_is_there(
     route: Route[Any, Any], credential: str, owner: Tenant
 ) -> None:
     """Without one, with a wrong one and with another scheme: 401, before anything else is read."""
-    path = route.path.format_map(owner.ids).removeprefix("/api/v1")
+    path = _PARAMETER.sub("x", route.path).removeprefix("/api/v1")
     body = BODIES.get(name_of(route), {"name": "x"} if route.body else None)
     answer = owner.api.ask(route.method, path, body, {"Authorization": credential})
     assert answer.status == 401
+
+
+@pytest.mark.parametrize("route", PERSONAL, ids=name_of)
+def test_what_concerns_a_person_no_token_does(route: Route[Any, Any], owner: Tenant) -> None:
+    """Whatever its scopes, and before anything else is read."""
+    path = _PARAMETER.sub("x", route.path).removeprefix("/api/v1")
+    answer = owner.api.ask(route.method, path, {"name": "x"} if route.body else None)
+    assert (answer.status, answer.body["type"]) == (403, "/problems/forbidden")
 
 
 @pytest.mark.parametrize("route", LOCAL, ids=name_of)

@@ -165,6 +165,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="POST", path=SESSIONS, summary="Log in", tag="sessions", handler=log_in,
             permission=None, anonymous=True, body=LoginBody, response=NewSessionView, status=201,
+            once=True,
             errors=(WrongCredentials, TooManyAttempts, Locked, Unverified, Suspended),
             examples=(
                 {"email": "ada@example.com", "password": "correct horse battery staple"},
@@ -185,7 +186,7 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="DELETE", path=CURRENT, summary="Log out", tag="sessions",
-            handler=end_session, permission=_OWN, interactive=True, status=204,
+            handler=end_session, permission=_OWN, interactive=True, status=204, versioned=False,
         ),
         Route(
             method="GET", path=SESSION_PATH, summary="Read one of one's sessions",
@@ -195,6 +196,6 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="DELETE", path=SESSION_PATH, summary="End one of one's sessions",
             tag="sessions", handler=end_session, permission=_OWN, interactive=True, status=204,
-            errors=(NotFound,),
+            errors=(NotFound,), versioned=False,
         ),
     ]  # fmt: skip

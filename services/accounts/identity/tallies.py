@@ -1,17 +1,15 @@
 """Limits by a window of time: what one address or network tries, and mails to one address."""
 
-import ipaddress
 from dataclasses import dataclass
 from typing import Final
 
-from hub import Client, Connection, Queries, Vault
+from hub import Client, Connection, Queries, Vault, network_of
 from services.accounts.identity.errors import TooManyAttempts
 from services.accounts.identity.lockout import duration
 from services.accounts.settings import AccountsSettings
 
 WINDOW: Final = 900.0
 """Seconds in which tries of an address or network are counted."""
-_PREFIXES: Final = {4: 24, 6: 56}  # of the network that is most likely one customer's
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +60,3 @@ class Tallies:
         """Count one more in the present window, if that has room."""
         taken = await tx.all(self._sql["take_tally"], int, key=key, most=most, seconds=seconds)
         return bool(taken)
-
-
-def network_of(address: str) -> str:
-    """Give the network of an address: /24, or /56 of IPv6; the text itself if it is none."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-        parsed = parsed.ipv4_mapped
-    return str(ipaddress.ip_network((parsed, _PREFIXES[parsed.version]), strict=False))

@@ -143,7 +143,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="POST", path=API_TOKENS, summary="Make an API token", tag="api-tokens",
             handler=create_api_token, permission=WRITE, body=ApiTokenBody, response=ApiTokenView,
-            status=201, errors=(Conflict,), examples=(example,),
+            status=201, errors=(Conflict,), examples=(example,), once=True,
             description="It acts for whoever makes it, in this account. The token itself is in "
             "this answer and never again.",
         ),
@@ -154,5 +154,6 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="DELETE", path=API_TOKEN, summary="Revoke an API token", tag="api-tokens",
             handler=revoke_api_token, permission=WRITE, status=204, errors=(NotFound,),
+            versioned=False,
         ),
     ]  # fmt: skip

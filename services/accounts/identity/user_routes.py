@@ -167,7 +167,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="PUT", path=f"{ME}/password", summary="Change one's password", tag="users",
             handler=put_password, permission=_OWN, interactive=True, body=PasswordBody,
-            status=204, errors=(LimitReached, Conflict),
+            status=204, errors=(LimitReached, Conflict), versioned=False,
             examples=(
                 {"current_password": password, "new_password": "staple battery horse correct"},
             ),
