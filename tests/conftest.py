@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.fixtures.agents",
     "tests.fixtures.relay",
     "tests.fixtures.spine",
+    "tests.fixtures.tenants",
     "tests.fixtures.environments",
     "hub.testing.fixtures",
     "tests.fixtures.aws",
