@@ -86,6 +86,7 @@ if TYPE_CHECKING:
         Caller,
         Client,
         Cookie,
+        Cursor,
         Deprecated,
         EventStream,
         NoQuery,
@@ -146,8 +147,8 @@ _HOMES = {
     "protocol": "Lines",
     "relay.ingest": "Ingest",
     "relay.contracts": "LATEST_METRICS LatestMetrics LatestSamples",
-    "routes": "Authenticator Call Caller Client Cookie Deprecated EventStream NoQuery PageQuery "
-    "Reply Route ServerEvent merge_patch",
+    "routes": "Authenticator Call Caller Client Cookie Cursor Deprecated EventStream NoQuery "
+    "PageQuery Reply Route ServerEvent merge_patch",
     "secret": "Secret",
     "services": "Command ConfigSection Migrations Service",
     "sigv4": "SKEWED THROTTLED SigV4 check_keys",
@@ -191,6 +192,7 @@ __all__ = [
     "Consumer",
     "Contract",
     "Cookie",
+    "Cursor",
     "Database",
     "DatagramSender",
     "Datagrams",

@@ -75,11 +75,16 @@ class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A route without query parameters."""
 
 
+Cursor = Annotated[
+    str, msgspec.Meta(description='Where the page begins: as `Link: rel="next"` has it.')
+]
+
+
 class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A page of a list: `limit` items (1 to 200) after `cursor` (from `Link: rel="next"`)."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
-    cursor: str = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="Items of a page at most.")] = 50
+    cursor: Cursor = ""
 
 
 @dataclass(frozen=True, slots=True)

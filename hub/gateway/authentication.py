@@ -90,6 +90,7 @@ class Authentication:
         self._by_cookie = [one for one in authenticators if one.cookie]
         for one in authenticators:
             self._by_scheme.setdefault(one.scheme.lower(), []).append(one)
+        self.cookies = tuple(dict.fromkeys(one.cookie for one in self._by_cookie))
         self.schemes = tuple(dict.fromkeys(one.scheme for one in authenticators)) or ("Bearer",)
 
     async def identify(self, request: web.Request) -> Identity:

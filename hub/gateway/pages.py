@@ -1,4 +1,4 @@
-"""The gateway's own pages: what it serves, whether it lives and is ready, and its metrics."""
+"""The gateway's own pages: its reference, whether it lives and is ready, and its metrics."""
 
 import hashlib
 import hmac
@@ -15,12 +15,15 @@ from hub.gateway.exchange import to_response
 from hub.gateway.intake import refuse_body
 from hub.gateway.locality import is_local
 from hub.gateway.problems import MetricsForbidden, NoSuchPath, ProblemPage
+from hub.gateway.reference import Reference
 from hub.secret import Secret
 from hub.telemetry import CheckResult, Health, Metrics
 
 Page = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-PATHS: Final = ("/healthz", "/metrics", "/openapi.json", "/problems/{code}", "/readyz")
+PATHS: Final = (
+    "/docs", "/docs/{page}", "/healthz", "/metrics", "/openapi.json", "/problems/{code}", "/readyz",
+)  # fmt: skip
 """Path templates of the pages; no plugin can take them."""
 
 
@@ -49,6 +52,7 @@ class Pages:
         *,
         document: Mapping[str, Any],
         problems: Mapping[str, ProblemPage],
+        reference: Reference,
         health: Health,
         metrics: Metrics,
         metrics_token: Secret,
@@ -58,19 +62,36 @@ class Pages:
         Args:
             document: the OpenAPI description.
             problems: by code.
+            reference: the pages at `/docs`.
             metrics_token: bearer token for `/metrics`; empty: only for this very machine.
         """
         self._document = msgspec.json.encode(document)
         self._version = hashlib.sha256(self._document).hexdigest()[:32]
         self._problems = problems
+        self._reference = reference
         self._health = health
         self._metrics = metrics
         self._metrics_token = metrics_token
 
     def by_path(self) -> dict[str, Page]:
         """Give each page, by the path template that it answers GET at."""
-        pages = (self.healthz, self.metrics, self.openapi, self.problem, self.readyz)
+        pages = (
+            self.reference, self.reference, self.healthz, self.metrics, self.openapi, self.problem,
+            self.readyz,
+        )  # fmt: skip
         return dict(zip(PATHS, pages, strict=True))
+
+    async def reference(self, request: web.Request) -> web.StreamResponse:
+        """Show the API to people: one page for each of its parts."""
+        await refuse_body(request)
+        page = self._reference.page(request.match_info.get("page", ""))
+        if page is None:
+            raise NoSuchPath
+        tag = page.headers["ETag"]
+        if Conditions.of(request.headers).not_modified(tag.strip('"')):
+            kept = {name: page.headers[name] for name in ("ETag", "Cache-Control")}
+            return to_response(Answer(304, kept))
+        return to_response(page)
 
     async def openapi(self, request: web.Request) -> web.StreamResponse:
         """Describe the API (OpenAPI 3.1)."""

@@ -23,6 +23,7 @@ from hub.gateway.pages import PATHS, Pages
 from hub.gateway.peer import Peers, networks_of
 from hub.gateway.problems import describe_problems
 from hub.gateway.quotas import Quotas
+from hub.gateway.reference import Reference
 from hub.gateway.routing import Declared, Table, build_table
 from hub.gateway.server import Listening, serving
 from hub.gateway.shell import Shell
@@ -121,9 +122,17 @@ async def serve(
         stall=tuning.stall,
         per_account=tuning.per_account,
     )
+    document = describe(
+        table,
+        version=version("isaax"),
+        schemes=authentication.schemes,
+        cookies=authentication.cookies,
+    )
+    problems = describe_problems(error for route in routes for error in route.errors)
     pages = Pages(
-        document=describe(table, version=version("isaax"), schemes=authentication.schemes),
-        problems=describe_problems(error for route in routes for error in route.errors),
+        document=document,
+        problems=problems,
+        reference=Reference(table, document, permissions, problems, settings),
         health=health,
         metrics=metrics,
         metrics_token=settings.metrics_token,

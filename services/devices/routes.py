@@ -44,7 +44,16 @@ class DeviceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DeviceView(msgspec.Struct, frozen=True):
-    """A device as the API shows it."""
+    """A device as the API shows it.
+
+    Args:
+        label: its host name in logs; "" stands for the id.
+        group: what an integration's filter, or a release, may ask for.
+        status: `pending` until its first session; `quarantined` when a copy of it was seen.
+        online: it has a session now.
+        agent, system: the versions that it told last.
+        last_seen_at: when its last session was opened, or ended; null before the first.
+    """
 
     id: str
     project: str
@@ -91,9 +100,11 @@ class ChangedDevice(msgspec.Struct, frozen=True, omit_defaults=True):
 class DeviceQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
     """A page of devices; `online`, `label` and `group` narrow it."""
 
-    online: bool | None = None
-    label: str = ""
-    group: str = ""
+    online: Annotated[bool, msgspec.Meta(description="Only those that are, or are not.")] | None = (
+        None
+    )
+    label: Annotated[str, msgspec.Meta(description="Only those of this label.")] = ""
+    group: Annotated[str, msgspec.Meta(description="Only those of this group.")] = ""
 
 
 def _view(device: c.Device) -> DeviceView:

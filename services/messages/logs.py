@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from hub import Call, EventStream, NotFound, Reply, Route, ServerEvent
+from hub import Call, Cursor, EventStream, NotFound, Reply, Route, ServerEvent
 from hub.protocol import STREAMS
 from hub.relay import contracts as relay
 from services.messages import peers
@@ -15,10 +15,10 @@ from services.messages.views import PROJECT
 class LogQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Lines of one device or stream; `cursor` (from `Link: rel="next"`) goes back in time."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
-    cursor: str = ""
-    device: str = ""
-    stream: str = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000, description="Lines of a page at most.")] = 100
+    cursor: Cursor = ""
+    device: Annotated[str, msgspec.Meta(description="Id of the only device to be shown.")] = ""
+    stream: Annotated[str, msgspec.Meta(description="`app`, `sys` or `agent`.")] = ""
 
     def __post_init__(self) -> None:
         if self.stream and self.stream not in STREAMS:

@@ -136,6 +136,29 @@ def test_security_names_the_scope() -> None:
     assert described["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
 
 
+def test_a_cookie_goes_with_its_guard() -> None:
+    table, _ = build_table((Declared("n", one) for one in Notes().isaax_routes()), PERMISSIONS)
+    shown = describe(table, version="1", schemes=("Bearer",), cookies=("session",))
+    assert set(shown["components"]["securitySchemes"]) == {"bearer", "session", "csrf"}
+    named = operations(shown)
+    read, write = ["notes:read"], ["notes:write"]
+    assert named["list_notes"]["security"] == [{"bearer": read}, {"session": read}]
+    assert named["create_note"]["security"] == [
+        {"bearer": write}, {"session": write, "csrf": write},
+    ]  # fmt: skip
+    assert list(OPENAPI_31_VALIDATOR.iter_errors(json.loads(json.dumps(shown)))) == []
+
+
+def test_what_programs_decide_by_is_named() -> None:
+    """The permission that is asked for, and every type of problem."""
+    named = operations(document())
+    assert named["create_note"]["x-permission"] == "notes:write"
+    assert "x-permission" not in named["whoami"]
+    assert named["create_note"]["responses"]["409"]["x-problems"] == [
+        "/problems/conflict", "/problems/idempotency-key-in-flight",
+    ]  # fmt: skip
+
+
 def test_a_query_is_described_by_its_types() -> None:
     query = parameters(operations(document())["list_notes"])
     assert query["limit"]["schema"]["maximum"] == 200

@@ -11,6 +11,7 @@ from hub.gateway import answers, decoding, deprecation
 from hub.gateway.openapi.parameters import parameters_of
 from hub.gateway.openapi.responses import HEADERS, responses_of
 from hub.gateway.openapi.schemas import JsonObject, Schemas
+from hub.gateway.openapi.security import Securities
 from hub.gateway.routing import AnyRoute, Table, body_media
 
 VERSION: Final = "3.1.1"
@@ -26,16 +27,23 @@ one is meant (else it is the one they joined first). Unknown members and query p
 refused, and so are NUL in a string and integers of more than 64 bits."""
 
 
-def describe(table: Table, *, version: str, schemes: Iterable[str] = ("Bearer",)) -> JsonObject:
+def describe(
+    table: Table,
+    *,
+    version: str,
+    schemes: Iterable[str] = ("Bearer",),
+    cookies: Iterable[str] = (),
+) -> JsonObject:
     """Describe the API that these routes make.
 
     Args:
         version: of this hub.
         schemes: of `Authorization`, by the authenticators.
+        cookies: that may hold a credential instead, by their names without `__Host-`.
     """
     routes = [route for methods in table.values() for route in methods.values()]
     schemas = Schemas(routes)
-    securities = {scheme.lower(): _security(scheme) for scheme in schemes}
+    securities = Securities(schemes, cookies)
     identifiers = _operation_ids(routes)
     paths: JsonObject = {}
     for path, methods in sorted(table.items()):
@@ -57,13 +65,13 @@ def describe(table: Table, *, version: str, schemes: Iterable[str] = ("Bearer",)
         "components": {
             "schemas": schemas.components,
             "headers": HEADERS,
-            "securitySchemes": securities,
+            "securitySchemes": securities.components,
         },
     }
 
 
 def _operation(
-    route: AnyRoute, identifier: str, schemas: Schemas, securities: JsonObject
+    route: AnyRoute, identifier: str, schemas: Schemas, securities: Securities
 ) -> JsonObject:
     operation: JsonObject = {
         "operationId": identifier,
@@ -71,11 +79,10 @@ def _operation(
         "tags": [route.tag],
         "parameters": parameters_of(route),
         "responses": responses_of(route, schemas),
-        # Of a scheme without scopes of its own, the list names the roles that are asked for.
-        "security": []
-        if route.permission is None
-        else [{one: [route.permission]} for one in securities],
+        "security": securities.of(route),
     }
+    if route.permission is not None:
+        operation["x-permission"] = route.permission
     if description := described(route):
         operation["description"] = description
     if route.deprecated is not None:
@@ -101,14 +108,6 @@ def _body(route: AnyRoute, schemas: Schemas) -> JsonObject:
         }
     needed = decoding.of_nothing(route) is None
     return {"required": needed, "content": {body_media(route): content}}
-
-
-def _security(scheme: str) -> JsonObject:
-    return {
-        "type": "http",
-        "scheme": scheme.lower(),
-        "description": f"`Authorization: {scheme} …`; operations name the scope that they need.",
-    }
 
 
 def _operation_ids(routes: Iterable[AnyRoute]) -> dict[tuple[str, str], str]:

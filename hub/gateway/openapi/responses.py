@@ -172,8 +172,12 @@ def _problem(route: AnyRoute, status: int, errors: list[type[IsaaxError]]) -> Js
         headers["WWW-Authenticate"] = {"required": True, "schema": {"type": "string"}}
     if status in {problems.TooManyRequests.status, Unavailable.status}:
         headers |= _headers("Retry-After")
-    content = _content() | _texts(route)  # a page may tell of a problem in its own words
-    return {"description": " ".join(titles), "headers": headers, "content": content}
+    return {
+        "description": " ".join(titles),
+        "headers": headers,
+        "content": _content() | _texts(route),  # a page may tell of a problem in its own words
+        "x-problems": [f"{problems.TYPES}{error.code}" for error in errors],
+    }
 
 
 def _texts(route: AnyRoute) -> JsonObject:
