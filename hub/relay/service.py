@@ -69,7 +69,6 @@ async def relay(
             f"{MAX_PAYLOAD_BYTES + _HEADERS} or more"
         )
     await ensure_streams(nats.jetstream(), settings)
-    hosts = HostNames(bus)
     keep_freed_buffers()
     collect_seldom()
     workshop = _workshop(settings, database, vault, plugins)
@@ -77,6 +76,8 @@ async def relay(
     async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
         tasks = Tasks(group)
         stack.push_async_callback(tasks.cancel)
+        hosts = HostNames(bus)
+        stack.push_async_callback(hosts.close)
         dead = DeadLetters(nats)
         tasks.start(dead.run())
         tasks.start(keep_streams(nats.jetstream(), settings))
@@ -118,13 +119,14 @@ async def delivery(
         StartError: JetStream is not what the settings say.
     """
     await ensure_streams(nats.jetstream(), settings)
-    hosts = HostNames(bus)
     keep_freed_buffers()
     collect_seldom()
     workshop = _workshop(settings, database, vault, plugins)
     async with asyncio.TaskGroup() as group, AsyncExitStack() as stack:
         tasks = Tasks(group)
         stack.push_async_callback(tasks.cancel)
+        hosts = HostNames(bus)
+        stack.push_async_callback(hosts.close)
         dead = DeadLetters(nats)
         tasks.start(dead.run())
         own = await stack.enter_async_context(

@@ -14,7 +14,7 @@ from hub.errors import Unavailable
 from hub.outcomes import Partial
 from hub.protocol import Lines
 from hub.relay.admission import Rates
-from hub.relay.contracts import ApplyIntegration, ProjectLimits
+from hub.relay.contracts import ApplyIntegration, DescribeDevices, DeviceHosts, ProjectLimits
 from hub.relay.counts import CountKey
 from hub.relay.crew import Member
 from hub.relay.cutting import fitting, subset, text_bytes
@@ -31,7 +31,7 @@ from hub.relay.share import Share, part_of
 from hub.relay.stored import BatchId
 from hub.relay.window import Unconfirmed
 from hub.testing import make_batch
-from tests.fixtures.relay import PROJECT, Directory
+from tests.fixtures.relay import PROJECT, Directory, until
 
 
 def message(sequence: int) -> StoredMessage:
@@ -213,6 +213,60 @@ async def test_a_group_that_nobody_ever_knew_is_not_guessed() -> None:
     hosts = HostNames(cast("Bus", Directory()))
     with pytest.raises(Unavailable, match="groups"):
         await hosts.group(PROJECT, "dev_a")
+
+
+class HangingDirectory:
+    """Answers nothing until it is told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[DescribeDevices] = []
+        self.mended = asyncio.Event()
+
+    async def request(
+        self, _contract: object, request: DescribeDevices, *, timeout: float | None = None
+    ) -> DeviceHosts:
+        self.asked.append(request)
+        await self.mended.wait()
+        return DeviceHosts({device: f"host of {device}" for device in request.devices})
+
+
+async def test_a_directory_that_hangs_is_waited_for_once_for_all_devices(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("hub.relay.hosts._PATIENCE", 0.01)
+    now = 0.0
+    directory = HangingDirectory()
+    hosts = HostNames(cast("Bus", directory), clock=lambda: now)
+    for number in range(50):
+        device = f"dev_{number}"
+        assert await hosts.look_up(f"prj_{number % 3}", [device]) == {device: device}
+    with pytest.raises(Unavailable, match="groups"):
+        await hosts.group(PROJECT, "dev_a")
+    assert len(directory.asked) == 1
+    now = 5.5
+    assert await hosts.look_up(PROJECT, ["dev_x"]) == {"dev_x": "dev_x"}
+    await until(lambda: len(directory.asked) == 2)
+    directory.mended.set()
+    await until(lambda: hosts.known(PROJECT, "dev_x") == "host of dev_x")
+    assert hosts.known("prj_0", "dev_0") == "host of dev_0", "late is better than never"
+    assert await hosts.look_up(PROJECT, ["dev_y"]) == {"dev_y": "host of dev_y"}
+    await hosts.close()
+
+
+async def test_what_changes_while_it_is_asked_for_is_used_and_asked_for_again() -> None:
+    directory = HangingDirectory()
+    hosts = HostNames(cast("Bus", directory))
+    asking = asyncio.ensure_future(hosts.look_up(PROJECT, ["dev_a", "dev_b"]))
+    await until(lambda: len(directory.asked) == 1)
+    hosts.forget(PROJECT, "dev_a")
+    directory.mended.set()
+    assert await asking == {"dev_a": "host of dev_a", "dev_b": "host of dev_b"}
+    assert hosts.known(PROJECT, "dev_b") == "host of dev_b"
+    assert hosts.known(PROJECT, "dev_a") is None, "the answer may be older than the change"
+    assert await hosts.look_up(PROJECT, ["dev_a"]) == {"dev_a": "host of dev_a"}
+    assert hosts.known(PROJECT, "dev_a") == "host of dev_a"
+    assert len(directory.asked) == 2
+    await hosts.close()
 
 
 # ── plugins, clocks and processes that are not as they should be ──────────────────────────────
