@@ -41,6 +41,10 @@ _SESSION: Final = {
     "statement_timeout": str(round(STATEMENT_TIMEOUT * 1000)),
     # A transaction whose owner hangs must not hold its locks for ever.
     "idle_in_transaction_session_timeout": "60000",
+    # Nor a session whose owner is gone with its machine: seconds until the server notices.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
     "timezone": "UTC",
 }
 _ON_BEHALF: Final = """

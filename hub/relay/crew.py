@@ -159,6 +159,15 @@ class Crew:
             return c.Statuses([])
 
 
+async def is_delivered(bus: Bus, part: int) -> bool:
+    """Say whether a process that delivers this part answers."""
+    try:
+        await bus.request(_status_at(part), c.StatusOf([]))
+    except IsaaxError:
+        return False
+    return True
+
+
 def _flat(answers: Iterable[c.Statuses]) -> list[c.IntegrationStatus]:
     return [status for answer in answers for status in answer.items]
 

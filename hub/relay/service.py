@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 
 import structlog
@@ -18,12 +19,13 @@ from hub.plugins import PluginHost
 from hub.protocol import MAX_PAYLOAD_BYTES
 from hub.relay.checkpoint import Checkpoints, restore
 from hub.relay.counts import LineCounts
-from hub.relay.crew import Crew, Member
+from hub.relay.crew import Crew, Member, is_delivered
 from hub.relay.dead_letters import DeadLetters
 from hub.relay.hosts import HostNames
 from hub.relay.ingest import Ingest
 from hub.relay.intake import LOG_TOPICS, METRIC_TOPICS, Intake
 from hub.relay.integrations import Integrations
+from hub.relay.lease import Lease
 from hub.relay.limits import Gate, defaults_of
 from hub.relay.marks import MarkTable
 from hub.relay.meters import DeliveryMeters, IntakeMeters
@@ -61,7 +63,7 @@ async def relay(
     """Run intake and delivery, and serve the relay's contracts; give sources the way in.
 
     Raises:
-        StartError: JetStream is not what the settings say.
+        StartError: JetStream is not what the settings say, or another process delivers this part.
     """
     if nats.max_payload < MAX_PAYLOAD_BYTES + _HEADERS:
         raise StartError(
@@ -116,7 +118,7 @@ async def delivery(
     """Deliver one part of the integrations, in a process beside that of the relay.
 
     Raises:
-        StartError: JetStream is not what the settings say.
+        StartError: JetStream is not what the settings say, or another process delivers this part.
     """
     await ensure_streams(nats.jetstream(), settings)
     keep_freed_buffers()
@@ -234,6 +236,7 @@ async def _delivering(
     tasks: Tasks,
 ) -> AsyncIterator[Member]:
     share = Share(settings.part, settings.parts)
+    lease = Lease(database, share.part, partial(is_delivered, bus, share.part))
     integrations = Integrations(
         nats,
         bus,
@@ -245,10 +248,10 @@ async def _delivering(
         places=Places(database),
         meters=DeliveryMeters.of(metrics),
     )
-    looking = [tasks.start(integrations.run()), tasks.start(integrations.replay())]
-    tasks.start(integrations.measure())
-    tasks.start(integrations.keep())
-    async with plugins.guard.watching(settings.patience):
+    async with lease.held(tasks), plugins.guard.watching(settings.patience):
+        looking = [tasks.start(integrations.run()), tasks.start(integrations.replay())]
+        tasks.start(integrations.measure())
+        tasks.start(integrations.keep())
         try:
             with plugins.watched(integrations.types_changed):
                 yield Member(share, integrations, hosts)

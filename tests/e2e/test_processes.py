@@ -79,6 +79,14 @@ class Deliverers:
         self._spine.extra = before
         self._processes[part] = serve(config, self._folder / f"part-{part}.log")
 
+    def process(self, part: int) -> subprocess.Popen[bytes]:
+        """Give the process of a part."""
+        return self._processes[part]
+
+    def log(self, part: int) -> str:
+        """Give what the process of a part has said."""
+        return (self._folder / f"part-{part}.log").read_text()
+
     def kill(self, part: int) -> None:
         """kill -9."""
         process = self._processes.pop(part)
@@ -150,3 +158,31 @@ async def test_deliveries_are_shared_by_processes(undelivering: Spine, tmp_path:
         finally:
             device.stop()
             assert await asyncio.to_thread(deliverers.end) == [0, 0]
+
+
+async def test_a_second_process_of_the_same_part_does_not_begin(
+    undelivering: Spine, tmp_path: Path
+) -> None:
+    """By mistake, as when its config was copied: each line would be sent twice."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    one, two = (
+        Deliverers(undelivering, tmp_path / "one"),
+        Deliverers(undelivering, tmp_path / "two"),
+    )
+    one.start(0)
+    try:
+        await until(lambda: "ready" in one.log(0), what="the first one", timeout=40)
+        two.start(0)
+        code = await asyncio.to_thread(two.process(0).wait, 60)
+        assert code != 0
+        assert "another process delivers part 0" in two.log(0)
+        assert "relay.part of its own" in two.log(0)
+        assert one.process(0).poll() is None
+        one.kill(0)
+        two.start(0)
+        await until(lambda: "ready" in two.log(0), what="the other one, after a kill", timeout=40)
+    finally:
+        ended = await asyncio.to_thread(two.end)
+        await asyncio.to_thread(one.end)
+    assert ended == [0]
