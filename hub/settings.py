@@ -163,6 +163,8 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         files: folder that integrations of the type `file` may write to; without it, none may.
         project_lines_per_second, project_bytes_per_second, project_lines_per_day: what a project
             may send that has no limits of its own (`isaax limits set`); 0 is no limit.
+        project_share: of the room for dead letters, and of that for replays, that one project may
+            take; more than 0 and at most 1.
     """
 
     shards: int = 1
@@ -181,12 +183,15 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     project_lines_per_second: float = 0.0
     project_bytes_per_second: float = 0.0
     project_lines_per_day: int = 0
+    project_share: float = 0.25
 
     def __post_init__(self) -> None:
         if not 0 <= self.part < self.parts:
             raise ValueError("part is from 0 to one less than parts")
         if self.patience <= 0:
             raise ValueError("patience is more than 0")
+        if not 0 < self.project_share <= 1:
+            raise ValueError("project_share is more than 0 and at most 1")
 
 
 class MailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,3 +14,17 @@ ON CONFLICT (integration, lane) DO UPDATE SET
 
 -- name: delete_cursors
 DELETE FROM relay_cursors WHERE integration = :integration;
+
+-- name: taken
+SELECT lines FROM relay_counts WHERE kind = :kind AND project = :project;
+
+-- name: replayed
+SELECT lines FROM relay_replayed WHERE integration = :integration;
+
+-- name: put_replayed
+INSERT INTO relay_replayed (integration, lines) VALUES (:integration, :lines)
+ON CONFLICT (integration) DO UPDATE SET lines = excluded.lines
+WHERE excluded.lines > relay_replayed.lines;
+
+-- name: delete_replayed
+DELETE FROM relay_replayed WHERE integration = :integration;

@@ -18,8 +18,11 @@ from hub.protocol import (
     encode_batch,
     encode_samples,
 )
+from hub.relay.books import weight_of
+from hub.relay.contracts import MakeRoom
 from hub.relay.cutting import AnyBatch, AnyChunk, runs
 from hub.relay.publisher import Outgoing, Publisher
+from hub.relay.room import MakesRoom
 from hub.relay.stored import BATCH, HOST, LABELS, RECEIVED, BatchId
 from hub.relay.streams import dead_subject
 
@@ -31,12 +34,20 @@ _MAX_TEXT: Final = 1_000  # bytes of a text in a header
 _MAX_LABELS: Final = 32 * 1024
 """Bytes of a letter's labels: nats-server stores headers of 64 KiB at most (error 10097)."""
 
+_AT_ONCE: Final = 1024 * 1024  # bytes of letters that are written at once, unless it is one alone
+_Letter = Outgoing[asyncio.Future[None]]
+
 
 class DeadLetters:
-    """Writes dead letters; returning says that they are on disk."""
+    """Writes dead letters; returning says that they are on disk.
 
-    def __init__(self, nats: Client) -> None:
-        self._publisher: Publisher[asyncio.Future[None]] = Publisher(nats, _done)
+    Args:
+        room: makes room for them; without it, the oldest of all make room for the newest.
+    """
+
+    def __init__(self, nats: Client, room: MakesRoom | None = None) -> None:
+        self._room = room
+        self._publisher = Publisher(nats, _done)
 
     async def run(self) -> None:
         """Store what is put, until cancelled."""
@@ -53,7 +64,6 @@ class DeadLetters:
         device: str = "",
         stream: str = "",
         received: int = 0,
-        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Keep one payload.
 
@@ -61,28 +71,11 @@ class DeadLetters:
             source: id of the integration, or `intake`.
             id: stable, so that a repetition within the dedup window is kept once.
             reason: in words a user understands; no secrets.
-            headers: more of them.
         """
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        all_headers = {
-            REASON: header_text(reason),
-            SOURCE: source,
-            DEVICE: device,
-            STREAM: stream,
-            RECEIVED: str(received),
-            **(headers or {}),
-        }
-        self._publisher.submit(
-            Outgoing(
-                subject=dead_subject(project, source),
-                payload=payload,
-                id=f"{source}:{id}",
-                order=device,
-                headers={name: value for name, value in all_headers.items() if value},
-                context=future,
-            )
-        )
-        await future
+        headers = {REASON: reason, SOURCE: source, STREAM: stream, RECEIVED: str(received)}
+        subject = dead_subject(project, source)
+        letter = _outgoing(subject, payload, f"{source}:{id}", device, headers)
+        await self._store(project, [letter])
 
     async def put_batch(
         self, integration: str, batch: AnyBatch, reason: str, *, attempt: str = ""
@@ -94,7 +87,7 @@ class DeadLetters:
     async def put_chunks(
         self, integration: str, chunks: Sequence[tuple[AnyChunk, str]], *, attempt: str = ""
     ) -> None:
-        """Keep chunks, each with its own reason, as batches in the wire's form.
+        """Keep chunks of one project, each with its own reason, as batches in the wire's form.
 
         A letter's lines follow each other without a hole, so that its id says which they are.
 
@@ -102,30 +95,73 @@ class DeadLetters:
             attempt: what tells lines that are delivered once more, because somebody asked for
                 it, from the same ones before: a letter of theirs is a new one.
         """
-        await asyncio.gather(
-            *(
-                self._put_piece(integration, piece, payload, reason, attempt)
-                for chunk, reason in chunks
-                for run in runs(chunk)
-                for piece, payload in _encoded(run, MAX_PAYLOAD_BYTES - len(_labels_text(run)))
-            )
-        )
+        letters = [
+            _of_piece(integration, piece, payload, reason, attempt)
+            for chunk, reason in chunks
+            for run in runs(chunk)
+            for piece, payload in _encoded(run, MAX_PAYLOAD_BYTES - len(_labels_text(run)))
+        ]
+        if letters:
+            await self._store(chunks[0][0].project, letters)
 
-    async def _put_piece(
-        self, integration: str, piece: AnyChunk, payload: bytes, reason: str, attempt: str
-    ) -> None:
-        batch = str(BatchId(piece.device, piece.stream, piece.boot, piece.first, len(piece)))
-        await self.put(
-            project=piece.project,
-            source=integration,
-            id=f"{attempt}:{batch}",
-            payload=payload,
-            reason=reason,
-            device=piece.device,
-            stream=piece.stream,
-            received=piece.received,
-            headers={BATCH: batch, LABELS: _labels_text(piece), HOST: header_text(piece.host)},
-        )
+    async def _store(self, project: str, letters: Sequence[_Letter]) -> None:
+        for group in _in_groups(letters):
+            if self._room is not None:
+                weights = {letter.id: _weight_of(letter) for letter in group}
+                await self._room.make(MakeRoom(project, weights))
+            for letter in group:
+                self._publisher.submit(letter)
+            await asyncio.gather(*(letter.context for letter in group))
+
+
+def _in_groups(letters: Sequence[_Letter]) -> Iterator[list[_Letter]]:
+    """Deal letters into groups, so that room for one does not take what all have."""
+    group: list[_Letter] = []
+    size = 0
+    for letter in letters:
+        weight = _weight_of(letter)
+        if group and size + weight > _AT_ONCE:
+            yield group
+            group, size = [], 0
+        group.append(letter)
+        size += weight
+    if group:
+        yield group
+
+
+def _weight_of(letter: _Letter) -> int:
+    return weight_of(letter.subject, letter.headers, len(letter.payload))
+
+
+def _of_piece(
+    integration: str, piece: AnyChunk, payload: bytes, reason: str, attempt: str
+) -> _Letter:
+    batch = str(BatchId(piece.device, piece.stream, piece.boot, piece.first, len(piece)))
+    headers = {
+        REASON: reason,
+        SOURCE: integration,
+        STREAM: piece.stream,
+        RECEIVED: str(piece.received),
+        BATCH: batch,
+        LABELS: _labels_text(piece),
+        HOST: header_text(piece.host),
+    }
+    subject = dead_subject(piece.project, integration)
+    return _outgoing(subject, payload, f"{integration}:{attempt}:{batch}", piece.device, headers)
+
+
+def _outgoing(
+    subject: str, payload: bytes, id_: str, device: str, headers: Mapping[str, str]
+) -> _Letter:
+    texts = {**headers, DEVICE: device, REASON: header_text(headers[REASON])}
+    return Outgoing(
+        subject=subject,
+        payload=payload,
+        id=id_,
+        order=device,
+        headers={name: value for name, value in texts.items() if value},
+        context=asyncio.get_running_loop().create_future(),
+    )
 
 
 def _labels_text(chunk: AnyChunk) -> str:
@@ -172,7 +208,7 @@ def header_text(text: str) -> str:
     return line.encode()[:_MAX_TEXT].decode(errors="ignore").strip()
 
 
-def _done(group: Sequence[Outgoing[asyncio.Future[None]]]) -> None:
+def _done(group: Sequence[_Letter]) -> None:
     for message in group:
         if not message.context.done():
             message.context.set_result(None)

@@ -273,7 +273,7 @@ class Integrations:
                 for integration, runner in list(self._runners.items()):
                     if integration in wanted or runner.replays:
                         await self._replay_one(integration, runner)
-            except TROUBLE as error:
+            except (*TROUBLE, IsaaxError) as error:
                 _log.info("what is to be replayed is not known yet", error=str(error))
             try:
                 async with asyncio.timeout(self._replay_every):

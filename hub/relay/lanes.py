@@ -4,6 +4,7 @@ Each has its own consumer, destination and breaker, so that neither waits for an
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Final
 
@@ -80,15 +81,29 @@ class Budget:
 
 
 class Lane:
-    """One lane; it outlives the revisions of its integration, as long as its start is the same."""
+    """One lane; it outlives the revisions of its integration, as long as its start is the same.
 
-    def __init__(self, kind: LaneKind, cursor: Cursor, progress: LaneProgress) -> None:
+    Args:
+        total: gives how many lines its stream has taken for it so far, at the least.
+    """
+
+    def __init__(
+        self,
+        kind: LaneKind,
+        cursor: Cursor,
+        progress: LaneProgress,
+        total: Callable[[], Awaitable[int]],
+    ) -> None:
         self.kind = kind
         self.cursor = cursor
         self.progress = progress
         self.delivery: Delivery | None = None
         self.task: asyncio.Task[None] | None = None
         self.is_prepared = False
+        self._total = total
+        self._start_at = cursor.source.start_at or 0
+        self._waits = True
+        """Lines were seen to wait, or it is not known: they might be gone at the next look."""
 
     async def prepare(self, looks: Looks, kept: KeptPlace | None) -> None:
         """Make the consumer, and know how far it is; once is enough.
@@ -98,58 +113,112 @@ class Lane:
 
         Raises:
             nats.errors.Error: JetStream does not answer.
+            Unavailable: Postgres does not.
         """
         if self.is_prepared:
             return
-        source, ledger = self.cursor.source, self.cursor.ledger
-        if kept is not None and kept.start_at == source.start_at:
-            ledger.restore(kept.sequence, kept.line)
+        if kept is not None and kept.start_at == self._start_at:
+            # A replay's consumer goes with its end: the next one is to read all that there is.
+            sequence = 0 if self.kind is LaneKind.REPLAY else kept.sequence
+            self.cursor.ledger.restore(sequence, kept.line)
         await self.cursor.ensure()
-        if ledger.next_line is None and self.kind is not LaneKind.REPLAY:
-            # What comes first has to be known before retention can take it.
-            standing = await self.cursor.standing()
-            # In this order: what is stored meanwhile is not yet done.
-            newest = await looks.newest(source.stream, source.filter)
-            first = await looks.next(source.stream, source.filter, standing.until + 1)
-            if first is not None and first.line >= 0:
-                ledger.restore(first.sequence - 1, first.line)
-            elif first is None and newest is not None and newest.line >= 0:
-                ledger.restore(newest.sequence, newest.line + newest.lines)
+        standing = await self.cursor.standing()
+        if self.cursor.ledger.next_line is None:
+            await self._begin(looks, standing.until)
+        else:
+            await self._catch_up(looks, standing.until)
         self.is_prepared = True
 
+    async def _begin(self, looks: Looks, until: int) -> None:
+        """Note what comes first: it has to be known before retention can take it."""
+        source, ledger = self.cursor.source, self.cursor.ledger
+        if self.kind is LaneKind.REPLAY:  # all that was ever put there is to be delivered
+            ledger.restore(0, 0)
+            return
+        # In this order: what is stored meanwhile is not yet done.
+        total = await self._total()
+        last = (await looks.info(source.stream)).state.last_seq
+        newest = await looks.newest(source.stream, source.filter)
+        first = await looks.next(source.stream, source.filter, until + 1)
+        if first is not None:
+            if first.line >= 0:
+                ledger.restore(first.sequence - 1, first.line)
+        elif newest is None:
+            ledger.restore(last, total)
+        elif newest.line >= 0:
+            ledger.restore(newest.sequence, newest.line + newest.lines)
+
+    async def _catch_up(self, looks: Looks, until: int) -> None:
+        """Go on where the consumer is, which may be beyond what was last written down."""
+        source, ledger = self.cursor.source, self.cursor.ledger
+        if until <= ledger.done_until:
+            return
+        last = await looks.next(source.stream, source.filter, until)
+        if last is not None and last.sequence == until and last.line >= 0:
+            ledger.restore(until, last.line + last.lines)
+
     def place(self, integration: str, gap_lines: int) -> KeptPlace | None:
-        """Say how far it is done, if that is known and worth keeping."""
-        ledger, start_at = self.cursor.ledger, self.cursor.source.start_at
-        if start_at is None or ledger.done_line is None:
+        """Say how far it is done, if that is known."""
+        ledger = self.cursor.ledger
+        if ledger.done_line is None:
             return None
         return KeptPlace(
-            integration, self.kind.value, start_at, ledger.done_until, ledger.done_line, gap_lines
-        )
+            integration, self.kind.value, self._start_at, ledger.done_until, ledger.done_line,
+            gap_lines,
+        )  # fmt: skip
 
     async def measure(self, looks: Looks) -> None:
         """See how far it is behind, and whether retention passed it while it did not read.
 
         Raises:
             nats.errors.Error: JetStream does not answer.
+            Unavailable: Postgres does not.
         """
         try:
             self.progress.lag = await looks.lag(self.cursor)
         except NotFoundError:
             self.progress.lag = Lag()
             return
-        await self._look_for_gap(looks)
+        self._waits = self._waits or self.progress.lag.pending > 0
+        await self.look_for_gap(looks)
         self.progress.behind(await _behind(looks, self.cursor.source.stream, self.progress.lag))
 
-    async def _look_for_gap(self, looks: Looks) -> None:
+    async def look_for_gap(self, looks: Looks) -> None:
+        """See whether retention passed it while it did not read.
+
+        Raises:
+            nats.errors.Error: JetStream does not answer.
+            Unavailable: Postgres does not.
+        """
         source, ledger = self.cursor.source, self.cursor.ledger
         if self.cursor.is_reading or ledger.next_line is None:
             return  # whoever reads sees it, and knows better
-        first_kept = (await looks.info(source.stream)).state.first_seq
-        if first_kept <= ledger.read_until + 1:
+        state = (await looks.info(source.stream)).state
+        if state.first_seq <= ledger.read_until + 1:
             return
         head = await looks.next(source.stream, source.filter, ledger.read_until + 1)
-        if head is not None and head.line > ledger.next_line:
-            self.progress.gap(ledger.pass_over(head.sequence, head.line))
+        if head is not None:
+            if head.line > ledger.next_line:
+                self.progress.gap(ledger.pass_over(head.sequence, head.line))
+        elif self._waits:
+            await self.settle(looks)
+
+    async def settle(self, looks: Looks) -> None:
+        """Count what is gone, where nothing came after it.
+
+        Raises:
+            nats.errors.Error: JetStream does not answer.
+            Unavailable: Postgres does not.
+        """
+        source, ledger = self.cursor.source, self.cursor.ledger
+        last = (await looks.info(source.stream)).state.last_seq
+        total = await self._total()
+        # What was counted was stored by then: if it is not there now, it is gone.
+        if await looks.next(source.stream, source.filter, ledger.read_until + 1) is not None:
+            return
+        self._waits = False
+        if total > (ledger.next_line or 0):
+            self.progress.gap(ledger.pass_over(last + 1, total))
 
 
 _HALF: Final = 0.5

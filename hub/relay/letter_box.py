@@ -16,11 +16,12 @@ from nats.aio.client import Client
 from nats.js import api
 from nats.js.errors import APIError, NotFoundError
 
+from hub.relay.books import Owner
+from hub.relay.follower import Follower
 from hub.relay.reader import StoredMessage, ordered
+from hub.relay.stored import FIXES
 from hub.relay.streams import DEAD, dead_subject
 
-FIXES: Final = "Isaax-Fixes"
-"""Of a letter that was fixed: its place."""
 DIED: Final = "Isaax-Died"
 """Of a letter that was fixed: when it became one, microseconds since the Unix epoch."""
 _LAST: Final = (1 << 63) - 1
@@ -51,11 +52,18 @@ class LetterBox:
     """The dead letters of one source in one project.
 
     Every method raises `nats.errors.Error` when JetStream does not answer.
+
+    Args:
+        follower: of DEAD, told of what is about to be taken out: else it would count as lost.
     """
 
-    def __init__(self, nats: Client, project: str, source: str) -> None:
+    def __init__(
+        self, nats: Client, project: str, source: str, follower: Follower | None = None
+    ) -> None:
         self._nats = nats
         self._js = nats.jetstream()
+        self._owner = Owner(project, source)
+        self._follower = follower
         self._subject = dead_subject(project, source)
 
     def fixed_subject(self, place: int) -> str:
@@ -121,14 +129,26 @@ class LetterBox:
     # ── taking out ────────────────────────────────────────────────────────────────────────────
 
     async def remove(self, letters: Sequence[Letter]) -> None:
-        """Take these out; it is fine when some are gone already."""
+        """Take these out; it is fine when some are gone already.
+
+        Raises:
+            Unavailable: how many there are is not known yet.
+        """
+        if self._follower is not None:
+            await self._follower.take_out(self._owner, [letter.place for letter in letters])
         for letter in letters:
             await self._delete(letter.place)
             if letter.is_fixed:
                 await self._purge(self.fixed_subject(letter.place))
 
     async def remove_until(self, letters: Sequence[Letter]) -> None:
-        """Take these out, which are all that there are up to the last of them."""
+        """Take these out, which are all that there are up to the last of them.
+
+        Raises:
+            Unavailable: how many there are is not known yet.
+        """
+        if self._follower is not None:
+            await self._follower.take_out_before(self._owner, letters[-1].place + 1)
         await self._purge(self._subject, before=letters[-1].place + 1)
         for letter in letters:
             if letter.is_fixed:
@@ -142,6 +162,8 @@ class LetterBox:
 
     async def clear(self) -> None:
         """Take all out."""
+        if self._follower is not None:
+            self._follower.books.forget(self._owner.source)
         await self._purge(self._subject)
         await self._purge(f"{self._subject}.>")
 

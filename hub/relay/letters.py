@@ -11,6 +11,7 @@ import nats.errors
 from nats.aio.client import Client
 
 from hub.errors import Invalid, NotFound, Unavailable
+from hub.relay.books import Owner
 from hub.relay.contracts import (
     Counted,
     DeadLetter,
@@ -22,10 +23,10 @@ from hub.relay.contracts import (
 )
 from hub.relay.dead_letters import DEVICE, REASON, STREAM
 from hub.relay.hosts import HostNames
-from hub.relay.letter_box import DIED, FIXES, Letter, LetterBox, carried, count_subjects
+from hub.relay.keeping import Keeping
+from hub.relay.letter_box import DIED, Letter, LetterBox, carried, count_subjects
 from hub.relay.letter_content import Content, fixed
-from hub.relay.locks import Locks
-from hub.relay.stored import HOST, RECEIVED
+from hub.relay.stored import FIXES, HOST, RECEIVED
 from hub.relay.streams import REPLAY, dead_subject, replay_subject
 from hub.times import rfc3339
 
@@ -38,7 +39,7 @@ class Letters:
     """Answers `relay.dead.list`, `.get`, `.fix` and `.drop`.
 
     Args:
-        locks: by source; whoever changes its letters holds it.
+        kept: who holds how many, and what is lost of them.
         clock: monotonic seconds.
     """
 
@@ -46,14 +47,15 @@ class Letters:
         self,
         nats: Client,
         hosts: HostNames,
-        locks: Locks,
+        kept: Keeping,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._nats = nats
         self._js = nats.jetstream()
         self._hosts = hosts
-        self._locks = locks
+        self._locks = kept.locks
+        self._kept = kept
         self._clock = clock
 
     # ── looking ───────────────────────────────────────────────────────────────────────────────
@@ -66,7 +68,7 @@ class Letters:
         """
         if not 1 <= request.limit <= MAX_LIMIT:
             raise Invalid(f"limit is 1 to {MAX_LIMIT}")
-        box = LetterBox(self._nats, request.project, request.source)
+        box = self._box(request.project, request.source)
         items: list[DeadLetter] = []
         more = False
         try:
@@ -76,7 +78,8 @@ class Letters:
                         more = True
                         break
                     items.append(await self._show(request, letter, whole=False))
-            return DeadLetters(items, more, await box.count())
+            lost = self._kept.losses.of(Owner(request.project, request.source))
+            return DeadLetters(items, more, await box.count(), lost.letters)
         except nats.errors.Error as error:
             raise unavailable() from error
 
@@ -87,7 +90,7 @@ class Letters:
             NotFound: there is none of this id.
         """
         try:
-            box = LetterBox(self._nats, request.project, request.source)
+            box = self._box(request.project, request.source)
             return await self._show(request, await found(box, request.id), whole=True)
         except nats.errors.Error as error:
             raise unavailable() from error
@@ -138,7 +141,7 @@ class Letters:
             NotFound: there is none of this id.
             Invalid: there is not one text for each line, or one is too long.
         """
-        box = LetterBox(self._nats, request.project, request.source)
+        box = self._box(request.project, request.source)
         try:
             async with self._locks.of(request.source):
                 letter = await found(box, request.id)
@@ -159,16 +162,22 @@ class Letters:
         Raises:
             NotFound: there is none of one of these ids.
         """
-        box = LetterBox(self._nats, request.project, request.source)
+        box = self._box(request.project, request.source)
         try:
             async with self._locks.of(request.source):
                 if request.ids is None:
-                    return await self._drop_all(box)
+                    done = await self._drop_all(box)
+                    if request.gone and not done.more:
+                        await self._kept.losses.forget(request.source, request.project)
+                    return done
                 letters = [await found(box, one) for one in request.ids]
                 await box.remove(letters)
         except nats.errors.Error as error:
             raise unavailable() from error
         return Counted(len(letters), sum(Content.of(letter).count for letter in letters))
+
+    def _box(self, project: str, source: str) -> LetterBox:
+        return LetterBox(self._nats, project, source, self._kept.dead)
 
     async def _drop_all(self, box: LetterBox) -> Counted:
         count = lines = 0
@@ -192,10 +201,11 @@ class Letters:
         """Take all letters and replays of an integration out that is no more.
 
         Raises:
-            Unavailable: JetStream does not answer.
+            Unavailable: JetStream does not answer, or Postgres does not.
         """
+        await self._kept.losses.forget(integration)
         try:
-            await LetterBox(self._nats, "*", integration).clear()
+            await self._box("*", integration).clear()
             await self._js.purge_stream(REPLAY, subject=replay_subject("*", integration))
         except nats.errors.Error as error:
             raise unavailable() from error

@@ -10,7 +10,7 @@ from nats.js.errors import NotFoundError
 
 from hub.relay.cursor import Cursor
 from hub.relay.progress import Lag
-from hub.relay.stored import LINE, MSG_ID, BatchId
+from hub.relay.stored import BATCH, LINE, MSG_ID, BatchId
 
 T = TypeVar("T")
 
@@ -69,9 +69,17 @@ class Looks:
         """
 
         async def look() -> Head | None:
-            return await self._head(stream, subject=filter_)
+            return await self.last(stream, filter_)
 
         return await self._shared(("newest", stream, filter_), look)
+
+    async def last(self, stream: str, filter_: str) -> Head | None:
+        """Give the newest message that a filter finds at this moment.
+
+        Raises:
+            nats.errors.Error: JetStream does not answer.
+        """
+        return await self._head(stream, subject=filter_)
 
     async def next(self, stream: str, filter_: str, sequence: int) -> Head | None:
         """Give the first message from a sequence on that a filter finds.
@@ -116,7 +124,7 @@ class Looks:
         headers = message.headers or {}
         line = headers.get(LINE, "")
         try:
-            lines = BatchId.parse(headers.get(MSG_ID, "")).lines
+            lines = BatchId.parse(headers.get(BATCH) or headers.get(MSG_ID, "")).lines
         except ValueError:
             lines = 0
         return Head(

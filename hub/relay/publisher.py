@@ -45,6 +45,7 @@ class Outgoing(Generic[T]):
         headers: besides the id.
         context: the submitter's own.
         prepare: awaited before the message is stored.
+        late: gives more headers, each time that it is sent: after all before it in its order.
     """
 
     subject: str
@@ -54,6 +55,7 @@ class Outgoing(Generic[T]):
     headers: dict[str, str]
     context: T
     prepare: Callable[[], Awaitable[None]] | None = None
+    late: Callable[[], dict[str, str]] | None = None
 
 
 class _ApiError(msgspec.Struct, frozen=True):
@@ -89,6 +91,7 @@ class Publisher(Generic[T]):
 
     Args:
         stored: called with each group once JetStream has acknowledged it.
+        known: called before that with each message that JetStream had stored already.
         timeout: seconds to wait for an acknowledgement before the same ids are sent again.
         observe: told the seconds that each group took.
         sequence: of the stream at the start.
@@ -100,6 +103,7 @@ class Publisher(Generic[T]):
         nats: Client,
         stored: Callable[[Sequence[Outgoing[T]]], None],
         *,
+        known: Callable[[Outgoing[T]], None] = lambda _message: None,
         timeout: float = 5.0,
         observe: Callable[[float], None] = lambda _seconds: None,
         max_messages: int = MAX_MESSAGES,
@@ -109,6 +113,7 @@ class Publisher(Generic[T]):
     ) -> None:
         self._nats = nats
         self._stored = stored
+        self._known = known
         self._timeout = timeout
         self._observe = observe
         self._max_messages = max_messages
@@ -240,6 +245,8 @@ class Publisher(Generic[T]):
         ack = _ack_decoder.decode(answer.data)
         if ack.error is not None:
             raise PublishRefused(ack.error)
+        if ack.duplicate:
+            self._known(message)
         return ack.seq
 
     async def _pause(self, backoff: Backoff, error: Exception) -> None:
@@ -255,4 +262,5 @@ class Publisher(Generic[T]):
 
 
 def _headers(message: Outgoing[T], extra: dict[str, str]) -> dict[str, str]:
-    return {MSG_ID: message.id, **message.headers, **extra}
+    late = message.late() if message.late is not None else {}
+    return {MSG_ID: message.id, **message.headers, **late, **extra}

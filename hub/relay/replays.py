@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from itertools import accumulate
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import nats.errors
@@ -12,19 +13,36 @@ from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
 from hub.errors import Conflict, Invalid
+from hub.relay.books import lines_of, weight_of
 from hub.relay.contracts import Counted, SomeDead
+from hub.relay.keeping import Keeping
+from hub.relay.lanes import LaneKind
 from hub.relay.letter_box import Letter, LetterBox, carried
 from hub.relay.letter_content import Content
 from hub.relay.letters import found, unavailable
-from hub.relay.locks import Locks
+from hub.relay.looks import Looks
 from hub.relay.publisher import Outgoing, Publisher
+from hub.relay.stored import LINE
 from hub.relay.streams import REPLAY, replay_subject
 
 _BUDGET: Final = 20.0  # seconds that one replay goes on for; then it says that there is more
 _GROUP: Final = 200  # letters that are handed over, and taken out, at a time
 _GROUP_BYTES: Final = 8 * 1024 * 1024
-_OVERHEAD: Final = 2 * 1024  # bytes that a stored message's headers take at most
-_FULL: Final = 0.9  # of what the replay stream may hold: what is there must not be displaced
+_MORE: Final = 64  # bytes of the headers that a letter gets besides its own
+
+
+@dataclass(slots=True)
+class _Handed:
+    """A letter that is being handed over.
+
+    Args:
+        stored: done once it is on disk.
+        was_there: JetStream had it already.
+    """
+
+    lines: int
+    stored: asyncio.Future[None]
+    was_there: bool = False
 
 
 class Replays:
@@ -34,7 +52,7 @@ class Replays:
     over, and the next replay takes it out.
 
     Args:
-        locks: by source; whoever changes its letters holds it.
+        kept: who holds how much, and what was replayed before.
         replayed: told of an integration that has letters to deliver once more.
         clock: monotonic seconds.
     """
@@ -42,17 +60,18 @@ class Replays:
     def __init__(
         self,
         nats: Client,
-        locks: Locks,
+        kept: Keeping,
         *,
         replayed: Callable[[str], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._nats = nats
         self._js = nats.jetstream()
-        self._locks = locks
+        self._kept = kept
+        self._looks = Looks(nats)
         self._replayed = replayed
         self._clock = clock
-        self._publisher: Publisher[asyncio.Future[None]] = Publisher(nats, _stored)
+        self._publisher: Publisher[_Handed] = Publisher(nats, _stored, known=_known)
 
     async def run(self) -> None:
         """Store what is replayed, until cancelled."""
@@ -66,11 +85,12 @@ class Replays:
         Raises:
             NotFound: there is none of one of these ids.
             Invalid: one of these cannot be decoded.
-            Conflict: what was replayed before takes all the room.
+            Conflict: what was replayed before takes all the room that there is for it.
+            Unavailable: JetStream does not answer, or Postgres does not.
         """
-        box = LetterBox(self._nats, request.project, request.source)
+        box = LetterBox(self._nats, request.project, request.source, self._kept.dead)
         try:
-            async with self._locks.of(request.source):
+            async with self._kept.locks.of(request.source):
                 await self._trim(request)
                 if request.ids is None:
                     done = await self._replay_all(request, box)
@@ -91,12 +111,12 @@ class Replays:
         done = Counted(0, 0)
         for start in range(0, len(chosen), _GROUP):
             group = chosen[start : start + _GROUP]
-            fitting = await self._fitting(group)
+            fitting, taken_by = await self._fitting(request, group)
             await self._hand_over(request, fitting)
             await box.remove(fitting)
             done = _added(done, fitting)
             if len(fitting) < len(group):
-                return _partly(done)
+                return _partly(done, taken_by)
         return done
 
     async def _replay_all(self, request: SomeDead, box: LetterBox) -> Counted:
@@ -108,7 +128,7 @@ class Replays:
             if not group:
                 return done
             readable = [letter for letter in group if Content.of(letter).decoded is not None]
-            fitting = await self._fitting(readable)
+            fitting, taken_by = await self._fitting(request, readable)
             await self._hand_over(request, fitting)
             if fitting == group and not after:
                 await box.remove_until(fitting)
@@ -116,7 +136,7 @@ class Replays:
                 await box.remove(fitting)
             done = _added(done, fitting)
             if len(fitting) < len(readable):
-                return _partly(done)
+                return _partly(done, taken_by)
             if len(readable) < len(group):
                 after = group[-1].place  # what cannot be read stays
         return Counted(done.letters, done.lines, more=True)
@@ -133,34 +153,51 @@ class Replays:
         return group
 
     async def _hand_over(self, request: SomeDead, letters: list[Letter]) -> None:
-        """Store them for the integration's replay; returning says that they are on disk."""
+        """Store them for the integration's replay; returning says that they are on disk.
+
+        Their lines are numbered, so that whoever delivers them sees it when age takes some.
+        """
+        if not letters:
+            return
+        subject = replay_subject(request.project, request.source)
+        first = await self._lines_before(request, subject)
         loop = asyncio.get_running_loop()
-        stored: list[asyncio.Future[None]] = []
-        for letter in letters:
-            future: asyncio.Future[None] = loop.create_future()
-            stored.append(future)
+        handed = [_Handed(lines_of(letter.headers), loop.create_future()) for letter in letters]
+        for index, letter in enumerate(letters):
             self._publisher.submit(
                 Outgoing(
-                    subject=replay_subject(request.project, request.source),
+                    subject=subject,
                     payload=letter.payload,
                     # By what holds it now: one that was fixed meanwhile is another message.
                     id=f"replay:{letter.sequence}",
                     order=request.source,
                     headers=carried(letter),
-                    context=future,
+                    context=handed[index],
+                    late=partial(_number, first, handed[:index]),
                 )
             )
-        await asyncio.gather(*stored)
+        await asyncio.gather(*(one.stored for one in handed))
+        newest = await self._looks.last(REPLAY, subject)
+        lines = max(_lines_up_to(first, handed), newest.line + newest.lines if newest else 0)
+        await self._kept.places.note_replayed(request.source, lines)
 
-    async def _fitting(self, letters: list[Letter]) -> list[Letter]:
-        """Give the first ones that there is room for."""
-        info = await self._js.stream_info(REPLAY)
-        most = info.config.max_bytes or -1
-        if most < 0:
-            return letters
-        room = most * _FULL - info.state.bytes
-        sizes = accumulate(len(letter.payload) + _OVERHEAD for letter in letters)
-        return letters[: sum(size <= room for size in sizes)]
+    async def _lines_before(self, request: SomeDead, subject: str) -> int:
+        """Give how many lines of an integration were handed over before."""
+        places = self._kept.places
+        done = (await places.of(request.source)).get(LaneKind.REPLAY.value)
+        newest = await self._looks.last(REPLAY, subject)
+        return max(
+            await places.replayed(request.source),
+            done.line if done else 0,
+            newest.line + newest.lines if newest else 0,
+        )
+
+    async def _fitting(self, request: SomeDead, letters: list[Letter]) -> tuple[list[Letter], str]:
+        """Give the first ones that there is room for, and in words what takes the rest of it."""
+        subject = replay_subject(request.project, request.source)
+        weights = [weight_of(subject, carried(one), len(one.payload)) + _MORE for one in letters]
+        fitting = await self._kept.replay_room.fitting(request.project, weights)
+        return letters[: fitting.letters], fitting.taken_by
 
     async def _trim(self, request: SomeDead) -> None:
         """Take out of the replay stream what was delivered of it."""
@@ -169,9 +206,19 @@ class Replays:
         except NotFoundError:
             return
         floor = info.ack_floor.stream_seq if info.ack_floor else 0
-        if floor:
+        if floor > 1:
             subject = replay_subject(request.project, request.source)
-            await self._js.purge_stream(REPLAY, subject=subject, seq=floor + 1)
+            # The last one stays: it says how far this is, should the hub be killed now.
+            await self._js.purge_stream(REPLAY, subject=subject, seq=floor)
+
+
+def _number(first: int, before: Sequence[_Handed]) -> dict[str, str]:
+    """Number the first line of a letter; those that JetStream had already count for none."""
+    return {LINE: str(_lines_up_to(first, before))}
+
+
+def _lines_up_to(first: int, handed: Sequence[_Handed]) -> int:
+    return first + sum(one.lines for one in handed if not one.was_there)
 
 
 def _added(done: Counted, letters: list[Letter]) -> Counted:
@@ -179,18 +226,22 @@ def _added(done: Counted, letters: list[Letter]) -> Counted:
     return Counted(done.letters + len(letters), done.lines + lines)
 
 
-def _partly(done: Counted) -> Counted:
+def _partly(done: Counted, taken_by: str) -> Counted:
     """Say that there is no room for the rest.
 
     Raises:
         Conflict: nothing was done.
     """
     if not done.letters:
-        raise Conflict("what was replayed before is not delivered yet and takes all the room")
+        raise Conflict(f"{taken_by} is not delivered yet and takes all the room")
     return Counted(done.letters, done.lines, more=True)
 
 
-def _stored(group: Sequence[Outgoing[asyncio.Future[None]]]) -> None:
+def _stored(group: Sequence[Outgoing[_Handed]]) -> None:
     for message in group:
-        if not message.context.done():
-            message.context.set_result(None)
+        if not message.context.stored.done():
+            message.context.stored.set_result(None)
+
+
+def _known(message: Outgoing[_Handed]) -> None:
+    message.context.was_there = True

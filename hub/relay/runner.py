@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -15,11 +15,11 @@ from hub.destinations import DestinationType, Limits
 from hub.errors import Invalid, IsaaxError, Unavailable
 from hub.relay.batching import Shaping
 from hub.relay.contracts import IntegrationSpec, IntegrationStatus
-from hub.relay.cursor import Cursor, delete_cursor
 from hub.relay.dead_letters import DeadLetters
 from hub.relay.delivery import Delivery
 from hub.relay.hosts import HostNames
-from hub.relay.lanes import TROUBLE, Budget, Lane, LaneKind, delete_replayed, source_of
+from hub.relay.lane_set import Lanes
+from hub.relay.lanes import TROUBLE, Budget, Lane, LaneKind
 from hub.relay.looks import Looks
 from hub.relay.places import KeptPlace, Places
 from hub.relay.progress import Progress, State
@@ -82,7 +82,7 @@ class Runner:
     """Runs an integration from `start` until `stop`.
 
     Args:
-        lanes: of the revision before this one; they go on at their places.
+        before: the lanes of the revision before this one.
     """
 
     def __init__(
@@ -90,22 +90,27 @@ class Runner:
         spec: IntegrationSpec,
         means: Means,
         progress: Progress,
-        lanes: dict[LaneKind, Lane] | None = None,
+        before: Lanes | None = None,
     ) -> None:
         self.spec = spec
         self.progress = progress
         self._means = means
-        self._lanes = lanes or {}
+        self._lanes = Lanes(
+            spec,
+            means.nats,
+            means.looks,
+            means.places,
+            progress,
+            shards=means.settings.shards,
+            before=before,
+        )
         self._ready: _Ready | None = None
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def successor(self, spec: IntegrationSpec) -> "Runner":
-        """Make the runner of the next revision; where it starts at another time, anew."""
-        lanes = self._lanes
-        if spec.start_at != self.spec.start_at:
-            lanes = {kind: lane for kind, lane in lanes.items() if kind is LaneKind.REPLAY}
-        return Runner(spec, self._means, self.progress, lanes)
+        """Make the runner of the next revision."""
+        return Runner(spec, self._means, self.progress, self._lanes)
 
     @property
     def kind(self) -> DestinationType[Any] | None:
@@ -121,7 +126,7 @@ class Runner:
         self._stopping.set()
         deliveries = [
             (lane.task, lane.delivery)
-            for lane in self._lanes.values()
+            for lane in self._lanes
             if lane.task is not None and lane.delivery is not None
         ]
         for _, delivery in deliveries:
@@ -146,9 +151,7 @@ class Runner:
             nats.errors.Error: JetStream does not answer.
         """
         await self.stop()
-        for kind in LaneKind:
-            source = source_of(kind, self.spec, self._means.settings.shards)
-            await delete_cursor(self._means.nats, source.consumer, source.stream)
+        await self._lanes.delete()
         self.progress.remove()
 
     # ── getting ready ─────────────────────────────────────────────────────────────────────────
@@ -178,50 +181,28 @@ class Runner:
 
     async def _prepare(self) -> None:
         kind = self._means.workshop.type_of(self.spec)
-        await self._prepare_lanes(kind)
+        # Paused or not: what is stored from now on waits for them.
+        await self._lanes.prepare(self._wanted(kind))
         if not self.spec.enabled:
-            for lane in self._lanes.values():
-                lane.progress.state(State.PAUSED)
+            self._lanes.state(State.PAUSED)
             return
         if kind is None:
             raise _Broken(self._means.workshop.why_without(self.spec))
         self._ready = await self._open(kind)
         deliveries = {
             lane: self._delivery(lane, self._ready, self._shaping(lane))
-            for lane in self._lanes.values()
+            for lane in self._lanes
+            if lane.is_prepared
         }
         for lane, delivery in deliveries.items():
             self._deliver(lane, delivery)
         self._means.ready()
 
-    async def _prepare_lanes(self, kind: DestinationType[Any] | None) -> None:
-        """Make the consumers, paused or not: what is stored from now on waits for them."""
+    def _wanted(self, kind: DestinationType[Any] | None) -> Collection[LaneKind]:
         if kind is None:  # it may come back, and goes on then where it was
-            kinds = self._lanes.keys() - {LaneKind.REPLAY} or {LaneKind.LOGS}
-        else:
-            offered = {LaneKind.LOGS: kind.build, LaneKind.METRICS: kind.metrics}
-            kinds = {lane for lane, build in offered.items() if build is not None}
-        for name in self._lanes.keys() - kinds - {LaneKind.REPLAY}:
-            del self._lanes[name]
-            self.progress.end_lane(name)
-        for name in kinds:
-            self._lane(name)
-        kept: dict[str, KeptPlace] = {}
-        if any(not lane.is_prepared for lane in self._lanes.values()):
-            kept = await self._means.places.of(self.spec.id)
-            self.progress.restore_gaps(max((p.gap_lines for p in kept.values()), default=0))
-        for lane in self._lanes.values():
-            await lane.prepare(self._means.looks, kept.get(lane.kind.value))
-
-    def _lane(self, kind: LaneKind) -> Lane:
-        lane = self._lanes.get(kind)
-        if lane is None:
-            cursor = Cursor(
-                self._means.nats, source_of(kind, self.spec, self._means.settings.shards)
-            )
-            lane = self._lanes[kind] = Lane(kind, cursor, self.progress.lane(kind.value))
-        lane.progress.state(State.STARTING)
-        return lane
+            return {*self._lanes.kinds} - {LaneKind.REPLAY} or {LaneKind.LOGS}
+        offered = {LaneKind.LOGS: kind.build, LaneKind.METRICS: kind.metrics}
+        return {lane for lane, build in offered.items() if build is not None}
 
     async def _open(self, kind: DestinationType[Any]) -> _Ready:
         try:
@@ -316,8 +297,7 @@ class Runner:
         return task
 
     def _note(self, state: State, reason: str) -> None:
-        for lane in self._lanes.values():
-            lane.progress.state(state)
+        self._lanes.state(state)
         self.progress.note(reason)
 
     # ── replays ───────────────────────────────────────────────────────────────────────────────
@@ -327,15 +307,13 @@ class Runner:
 
         Raises:
             nats.errors.Error: JetStream does not answer.
+            Unavailable: Postgres does not.
         """
-        if self._ready is None or self._stopping.is_set():
+        if self._stopping.is_set():
             return  # its turn comes when it runs again
-        lane = self._lanes.get(LaneKind.REPLAY)
-        if lane is None or lane.task is None or lane.task.done():
-            lane = self._lane(LaneKind.REPLAY)
-            await lane.prepare(self._means.looks, None)
-            if not self._stopping.is_set():
-                self._deliver(lane, self._delivery(lane, self._ready, Shaping()))
+        lane = await self._lanes.prepare_replay()
+        if lane.task is None or lane.task.done():
+            self._begin_replay(lane)
             return
         if lane.progress.current is not State.WAITING:
             return
@@ -345,36 +323,33 @@ class Runner:
         if lane.delivery is not None:
             lane.delivery.stop()
         await asyncio.wait({lane.task}, timeout=_STOP)
-        if not lane.task.done():
-            return  # two must not read at once; once it has ended, another one begins
-        if await delete_replayed(self._means.nats, lane.cursor):
-            await self._end(lane)
-        elif not self._stopping.is_set():
-            self._deliver(lane, self._delivery(lane, self._ready, Shaping()))
+        # Two must not read at once: one that has not ended is looked at again later.
+        if lane.task.done() and not await self._lanes.end_replay(lane):
+            self._begin_replay(lane)
 
-    async def _end(self, lane: Lane) -> None:
-        self._lanes.pop(lane.kind, None)
-        self.progress.end_lane(lane.kind.value)
-        source = lane.cursor.source
-        await delete_cursor(self._means.nats, source.consumer, source.stream)
+    def _begin_replay(self, lane: Lane) -> None:
+        """Deliver it, or let it wait where that cannot be now."""
+        if not self.spec.enabled:
+            lane.progress.state(State.PAUSED)
+        if self._ready is not None and not self._stopping.is_set():
+            self._deliver(lane, self._delivery(lane, self._ready, Shaping()))
 
     @property
     def replays(self) -> bool:
         """A replay is being delivered."""
-        return LaneKind.REPLAY in self._lanes
+        return LaneKind.REPLAY in self._lanes.kinds
 
     # ── how it fares ──────────────────────────────────────────────────────────────────────────
 
     async def measure(self) -> None:
-        """See how far its lanes are behind; what JetStream does not say stays as it was."""
-        with contextlib.suppress(*TROUBLE):
-            for lane in list(self._lanes.values()):
-                await lane.measure(self._means.looks)
+        """See how far its lanes are behind; what nobody says now stays as it was."""
+        with contextlib.suppress(*TROUBLE, Unavailable):
+            await self._lanes.measure()
 
     @property
     def held(self) -> int:
         """Bytes of lines that its deliveries hold in memory."""
-        return sum(lane.delivery.held for lane in self._lanes.values() if lane.delivery)
+        return sum(lane.delivery.held for lane in self._lanes if lane.delivery)
 
     def status(self) -> IntegrationStatus:
         """Give its status, as it was last measured."""
@@ -382,9 +357,7 @@ class Runner:
 
     def places(self) -> list[KeptPlace]:
         """Say how far its lanes are done."""
-        gaps = self.progress.gaps
-        places = (lane.place(self.spec.id, gaps) for lane in self._lanes.values())
-        return [place for place in places if place is not None]
+        return self._lanes.places()
 
 
 def _make_sense(limits: object) -> bool:

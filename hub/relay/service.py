@@ -25,11 +25,13 @@ from hub.relay.hosts import HostNames
 from hub.relay.ingest import Ingest
 from hub.relay.intake import LOG_TOPICS, METRIC_TOPICS, Intake
 from hub.relay.integrations import Integrations
+from hub.relay.keeping import Keeping
 from hub.relay.lease import Lease
 from hub.relay.limits import Gate, defaults_of
 from hub.relay.marks import MarkTable
 from hub.relay.meters import DeliveryMeters, IntakeMeters
 from hub.relay.places import Places
+from hub.relay.room import AskedRoom
 from hub.relay.serving import serving
 from hub.relay.share import Share
 from hub.relay.streams import check_streams, ensure_streams, keep_streams
@@ -80,7 +82,9 @@ async def relay(
         stack.push_async_callback(tasks.cancel)
         hosts = HostNames(bus)
         stack.push_async_callback(hosts.close)
-        dead = DeadLetters(nats)
+        kept = Keeping.of(nats, bus, database, metrics, share=settings.project_share)
+        await stack.enter_async_context(kept.running(tasks))
+        dead, usage = DeadLetters(nats, kept.room), Usage()
         tasks.start(dead.run())
         tasks.start(keep_streams(nats.jetstream(), settings))
         marks = MarkTable()
@@ -92,11 +96,22 @@ async def relay(
                 )
             )
         ingest = await stack.enter_async_context(
-            _taking(settings, mqtt, nats, bus, database, metrics, health, marks, dead, tasks)
+            _taking(settings, mqtt, nats, bus, database, metrics, health, marks, usage, dead, tasks)
         )
         crew = Crew(bus, settings.parts, own)
         await stack.enter_async_context(
-            serving(bus, nats, metrics, marks, crew, workshop, hosts, tasks, shards=settings.shards)
+            serving(
+                bus,
+                nats,
+                metrics,
+                marks,
+                crew,
+                workshop,
+                hosts,
+                kept,
+                tasks,
+                shards=settings.shards,
+            )
         )
         if own is not None:
             await stack.enter_async_context(own.serving(bus))
@@ -129,7 +144,7 @@ async def delivery(
         stack.push_async_callback(tasks.cancel)
         hosts = HostNames(bus)
         stack.push_async_callback(hosts.close)
-        dead = DeadLetters(nats)
+        dead = DeadLetters(nats, AskedRoom(bus))
         tasks.start(dead.run())
         own = await stack.enter_async_context(
             _delivering(
@@ -169,11 +184,12 @@ async def _taking(
     metrics: Metrics,
     health: Health,
     marks: MarkTable,
+    usage: Usage,
     dead: DeadLetters,
     tasks: Tasks,
 ) -> AsyncIterator[Ingest]:
     """Take batches from MQTT and from sources; at the end store and acknowledge what was taken."""
-    counts, usage, meters = LineCounts(), Usage(), IntakeMeters.of(metrics)
+    counts, meters = LineCounts(), IntakeMeters.of(metrics)
     places = await restore(nats, database, marks, counts, settings.shards)
     writer = Writer(
         nats,

@@ -14,10 +14,11 @@ from hub.relay.crew import Crew
 from hub.relay.dry_run import DryRuns
 from hub.relay.health import HealthPage
 from hub.relay.hosts import HostNames
+from hub.relay.keeping import Keeping
 from hub.relay.latest import Latest
 from hub.relay.letters import Letters
-from hub.relay.locks import Locks
 from hub.relay.logs import Logs
+from hub.relay.losses import NOTHING_LOST, Losses
 from hub.relay.marks import MarkTable
 from hub.relay.replays import Replays
 from hub.relay.tasks import Tasks
@@ -31,10 +32,11 @@ AnyEndpoint = Endpoint[Any, Any] | StreamEndpoint[Any, Any]
 class Directing:
     """Answers what is asked about integrations and devices."""
 
-    def __init__(self, crew: Crew, marks: MarkTable, letters: Letters) -> None:
+    def __init__(self, crew: Crew, marks: MarkTable, letters: Letters, losses: Losses) -> None:
         self._crew = crew
         self._marks = marks
         self._letters = letters
+        self._losses = losses
 
     async def marks(self, request: c.MarksOf) -> c.Marks:
         """Say how far each stream of a device is durable."""
@@ -46,9 +48,15 @@ class Directing:
             self._crew.statuses(request.integrations),
             self._letters.counts(request.integrations),
         )
+        lost = self._losses.of_integrations(request.integrations)
         return c.Statuses(
             [
-                msgspec.structs.replace(status, dead_letters=dead.get(status.id, 0))
+                msgspec.structs.replace(
+                    status,
+                    dead_letters=dead.get(status.id, 0),
+                    lost_letters=lost.get(status.id, NOTHING_LOST).letters,
+                    lost_lines=lost.get(status.id, NOTHING_LOST).lines,
+                )
                 for status in statuses
             ]
         )
@@ -68,16 +76,16 @@ async def serving(
     crew: Crew,
     workshop: Workshop,
     hosts: HostNames,
+    kept: Keeping,
     tasks: Tasks,
     *,
     shards: int,
 ) -> AsyncIterator[None]:
     """Answer the relay's contracts; what goes on beside that is among `tasks`."""
-    locks = Locks()
-    letters = Letters(nats, hosts, locks)
-    replays = Replays(nats, locks, replayed=crew.replay_soon)
+    letters = Letters(nats, hosts, kept)
+    replays = Replays(nats, kept, replayed=crew.replay_soon)
     page = HealthPage(nats, metrics, crew.all_statuses, shards=shards)
-    directing = Directing(crew, marks, letters)
+    directing = Directing(crew, marks, letters, kept.losses)
     logs = Logs(nats, hosts, shards=shards)
     endpoints: list[AnyEndpoint] = [
         Endpoint(c.MARKS, directing.marks),
@@ -92,6 +100,7 @@ async def serving(
         Endpoint(c.FIX_DEAD, letters.fix, concurrency=8),
         Endpoint(c.DROP_DEAD, letters.drop, concurrency=8),
         Endpoint(c.REPLAY_DEAD, replays.replay, concurrency=8),
+        Endpoint(c.MAKE_ROOM, kept.room.make),
         StreamEndpoint(c.LATEST_METRICS, Latest(nats, hosts, shards=shards).stream),
         Endpoint(c.RELAY_HEALTH, page.read, concurrency=4),
     ]

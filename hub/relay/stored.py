@@ -17,6 +17,8 @@ BATCH: Final = "Isaax-Batch"
 """The `BatchId` of a dead letter or a replay, whose message id is another."""
 LABELS: Final = "Isaax-Labels"
 """The labels of a dead letter or a replay, as a JSON object."""
+FIXES: Final = "Isaax-Fixes"
+"""Of a dead letter that was fixed: its place."""
 
 
 class BatchId(msgspec.Struct, frozen=True):

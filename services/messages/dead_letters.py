@@ -147,8 +147,9 @@ def routes() -> list[Route[Any, Any]]:
             method="GET", path=LETTERS, summary="List what could not be delivered",
             tag="dead letters", handler=list_letters, permission="dead-letters:read",
             query=PageQuery, response=list[DeadLetterView], errors=(NotFound,),
-            description="Oldest first, with the reason that the destination gave. How many there "
-            "are is in the integration's `status`.",
+            description="Oldest first, with the reason that the destination gave. The "
+            "integration's `status` says how many there are, and how many age, or want of room, "
+            "took before somebody did (`lost_letters`).",
         ),
         Route(
             method="DELETE", path=LETTERS, summary="Drop all dead letters of an integration",
@@ -177,7 +178,8 @@ def routes() -> list[Route[Any, Any]]:
             method="GET", path=REFUSED, summary="List what devices sent and nobody can read",
             tag="dead letters", handler=list_refused, permission="dead-letters:read",
             query=PageQuery, response=list[DeadLetterView], errors=(NotFound,),
-            description="Oldest first. `GET /projects/{project}/relay` says how many there are.",
+            description="Oldest first. `GET /projects/{project}/relay` says how many there are, "
+            "and how many age, or want of room, took.",
         ),
         Route(
             method="DELETE", path=REFUSED, summary="Drop what nobody can read",

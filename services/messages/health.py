@@ -28,16 +28,21 @@ class ProjectHealth(msgspec.Struct, frozen=True):
     Args:
         states: how many integrations there are, by state.
         lag_lines, lag_seconds: of the one that is furthest behind.
+        gap_lines: lines (at most) that were lost before they were delivered.
         dead_letters: of all integrations; `refused` those of the intake: what devices sent and
             nobody can read.
+        lost_letters, refused_lost: of these (at most), that age, or want of room, took.
     """
 
     integrations: list[IntegrationHealth]
     states: dict[str, int]
     lag_lines: int
     lag_seconds: float
+    gap_lines: int
     dead_letters: int
+    lost_letters: int
     refused: int
+    refused_lost: int
 
 
 async def get_relay(call: NoBody) -> Reply:
@@ -58,8 +63,11 @@ async def get_project_relay(call: NoBody) -> Reply:
             states={state: states.count(state) for state in sorted(set(states))},
             lag_lines=max((status.lag_lines for status in statuses), default=0),
             lag_seconds=max((status.lag_seconds for status in statuses), default=0.0),
+            gap_lines=sum(status.gap_lines for status in statuses),
             dead_letters=sum(status.dead_letters for status in statuses),
+            lost_letters=sum(status.lost_letters for status in statuses),
             refused=refused.total,
+            refused_lost=refused.lost,
         )
     )
 

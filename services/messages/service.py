@@ -276,7 +276,7 @@ class Messages:
                 await self._changed(tx, row, deleted=True)
         for row in gone:
             await self._apply(row.id, None)
-        refused = relay.SomeDead(event.project, "intake")
+        refused = relay.SomeDead(event.project, "intake", gone=True)
         while (await self._bus.request(relay.DROP_DEAD, refused)).more:
             continue
 

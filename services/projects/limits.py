@@ -1,11 +1,19 @@
-"""What a project may send, and what it did send: asked by the relay, shown to its owner."""
+"""What a project may send, what it did send, and whose it is: asked by the relay."""
 
 import datetime as dt
 
 import msgspec
 
 from hub import Database, EventInfo, NotFound, Queries, first_time
-from hub.relay.contracts import LimitsOf, ProjectLimits, TokenDigest, TokenOwner, UsageNoted
+from hub.relay.contracts import (
+    Accounts,
+    AccountsOf,
+    LimitsOf,
+    ProjectLimits,
+    TokenDigest,
+    TokenOwner,
+    UsageNoted,
+)
 from services.projects import contracts as c
 
 CONSUMER = "projects-usage"
@@ -90,9 +98,20 @@ class Limits:
             found = await tx.maybe(self._sql["token_owner"], _Owner, digest=request.digest)
         return TokenOwner(found.project if found else "")
 
+    async def accounts(self, request: AccountsOf) -> Accounts:
+        """Say whose account each of these projects is of."""
+        async with self._database.system() as tx:
+            found = await tx.all(self._sql["accounts"], _Account, projects=request.projects)
+        return Accounts({one.project: one.account for one in found})
+
 
 class _Owner(msgspec.Struct):
     project: str
+
+
+class _Account(msgspec.Struct):
+    project: str
+    account: str
 
 
 def _is_digest(text: str) -> bool:

@@ -22,7 +22,7 @@ from hub import (
     Queries,
 )
 from hub.ids import new
-from hub.relay.contracts import PROJECT_LIMITS, PROJECT_OF_TOKEN, USAGE
+from hub.relay.contracts import PROJECT_ACCOUNTS, PROJECT_LIMITS, PROJECT_OF_TOKEN, USAGE
 from services.projects import contracts as c
 from services.projects.limits import CONSUMER, Limits
 
@@ -196,6 +196,7 @@ async def projects(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterato
         Endpoint(c.GET_LIMITS, limits.show),
         Endpoint(PROJECT_LIMITS, limits.of),
         Endpoint(PROJECT_OF_TOKEN, limits.owner),
+        Endpoint(PROJECT_ACCOUNTS, limits.accounts),
     ]
     usage = Consumer(USAGE, CONSUMER, limits.noted)
     async with bus.serve("projects", "1.0.0", endpoints), bus.consume(usage):

@@ -75,6 +75,10 @@ SELECT number, account, project, encode(digest, 'hex') AS digest
 -- name: token_owner
 SELECT project FROM projects_token WHERE digest = decode(:digest, 'hex')
 
+-- name: accounts
+-- For the relay alone: it shares room among accounts.
+SELECT id AS project, account FROM projects_project WHERE id = ANY(:projects::text[])
+
 -- name: limits
 -- Of any project: the relay knows no accounts.
 SELECT p.lines_per_second, p.bytes_per_second, p.lines_per_day,

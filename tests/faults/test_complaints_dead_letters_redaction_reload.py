@@ -9,31 +9,31 @@ from http.client import HTTPException
 import pytest
 from aiohttp import web
 
+from hub.database import Database
 from hub.protocol import auth_down
 from hub.relay import contracts as c
 from hub.relay.contracts import IntegrationStatus
 from hub.relay.letters import Letters
-from hub.relay.locks import Locks
 from hub.relay.replays import Replays
 from hub.shaping.rules import Redact, RedactPattern, Shape
 from tests.fixtures.complaints import Plant, texts
 from tests.fixtures.destinations import http_receiver, webhook_texts
 from tests.fixtures.rawdevice import RawDevice, batch
-from tests.fixtures.relay import PROJECT, until
+from tests.fixtures.relay import PROJECT, keeping, until
 from tests.fixtures.spine import Project, Spine
 
 
 @asynccontextmanager
-async def desk(plant: Plant) -> AsyncIterator[tuple[Letters, Replays]]:
+async def desk(plant: Plant, database: Database) -> AsyncIterator[tuple[Letters, Replays]]:
     """Give what the API asks about dead letters."""
-    locks = Locks()
-    replays = Replays(plant.bench.nats, locks, replayed=plant.integrations.replay_soon)
-    running = asyncio.ensure_future(replays.run())
-    try:
-        yield Letters(plant.bench.nats, plant.bench.hosts, locks), replays
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+    async with keeping(plant.bench.nats, database) as kept:
+        replays = Replays(plant.bench.nats, kept, replayed=plant.integrations.replay_soon)
+        running = asyncio.ensure_future(replays.run())
+        try:
+            yield Letters(plant.bench.nats, plant.bench.hosts, kept), replays
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
 def _refused(lines: int, status: IntegrationStatus) -> bool:
@@ -41,13 +41,16 @@ def _refused(lines: int, status: IntegrationStatus) -> bool:
 
 
 async def test_vector_1772_what_was_refused_can_be_delivered_once_it_is_mended(
-    plant: Plant,
+    plant: Plant, core_database: Database
 ) -> None:
     """Vector drops what a sink refuses for good: there is no queue for it, since 2020.
 
     Here it is kept, in its order, and delivered again when somebody says so: exactly those.
     """
-    async with http_receiver(webhook_texts, {}) as receiver, desk(plant) as (letters, replays):
+    async with (
+        http_receiver(webhook_texts, {}) as receiver,
+        desk(plant, core_database) as (letters, replays),
+    ):
         receiver.answers = [web.Response(status=400, text="no such field") for _ in range(3)]
         await plant.configure(kind="webhook", config=receiver.config)
         for number in (1, 2, 3):
@@ -65,9 +68,14 @@ async def test_vector_1772_what_was_refused_can_be_delivered_once_it_is_mended(
         assert len(left) == 1
 
 
-async def test_vector_11311_a_refusal_shows_what_was_refused_and_why(plant: Plant) -> None:
+async def test_vector_11311_a_refusal_shows_what_was_refused_and_why(
+    plant: Plant, core_database: Database
+) -> None:
     """Vector's log told that a request had failed, and not what had been in it."""
-    async with http_receiver(webhook_texts, {}) as receiver, desk(plant) as (letters, _):
+    async with (
+        http_receiver(webhook_texts, {}) as receiver,
+        desk(plant, core_database) as (letters, _),
+    ):
         receiver.answers = [web.Response(status=400, text="the field `level` is missing")]
         await plant.configure(kind="webhook", config=receiver.config)
         await plant.store(1, 1)

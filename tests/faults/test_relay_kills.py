@@ -18,7 +18,6 @@ from hub.embedded.nats import Nats
 from hub.protocol import Lines
 from hub.relay.contracts import FixDead, IntegrationSpec, ListDead, SomeDead
 from hub.relay.letters import Letters
-from hub.relay.locks import Locks
 from hub.relay.replays import Replays
 from hub.settings import NatsSettings, PostgresSettings
 from hub.shaping.rules import Join, Shape
@@ -26,7 +25,7 @@ from hub.vault import Vault
 from tests.fixtures.destinations import http_receiver, webhook_texts
 from tests.fixtures.http_receivers import running
 from tests.fixtures.index_receivers import ElasticsearchServer
-from tests.fixtures.relay import DEVICE, PROJECT, Bench, spec, until
+from tests.fixtures.relay import DEVICE, PROJECT, Bench, keeping, spec, until
 from tests.fixtures.spine import ROOT
 from tests.fixtures.trouble import Arrivals, Clock, Street, arrived
 from tests.programs.relay_worker import Orders
@@ -183,16 +182,19 @@ def dead(texts: list[str]) -> list[str]:
 
 
 async def test_ten_thousand_are_read_fixed_and_replayed_while_lines_flow(
-    clock: Clock, street: Street
+    clock: Clock, street: Street, core_database: Database
 ) -> None:
-    bench, locks = street.bench, Locks()
+    bench = street.bench
     assert clock
-    async with http_receiver(webhook_texts, {}) as receiver:
+    async with (
+        http_receiver(webhook_texts, {}) as receiver,
+        keeping(bench.nats, core_database) as kept,
+    ):
         texts = Arrivals(receiver).texts
         integration = await street.open("webhook", receiver.config)
         wanted = await bury(bench, integration, LETTERS)
-        letters = Letters(bench.nats, bench.hosts, locks)
-        replays = Replays(bench.nats, locks, replayed=street.integrations.replay_soon)
+        letters = Letters(bench.nats, bench.hosts, kept)
+        replays = Replays(bench.nats, kept, replayed=street.integrations.replay_soon)
         bench.start(replays.run())
         page = await letters.page(ListDead(PROJECT, integration, 100))
         assert (page.total, page.more) == (LETTERS, True)
@@ -228,5 +230,8 @@ async def test_the_hub_is_killed_in_the_middle_of_a_replay(bench: Bench, workers
         await workers.start(replay=True)
         await until(lambda: arrived(dead(texts()), wanted))
         assert len(dead(texts())) <= len(wanted) + 2 * WINDOW
-        left = await bench.nats.jetstream().stream_info("DEAD")
-        assert left.state.messages == 0
+
+        async def nothing_is_left() -> bool:
+            return (await bench.nats.jetstream().stream_info("DEAD")).state.messages == 0
+
+        await until(nothing_is_left)

@@ -12,18 +12,20 @@ from nats.aio.client import Client
 
 from hub.batches import Chunk, MetricChunk
 from hub.contracts import Bus
+from hub.database import Database
 from hub.errors import Conflict, Invalid, NotFound, Unavailable
 from hub.protocol import Codec, Lines, Samples, decode_lines, encode_batch
 from hub.relay import contracts as c
 from hub.relay.dead_letters import DeadLetters
 from hub.relay.hosts import HostNames
+from hub.relay.keeping import Keeping
 from hub.relay.letter_box import LetterBox
 from hub.relay.letters import Letters
-from hub.relay.locks import Locks
 from hub.relay.reader import ordered
 from hub.relay.replays import Replays
 from hub.relay.streams import REPLAY, ensure_streams
 from hub.settings import RelaySettings
+from tests.fixtures.relay import keeping
 
 PROJECT, INTEGRATION, DEVICE = "prj_one", "int_one", "dev_one"
 
@@ -38,13 +40,13 @@ class Nobody:
 class Desk:
     """Writes dead letters as deliveries do, and asks for them as the API does."""
 
-    def __init__(self, nats: Client) -> None:
+    def __init__(self, nats: Client, kept: Keeping) -> None:
         self.nats = nats
-        self.dead = DeadLetters(nats)
+        self.kept = kept
+        self.dead = DeadLetters(nats, kept.room)
         self.told: list[str] = []
-        locks = Locks()
-        self.letters = Letters(nats, HostNames(cast("Bus", Nobody())), locks)
-        self.replays = Replays(nats, locks, replayed=self.told.append)
+        self.letters = Letters(nats, HostNames(cast("Bus", Nobody())), kept)
+        self.replays = Replays(nats, kept, replayed=self.told.append)
 
     async def bury(self, *texts: str, first: int, source: str = INTEGRATION) -> None:
         """Write a letter with these lines."""
@@ -91,21 +93,22 @@ def some(*ids: str) -> c.SomeDead:
 
 
 @asynccontextmanager
-async def running(nats: Client) -> AsyncIterator[Desk]:
-    desk = Desk(nats)
-    tasks = [asyncio.create_task(part.run()) for part in (desk.dead, desk.replays)]
-    try:
-        yield desk
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+async def running(nats: Client, database: Database, *, share: float = 1.0) -> AsyncIterator[Desk]:
+    async with keeping(nats, database, share=share) as kept:
+        desk = Desk(nats, kept)
+        tasks = [asyncio.create_task(part.run()) for part in (desk.dead, desk.replays)]
+        try:
+            yield desk
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @pytest.fixture
-async def desk(relay_client: Client) -> AsyncIterator[Desk]:
+async def desk(relay_client: Client, core_database: Database) -> AsyncIterator[Desk]:
     await ensure_streams(relay_client.jetstream(), RelaySettings(max_bytes=1 << 26))
-    async with running(relay_client) as desk:
+    async with running(relay_client, core_database) as desk:
         yield desk
 
 
@@ -347,7 +350,7 @@ async def test_many_are_replayed_in_order(desk: Desk) -> None:
 
 
 async def test_a_crash_between_handing_over_and_taking_out_repeats_nothing(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, core_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(1, 4):
         await desk.bury(f"line {number}", first=number)
@@ -360,10 +363,34 @@ async def test_a_crash_between_handing_over_and_taking_out_repeats_nothing(
         with pytest.raises(ConnectionError):
             await desk.replay()
     assert (await desk.page()).total == 3
-    async with running(desk.nats) as again:
+    async with running(desk.nats, core_database) as again:
         assert await again.replay() == c.Counted(3, 3)
     assert [texts for _, texts in await desk.replayed()] == [[f"line {n}"] for n in range(1, 4)]
     assert (await desk.page()).total == 0
+
+
+async def test_lines_are_numbered_without_a_hole_whatever_jetstream_had_already(
+    desk: Desk, core_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who delivers them would else count the hole as lines that age took."""
+    await desk.bury("a", "b", first=1)
+    assert (await desk.replay()).letters == 1
+    for first in (3, 5, 8):
+        await desk.bury(*(f"line {n}" for n in range(first % 3 + 1)), first=first)
+    chosen = (await desk.page()).items[1].id
+
+    async def crash(*_: Any) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LetterBox, "remove", crash)
+        with pytest.raises(ConnectionError):
+            await desk.replay(chosen)
+    async with running(desk.nats, core_database) as again:
+        assert await again.replay() == c.Counted(3, 7)
+    numbers = [(int(headers["Isaax-Line"]), len(texts)) for headers, texts in await desk.replayed()]
+    assert numbers == [(0, 2), (2, 3), (5, 1), (6, 3)]
+    assert await desk.kept.places.replayed(INTEGRATION) == 9
 
 
 async def test_one_that_was_fixed_after_such_a_crash_goes_as_it_is_now(
@@ -384,10 +411,12 @@ async def test_one_that_was_fixed_after_such_a_crash_goes_as_it_is_now(
     assert [texts for _, texts in await desk.replayed()] == [["line 1"], ["fixed"]]
 
 
-async def test_a_replay_that_would_displace_another_is_refused(relay_client: Client) -> None:
+async def test_a_replay_that_would_displace_another_is_refused(
+    relay_client: Client, core_database: Database
+) -> None:
     js = relay_client.jetstream()
     await ensure_streams(js, RelaySettings(max_bytes=1 << 18))  # a replay may take 32 KiB
-    async with running(relay_client) as desk:
+    async with running(relay_client, core_database) as desk:
         payload = encode_batch(
             Lines([1], 14, "app", [base64.b85encode(bytes(range(256)) * 20).decode()]),
             boot=1, first=1, codec=Codec.NONE,
@@ -412,8 +441,7 @@ async def test_a_replay_that_would_displace_another_is_refused(relay_client: Cli
         assert (await desk.page()).total == 8 - replayed
 
 
-async def test_without_jetstream_it_says_so(relay_client: Client) -> None:
-    desk = Desk(relay_client)
+async def test_without_jetstream_it_says_so(desk: Desk, relay_client: Client) -> None:
     await relay_client.close()
     with pytest.raises(Unavailable):
         await desk.page()

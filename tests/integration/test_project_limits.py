@@ -13,7 +13,7 @@ from hub.database import Database
 from hub.errors import NotFound
 from hub.migrations import migrate
 from hub.outbox import Outbox
-from hub.relay.contracts import LimitsOf, ProjectLimits, TokenDigest, UsageNoted
+from hub.relay.contracts import AccountsOf, LimitsOf, ProjectLimits, TokenDigest, UsageNoted
 from hub.services import Migrations
 from hub.settings import PostgresSettings
 from services.projects import contracts as c
@@ -72,6 +72,17 @@ async def test_limits_are_set_and_shown_with_what_was_sent_today(
         assert (asked.lines, asked.samples) == (15, 30)
         shown = await limits.show(c.GetProject(ACCOUNT, project))
         assert (shown.lines, shown.samples, shown.bytes) == (15, 30, 45)
+
+
+async def test_the_relay_is_told_whose_account_projects_are_of(
+    database: Database, project: str
+) -> None:
+    other = await Projects(database, Outbox(None)).create(  # type: ignore[arg-type]
+        c.CreateProject("acc_two", "cellar")
+    )
+    found = await Limits(database).accounts(AccountsOf([project, other.id, "prj_none"]))
+    assert found.accounts == {project: ACCOUNT, other.id: "acc_two"}
+    assert (await Limits(database).accounts(AccountsOf([]))).accounts == {}
 
 
 async def test_limits_are_shown_to_their_own_account_alone(

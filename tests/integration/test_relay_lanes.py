@@ -18,15 +18,29 @@ from hub.errors import Invalid
 from hub.migrations import migrate
 from hub.outcomes import Partial, Retry
 from hub.protocol import Samples, encode_samples
-from hub.relay.contracts import IntegrationSpec, IntegrationStatus
+from hub.relay.checkpoint import Checkpoints
+from hub.relay.contracts import Counted, IntegrationSpec, IntegrationStatus, SomeDead
+from hub.relay.cursor import consumer_names
 from hub.relay.integrations import Integrations
 from hub.relay.lanes import Lane, LaneKind, delete_replayed
 from hub.relay.places import Places
+from hub.relay.replays import Replays
 from hub.relay.retry import Breaker
 from hub.relay.workshop import Wanted, Workshop
 from hub.settings import PostgresSettings, RelaySettings
 from hub.shaping.rules import Filter, Match, RateLimit, Shape
-from tests.fixtures.relay import DEVICE, PROJECT, Bench, Recorder, make_payload, spec, topic, until
+from tests.fixtures.relay import (
+    DEVICE,
+    PROJECT,
+    Bench,
+    Recorder,
+    keeping,
+    make_lines,
+    make_payload,
+    spec,
+    topic,
+    until,
+)
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -119,6 +133,22 @@ class Fleet:
         finally:
             replaying.cancel()
             await integrations.stop()
+
+    @asynccontextmanager
+    async def replaying(self) -> AsyncIterator[Replays]:
+        """Run what the API asks to have dead letters delivered once more."""
+        async with keeping(self.bench.nats, self._database) as kept:
+            replays = Replays(self.bench.nats, kept, replayed=lambda _integration: None)
+            running = asyncio.ensure_future(replays.run())
+            try:
+                yield replays
+            finally:
+                running.cancel()
+
+    async def checkpoint(self) -> None:
+        """Have the counts of lines written down, as the relay's process does by itself."""
+        bench = self.bench
+        await Checkpoints(self._database, bench.marks, bench.counts, bench.writer.places).write()
 
     def texts(self, integration: str = "int_one", wanted: str = "lines") -> list[str]:
         """Give what a destination took."""
@@ -261,7 +291,7 @@ async def test_a_replay_goes_on_though_jetstream_did_not_answer_at_its_end(
             raise failures.pop()
         return await delete_replayed(*args)
 
-    monkeypatch.setattr("hub.relay.runner.delete_replayed", hesitant)
+    monkeypatch.setattr("hub.relay.lane_set.delete_replayed", hesitant)
     async with fleet.running() as integrations:
         await put_to_replay(fleet.bench, 1)
         await integrations.apply("int_one", spec())
@@ -428,6 +458,82 @@ async def test_a_gap_is_seen_while_it_is_paused_since_its_making(fleet: Fleet) -
         assert (await status(integrations)).gap_lines == 19, "counted once"
 
 
+async def test_a_gap_is_seen_by_one_that_was_made_paused_where_nothing_was_sent_yet(
+    fleet: Fleet,
+) -> None:
+    bench = fleet.bench
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec(enabled=False))
+        await until(has(integrations, lambda s: s.state == "paused"))
+        for first in range(1, 21, 4):
+            await bench.store(first, 4)
+        state = (await bench.nats.jetstream().stream_info("RELAY_0")).state
+        await bench.nats.jetstream().purge_stream("RELAY_0", seq=state.last_seq)
+        await until(has(integrations, has_gap(16)))
+        await integrations.apply("int_one", spec(revision=2))
+        await until(lambda: fleet.texts() == texts(17, 20))
+        assert has_gap(16)(await status(integrations)), "counted once"
+
+
+async def test_a_gap_is_seen_where_nothing_came_after_it(fleet: Fleet) -> None:
+    """All that waited is gone; how much that was, the count of the project's lines says."""
+    bench = fleet.bench
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec(enabled=False))
+        await until(has(integrations, lambda s: s.state == "paused"))
+        await bench.store(1, 4)
+        await until(has(integrations, lambda s: s.lag_lines == 4))
+        await fleet.checkpoint()
+        await bench.nats.jetstream().purge_stream("RELAY_0")
+        await until(has(integrations, has_gap(4)))
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec())
+        await bench.store(5, 1)
+        await until(lambda: fleet.texts() == ["line 5"])
+        assert has_gap(4)(await status(integrations)), "counted once"
+
+
+async def test_what_came_before_one_was_made_is_no_gap(fleet: Fleet) -> None:
+    bench = fleet.bench
+    await bench.store(1, 4)
+    await fleet.checkpoint()
+    await bench.nats.jetstream().purge_stream("RELAY_0")
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec(enabled=False))
+        await until(has(integrations, lambda s: s.state == "paused"))
+        await bench.store(5, 2)
+        await until(has(integrations, lambda s: s.lag_lines == 2))
+        await integrations.apply("int_one", spec(revision=2))
+        await until(lambda: fleet.texts() == texts(5, 6))
+        assert has_gap(0)(await status(integrations))
+
+
+async def test_what_was_delivered_after_its_place_was_written_down_is_no_gap(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the hub is killed: JetStream knows more than Postgres."""
+    bench = fleet.bench
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec())
+        await bench.store(1, 3)
+        await until(lambda: fleet.texts() == texts(1, 3))
+    with monkeypatch.context() as patch:
+        patch.setattr(Places, "keep", _forgotten)
+        async with fleet.running() as integrations:
+            await integrations.apply("int_one", spec())
+            await bench.store(4, 2)
+            await until(lambda: fleet.texts() == texts(1, 5))
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec())
+        await bench.store(6, 1)
+        await until(lambda: fleet.texts() == texts(1, 6))
+        assert has_gap(0)(await status(integrations))
+
+
+async def _forgotten(_places: Places, _rows: object) -> None:
+    return
+
+
 async def test_a_gap_is_counted_once_though_it_was_read_before_and_the_hub_starts_anew(
     fleet: Fleet,
 ) -> None:
@@ -483,6 +589,84 @@ def has_gap(lines: int) -> Callable[[IntegrationStatus], bool]:
     return lambda status: status.gap_lines == lines
 
 
+# ── replays that age takes ────────────────────────────────────────────────────────────────────
+
+
+async def bury(bench: Bench, *numbers: int) -> None:
+    """Make dead letters of these lines, two lines each."""
+    chunks = [Chunk(PROJECT, DEVICE, "host-1", "app", 1, n, 1, make_lines(n, 2)) for n in numbers]
+    await bench.dead.put_chunks("int_one", [(chunk, "too sad") for chunk in chunks])
+
+
+async def taken_from(bench: Bench, stream: str, *, left: int) -> None:
+    """Have all messages of a stream gone but for the last ones, as when they are too old."""
+    state = (await bench.nats.jetstream().stream_info(stream)).state
+    await bench.nats.jetstream().purge_stream(stream, seq=state.last_seq + 1 - left)
+
+
+async def test_what_age_takes_of_a_replay_is_a_gap(fleet: Fleet) -> None:
+    bench = fleet.bench
+    async with fleet.replaying() as replays, fleet.running() as integrations:
+        await integrations.apply("int_one", spec(enabled=False))
+        await bury(bench, 1, 3, 5)
+        assert await replays.replay(SomeDead(PROJECT, "int_one")) == Counted(3, 6)
+        await until(has(integrations, lambda s: s.lag_lines == 6))
+        await taken_from(bench, "REPLAY", left=1)
+        await until(has(integrations, has_gap(4)))
+        assert "up to 4 lines" in (await status(integrations)).error
+        await integrations.apply("int_one", spec(revision=2))
+        await until(lambda: fleet.texts(wanted="both") == texts(5, 6))
+        await until(lambda: _is(consumer_names(bench.nats, "REPLAY"), []))
+        assert has_gap(4)(await status(integrations)), "counted once"
+        await bury(bench, 7)
+        await replays.replay(SomeDead(PROJECT, "int_one"))
+        await until(lambda: fleet.texts(wanted="both") == texts(5, 8))
+        await until(lambda: _is(consumer_names(bench.nats, "REPLAY"), []))
+        assert has_gap(4)(await status(integrations))
+    async with fleet.running() as integrations:
+        await integrations.apply("int_one", spec(revision=2))
+        await until(has(integrations, lambda s: s.state == "waiting"))
+        assert has_gap(4)(await status(integrations)), "nor at a start"
+
+
+async def test_of_a_replay_of_which_nothing_is_left_all_is_a_gap(fleet: Fleet) -> None:
+    """While it is paused, and while the hub is down."""
+    bench = fleet.bench
+    async with fleet.replaying() as replays:
+        async with fleet.running() as integrations:
+            await integrations.apply("int_one", spec(enabled=False))
+            await bury(bench, 1, 3)
+            await replays.replay(SomeDead(PROJECT, "int_one"))
+            await until(has(integrations, lambda s: s.lag_lines == 4))
+            await taken_from(bench, "REPLAY", left=0)
+            await until(has(integrations, has_gap(4)))
+            await bury(bench, 5)
+            await replays.replay(SomeDead(PROJECT, "int_one"))
+        await taken_from(bench, "REPLAY", left=0)
+        async with fleet.running() as integrations:
+            await integrations.apply("int_one", spec(revision=2))
+            await until(has(integrations, has_gap(6)))
+            await until(lambda: _is(consumer_names(bench.nats, "REPLAY"), []))
+            assert fleet.texts(wanted="both") == []
+
+
+async def test_a_replay_that_is_all_gone_while_it_was_tried_is_a_gap(fleet: Fleet) -> None:
+    bench = fleet.bench
+    async with fleet.replaying() as replays, fleet.running() as integrations:
+        replay = fleet.shop.of("int_one", "both")
+        replay.plan = [Retry("down")] * 10_000
+        await integrations.apply("int_one", spec())
+        await bury(bench, *range(1, 200, 2))
+        await replays.replay(SomeDead(PROJECT, "int_one"))
+        await until(has(integrations, lambda s: s.state == "open"))
+        await taken_from(bench, "REPLAY", left=0)
+        in_hand = len(replay.attempts[-1])
+        replay.plan = []
+        await until(has(integrations, has_gap(200 - in_hand)))
+        await until(lambda: _is(consumer_names(bench.nats, "REPLAY"), []))
+        assert len(replay.texts) == in_hand
+
+
 async def test_a_deleted_one_leaves_no_consumer_of_any_lane(fleet: Fleet) -> None:
     bench = fleet.bench
     async with fleet.running() as integrations:
@@ -498,8 +682,8 @@ async def test_a_deleted_one_leaves_no_consumer_of_any_lane(fleet: Fleet) -> Non
         assert b"int_one" not in bench.metrics.render()
 
 
-async def _is(found: Any, wanted: int) -> bool:
-    return await found == wanted
+async def _is(found: Any, wanted: Any) -> bool:
+    return bool(await found == wanted)
 
 
 async def test_what_is_wrong_is_said_without_the_values(fleet: Fleet) -> None:

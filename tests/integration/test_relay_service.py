@@ -16,7 +16,7 @@ from nats.aio.client import Client
 
 from hub.batches import Batch
 from hub.broker import BrokerControl
-from hub.contracts import Endpoint
+from hub.contracts import Endpoint, Nothing
 from hub.database import Database
 from hub.destinations import DestinationType, Tools, Window
 from hub.errors import StartError
@@ -29,8 +29,11 @@ from hub.protocol import Mark, Session
 from hub.relay.contracts import (
     APPLY_INTEGRATION,
     DEVICE_CHANGED,
+    DROP_DEAD,
     INTEGRATION_CHANGED,
+    LIST_DEAD,
     LIST_INTEGRATIONS,
+    MAKE_ROOM,
     MARKS,
     READ_LOGS,
     STATUS,
@@ -40,9 +43,12 @@ from hub.relay.contracts import (
     Integrations,
     IntegrationSpec,
     IntegrationStatus,
+    ListDead,
     ListIntegrations,
+    MakeRoom,
     MarksOf,
     ReadLogs,
+    SomeDead,
     StatusOf,
 )
 from hub.relay.service import relay
@@ -322,6 +328,44 @@ async def test_a_deleted_integration_is_gone_with_its_consumer(world: World) -> 
     del world.specs["int_b"]  # while the relay is down
     async with world.running():
         await until(gone)
+
+
+async def test_dead_letters_that_are_gone_are_counted_in_the_status(world: World) -> None:
+    """Over a restart, and until the integration is deleted."""
+    js = world.nats.jetstream()
+    world.specs["int_a"] = await world.spec("int_a")
+    subject = f"dead.{world.project}.int_a"
+
+    def lost(letters: int) -> Any:
+        async def is_so() -> bool:
+            status = await world.status("int_a")
+            return status is not None and (status.lost_letters, status.lost_lines) == (letters, 0)
+
+        return is_so
+
+    async with world.running():
+        room = MakeRoom(world.project, {"int_a:one": 2_000})
+        assert await world.bus.request(MAKE_ROOM, room) == Nothing()
+        for _ in range(3):
+            await js.publish(subject, b"x")
+        await until(lost(0))
+        page = await world.bus.request(LIST_DEAD, ListDead(world.project, "int_a"))
+        assert (page.total, page.lost) == (3, 0)
+        await world.bus.request(DROP_DEAD, SomeDead(world.project, "int_a", [page.items[0].id]))
+    await js.purge_stream("DEAD", seq=3)
+    async with world.running():
+        await until(lost(1))
+        await js.purge_stream("DEAD")
+        await until(lost(2), seconds=30)
+        assert b'isaax_dead_letters_lost_total{source="int_a"} 2.0' in world.metrics.render()
+    async with world.running():
+        await until(lost(2))
+        event = IntegrationChanged("int_a", world.project, 2, deleted=True)
+        del world.specs["int_a"]
+        await world.bus.publish(INTEGRATION_CHANGED, event, id="e1", key="int_a")
+        await until(lambda: b"isaax_dead_letters_lost_total{" not in world.metrics.render())
+        async with world.database.system() as tx:
+            assert await tx.raw.fetch("SELECT source FROM relay_letters") == []
 
 
 async def test_a_list_that_was_read_before_a_deletion_brings_nothing_back(world: World) -> None:

@@ -26,7 +26,7 @@ from hub.relay.contracts import IntegrationSpec, SomeDead
 from hub.relay.dead_letters import DeadLetters
 from hub.relay.hosts import HostNames
 from hub.relay.integrations import Integrations
-from hub.relay.locks import Locks
+from hub.relay.keeping import Keeping
 from hub.relay.meters import DeliveryMeters
 from hub.relay.places import Places
 from hub.relay.replays import Replays
@@ -104,14 +104,23 @@ async def main(orders: Orders) -> None:
             places=Places(database),
             meters=DeliveryMeters.of(Metrics()),
         )
-        replays = Replays(nats, Locks(), replayed=integrations.replay_soon)
+        kept = Keeping.of(nats, bus, database, Metrics(), share=1.0)
+        replays = Replays(nats, kept, replayed=integrations.replay_soon)
         tasks = [
             asyncio.create_task(work)
-            for work in (dead.run(), replays.run(), integrations.replay(), integrations.keep())
+            for work in (
+                dead.run(),
+                replays.run(),
+                integrations.replay(),
+                integrations.keep(),
+                kept.dead.run(),
+                kept.replays.run(),
+            )
         ]
         await integrations.apply(orders.spec.id, orders.spec)
         print("delivers", flush=True)
         if orders.replay:
+            await kept.dead.ready.wait()
             await replays.replay(SomeDead(orders.spec.project, orders.spec.id))
         await asyncio.to_thread(sys.stdin.read)
         await integrations.stop()

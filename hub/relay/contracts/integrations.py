@@ -85,8 +85,10 @@ class IntegrationStatus(msgspec.Struct, frozen=True):
         delivered, rejected: lines since the start of this process.
         left_out: lines that the shape left out since then, by step (`filter`, `sample`, …).
         gap_lines: lines (at most) that retention, or damage to the store, took before they were
-            delivered.
+            delivered; of dead letters that were to be replayed, too.
         dead_letters: kept, and not yet replayed or dropped.
+        lost_letters: dead letters (at most) that age, or want of room, took before they were;
+            `lost_lines` in them, as far as that is known.
         error, error_at: the last one, in words a user understands, and when (µs).
     """
 
@@ -100,6 +102,8 @@ class IntegrationStatus(msgspec.Struct, frozen=True):
     left_out: dict[str, int] = {}
     gap_lines: int = 0
     dead_letters: int = 0
+    lost_letters: int = 0
+    lost_lines: int = 0
     error: str = ""
     error_at: int = 0
 

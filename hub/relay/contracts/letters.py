@@ -2,7 +2,7 @@
 
 import msgspec
 
-from hub.contracts import Contract
+from hub.contracts import Contract, Nothing
 
 
 class DeadLine(msgspec.Struct, frozen=True):
@@ -52,11 +52,16 @@ class ListDead(msgspec.Struct, frozen=True):
 
 
 class DeadLetters(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another; `total` counts all of this source."""
+    """A page; `more` says that there is another; `total` counts all of this source.
+
+    Args:
+        lost: letters that age, or want of room, took before somebody did.
+    """
 
     items: list[DeadLetter]
     more: bool
     total: int
+    lost: int = 0
 
 
 class OneDead(msgspec.Struct, frozen=True):
@@ -77,11 +82,16 @@ class FixDead(msgspec.Struct, frozen=True):
 
 
 class SomeDead(msgspec.Struct, frozen=True):
-    """These dead letters of a source; None for all that there are now."""
+    """These dead letters of a source; None for all that there are now.
+
+    Args:
+        gone: its project is no more: what was lost of it is forgotten, too.
+    """
 
     project: str
     source: str
     ids: list[str] | None = None
+    gone: bool = False
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -96,8 +106,20 @@ class Counted(msgspec.Struct, frozen=True):
     more: bool = False
 
 
+class MakeRoom(msgspec.Struct, frozen=True):
+    """Say which letters of a project are about to be written.
+
+    Args:
+        letters: by message id, the bytes that each counts for.
+    """
+
+    project: str
+    letters: dict[str, int]
+
+
 LIST_DEAD = Contract("relay.dead.list", ListDead, DeadLetters)
 GET_DEAD = Contract("relay.dead.get", OneDead, DeadLetter)
 FIX_DEAD = Contract("relay.dead.fix", FixDead, DeadLetter)
 DROP_DEAD = Contract("relay.dead.drop", SomeDead, Counted, timeout=25.0)
 REPLAY_DEAD = Contract("relay.dead.replay", SomeDead, Counted, timeout=25.0)
+MAKE_ROOM = Contract("relay.dead.make-room", MakeRoom, Nothing)

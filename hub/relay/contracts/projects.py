@@ -33,6 +33,21 @@ class ProjectLimits(msgspec.Struct, frozen=True):
 PROJECT_LIMITS = Contract("projects.limits", LimitsOf, ProjectLimits)
 
 
+class AccountsOf(msgspec.Struct, frozen=True):
+    """Ask whose accounts these projects are of."""
+
+    projects: list[str]
+
+
+class Accounts(msgspec.Struct, frozen=True):
+    """Account by project; those that are not there are left out."""
+
+    accounts: dict[str, str]
+
+
+PROJECT_ACCOUNTS = Contract("projects.accounts", AccountsOf, Accounts)
+
+
 class UsageNoted(msgspec.Struct, frozen=True):
     """What a project sent since the last time (a few minutes ago, at most).
 
