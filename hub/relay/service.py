@@ -109,6 +109,7 @@ async def relay(
                 workshop,
                 hosts,
                 kept,
+                usage.recent,
                 tasks,
                 shards=settings.shards,
             )

@@ -12,7 +12,7 @@ from hub.contracts import Bus, Consumer, Endpoint, EventInfo, StreamEndpoint
 from hub.relay import contracts as c
 from hub.relay.crew import Crew
 from hub.relay.dry_run import DryRuns
-from hub.relay.health import HealthPage
+from hub.relay.health import HealthPage, StreamMeters
 from hub.relay.hosts import HostNames
 from hub.relay.keeping import Keeping
 from hub.relay.latest import Latest
@@ -20,6 +20,7 @@ from hub.relay.letters import Letters
 from hub.relay.logs import Logs
 from hub.relay.losses import NOTHING_LOST, Losses
 from hub.relay.marks import MarkTable
+from hub.relay.recent import Recent
 from hub.relay.replays import Replays
 from hub.relay.tasks import Tasks
 from hub.relay.trials import Trials
@@ -77,6 +78,7 @@ async def serving(
     workshop: Workshop,
     hosts: HostNames,
     kept: Keeping,
+    recent: Recent,
     tasks: Tasks,
     *,
     shards: int,
@@ -84,7 +86,7 @@ async def serving(
     """Answer the relay's contracts; what goes on beside that is among `tasks`."""
     letters = Letters(nats, hosts, kept)
     replays = Replays(nats, kept, replayed=crew.replay_soon)
-    page = HealthPage(nats, metrics, crew.all_statuses, shards=shards)
+    page = HealthPage(crew.all_statuses, recent, kept)
     directing = Directing(crew, marks, letters, kept.losses)
     logs = Logs(nats, hosts, shards=shards)
     endpoints: list[AnyEndpoint] = [
@@ -106,6 +108,6 @@ async def serving(
     ]
     deleted = Consumer(c.INTEGRATION_CHANGED, "relay-letters", directing.integration_changed)
     tasks.start(replays.run())
-    tasks.start(page.run())
+    tasks.start(StreamMeters(nats, metrics, shards=shards).run())
     async with bus.serve("relay", "1.0.0", endpoints), bus.consume(deleted):
         yield

@@ -1,4 +1,4 @@
-"""What each project sends, told once a minute to whoever keeps count of it."""
+"""What each project sends: told once a minute to whoever keeps count of it, and how much lately."""
 
 import asyncio
 import time
@@ -14,6 +14,7 @@ from hub.errors import IsaaxError
 from hub.relay.admission import day_of
 from hub.relay.contracts import USAGE, UsageNoted
 from hub.relay.counts import CountKey
+from hub.relay.recent import Recent
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -41,9 +42,11 @@ class Usage:
         self._sent: dict[tuple[str, str], _Sent] = {}
         self._day = ""
         self._until = 0.0
+        self.recent = Recent()
 
     def note(self, key: CountKey, lines: int, size: int) -> None:
         """Count a batch that is stored; `size` in bytes, as it is stored."""
+        self.recent.note(key, lines, size)
         now = self._clock()
         if not self._until - 86_400 <= now < self._until:
             self._day = day_of(now)

@@ -66,6 +66,18 @@ class Integrations(msgspec.Struct, frozen=True):
     more: bool
 
 
+class OwnIntegrations(msgspec.Struct, frozen=True):
+    """Ask for all integrations of an account."""
+
+    account: str
+
+
+class IntegrationIds(msgspec.Struct, frozen=True):
+    """Their ids, in the order in which they were made."""
+
+    ids: list[str]
+
+
 class ChangeIntegration(msgspec.Struct, frozen=True):
     """Replace what can be changed.
 
@@ -148,6 +160,7 @@ class IntegrationTypes(msgspec.Struct, frozen=True):
 CREATE = Contract("messages.integrations.create", CreateIntegration, Integration)
 GET = Contract("messages.integrations.get", OneIntegration, Integration)
 LIST = Contract("messages.integrations.list", ListIntegrations, Integrations)
+LIST_IDS = Contract("messages.integrations.ids", OwnIntegrations, IntegrationIds)
 CHANGE = Contract("messages.integrations.change", ChangeIntegration, Integration)
 SWITCH = Contract("messages.integrations.switch", SwitchIntegration, Integration)
 REWIND = Contract("messages.integrations.rewind", RewindIntegration, Integration)

@@ -1,12 +1,13 @@
-"""How the relay fares over HTTP: as a whole, and for one project."""
+"""How the relay fares over HTTP: with all that an account has, and with one project."""
 
 from typing import Any
 
 import msgspec
 
-from hub import Call, NotFound, Nothing, Reply, Route
+from hub import Call, NotFound, Reply, Route
 from hub.relay import contracts as relay
 from services.messages import contracts as c
+from services.messages import peers
 from services.messages.dead_letters import INTAKE
 from services.messages.views import PROJECT, NoBody
 
@@ -47,7 +48,10 @@ class ProjectHealth(msgspec.Struct, frozen=True):
 
 async def get_relay(call: NoBody) -> Reply:
     """Answer `GET /relay`."""
-    return Reply(await call.bus.request(relay.RELAY_HEALTH, Nothing()))
+    own = c.OwnIntegrations(call.caller.account)
+    integrations = (await call.bus.request(c.LIST_IDS, own)).ids
+    wanted = relay.HealthOf(await _projects(call), integrations)
+    return Reply(await call.bus.request(relay.RELAY_HEALTH, wanted))
 
 
 async def get_project_relay(call: NoBody) -> Reply:
@@ -72,6 +76,18 @@ async def get_project_relay(call: NoBody) -> Reply:
     )
 
 
+async def _projects(call: Call[Any, Any]) -> list[str]:
+    items: list[peers.NumberedProject] = []
+    more = True
+    while more:
+        after = items[-1].number if items else 0
+        wanted = peers.ListProjects(call.caller.account, _PAGE, after)
+        page = await call.bus.request(peers.LIST_PROJECTS, wanted)
+        items += page.items
+        more = page.more
+    return [item.id for item in items]
+
+
 async def _integrations(call: Call[Any, Any]) -> list[c.Integration]:
     items: list[c.Integration] = []
     more = True
@@ -92,8 +108,8 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="GET", path="/api/v1/relay", summary="See how the relay fares", tag="relay",
             handler=get_relay, permission="relay:read", response=relay.RelayHealth,
-            description="Figures of the whole relay, of all accounts together; none of a single "
-            "one. In Prometheus form they are at `/metrics`.",
+            description="All projects of the account together. Who runs the hub finds the figures "
+            "of the whole relay, in Prometheus form, at `/metrics`.",
         ),
         Route(
             method="GET", path=f"{PROJECT}/relay", summary="See how a project's relay fares",

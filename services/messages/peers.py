@@ -18,6 +18,28 @@ class Project(msgspec.Struct, frozen=True):
     id: str
 
 
+class ListProjects(msgspec.Struct, frozen=True):
+    """A page of an account's projects after `after`."""
+
+    account: str
+    limit: int
+    after: int = 0
+
+
+class NumberedProject(msgspec.Struct, frozen=True):
+    """A project in a list; the next page comes after its number."""
+
+    id: str
+    number: int
+
+
+class Projects(msgspec.Struct, frozen=True):
+    """A page; `more` says that there is another."""
+
+    items: list[NumberedProject]
+    more: bool
+
+
 class ProjectChanged(msgspec.Struct, frozen=True):
     """A project was made or deleted."""
 
@@ -26,4 +48,5 @@ class ProjectChanged(msgspec.Struct, frozen=True):
 
 
 GET_PROJECT = Contract("projects.get", GetProject, Project)
+LIST_PROJECTS = Contract("projects.list", ListProjects, Projects)
 PROJECT_DELETED = Topic("projects.deleted", ProjectChanged)

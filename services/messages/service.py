@@ -146,6 +146,13 @@ class Messages:
         items = [row.view(statuses.get(row.id)) for row in page]
         return c.Integrations(items, len(rows) > request.limit)
 
+    async def ids(self, request: c.OwnIntegrations) -> c.IntegrationIds:
+        """Give the ids of all integrations of an account."""
+        async with self._database.transaction(account=request.account) as tx:
+            return c.IntegrationIds(
+                await tx.all(self._sql["list_ids"], str, account=request.account)
+            )
+
     async def change(self, request: c.ChangeIntegration) -> c.Integration:
         """Replace an integration's name, config, shape and whether it is on; its cursor stays.
 
@@ -352,6 +359,7 @@ async def messages(
         Endpoint(c.CREATE, rules.create),
         Endpoint(c.GET, rules.get),
         Endpoint(c.LIST, rules.page),
+        Endpoint(c.LIST_IDS, rules.ids),
         Endpoint(c.CHANGE, rules.change),
         Endpoint(c.SWITCH, rules.switch),
         Endpoint(c.REWIND, rules.rewind),

@@ -63,3 +63,6 @@ SELECT id, account, project, type, sealed, enabled, coalesce(start_at, created_a
  WHERE id > :after
  ORDER BY id
  LIMIT :limit
+
+-- name: list_ids
+SELECT id FROM messages_integration WHERE account = :account ORDER BY number

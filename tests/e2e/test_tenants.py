@@ -15,7 +15,7 @@ import pytest
 
 from hub.protocol.limits import METRICS, STREAMS
 from tests.fixtures.rawdevice import RawDevice, batch
-from tests.fixtures.spine import Answer, Spine
+from tests.fixtures.spine import Answer, Api, Spine
 from tests.fixtures.tenants import (
     CLOSED,
     LOCAL,
@@ -24,11 +24,14 @@ from tests.fixtures.tenants import (
     ROUTES,
     AnyRoute,
     Tenant,
+    dead_letter,
     let_in,
     mentions,
     name_of,
     nobodys,
     parameters_of,
+    token_of,
+    wait,
 )
 
 OPEN = {
@@ -166,6 +169,29 @@ def test_many_at_once_may_name_only_ones_own(owner: Tenant, other: Tenant) -> No
     assert [one["status"] for one in outcomes] == [200, 404, 404]
     assert outcomes[1]["problem"] == outcomes[2]["problem"]
     assert owner.everything() == before
+
+
+def test_the_figures_of_the_relay_are_of_ones_own(
+    spine: Spine, owner: Tenant, other: Tenant
+) -> None:
+    """A newcomer's are zero, whatever others have; nor do they change with what others send."""
+    newcomer = Api(spine.api.base, token_of(spine)[1])
+    assert any(owner.api.get("/relay").values())
+    assert not any(newcomer.get("/relay").values())
+
+    def quiet() -> bool:
+        return bool(other.api.get("/relay")["lines_per_second"] == 0)
+
+    wait(quiet, "ten seconds without a line")
+    before = other.api.get("/relay")
+    assert owner.device.send(batch("another line", first=2))["op"] == "ack"
+    dead_letter(spine, owner.ids["project"], owner.ids["integration"], owner.device.client)
+    wait(lambda: owner.api.get("/relay")["lines_per_second"] > 0, "the owner's rate")
+    wait(lambda: owner.api.get("/relay")["dead_letters"] > 1, "the owner's letter")
+    after = other.api.get("/relay")
+    assert {k: v for k, v in after.items() if k != "lag_seconds"} == {
+        k: v for k, v in before.items() if k != "lag_seconds"
+    }
 
 
 def test_an_idempotency_key_is_its_accounts_own(owner: Tenant, other: Tenant) -> None:

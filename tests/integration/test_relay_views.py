@@ -1,27 +1,33 @@
 """What the relay shows of what it stores: dry runs, the latest samples, its health."""
 
 import asyncio
+import time
 from typing import cast
 
 import pytest
 from nats.aio.client import Client
 
-from hub.contracts import Bus, Nothing
+from hub.contracts import Bus
+from hub.database import Database
 from hub.errors import Invalid, Unavailable
 from hub.protocol import Lines, Samples, encode_batch, encode_samples
 from hub.relay import contracts as c
+from hub.relay.books import Owner
+from hub.relay.counts import CountKey
 from hub.relay.dry_run import DryRuns
-from hub.relay.health import HealthPage
+from hub.relay.health import HealthPage, StreamMeters
 from hub.relay.hosts import HostNames
 from hub.relay.latest import Latest
-from hub.relay.meters import IntakeMeters
 from hub.relay.reader import Reader
+from hub.relay.recent import Recent
+from hub.relay.shelf import Taken
 from hub.relay.stored import HOST, MSG_ID, RECEIVED, BatchId
 from hub.relay.streams import batch_subject, ensure_streams, metric_stream, metric_subject
 from hub.settings import RelaySettings
 from hub.shaping.rules import Filter, Join, Match, RateLimit, Redact, Shape
 from hub.telemetry import Metrics
 from tests.deadline import until
+from tests.fixtures.relay import keeping
 
 PROJECT = "prj_one"
 RECEIVED_AT = 1_700_000_000_500_000
@@ -224,55 +230,61 @@ async def test_without_samples_there_is_nothing(client: Client) -> None:
 async def _statuses() -> list[c.IntegrationStatus]:
     return [
         c.IntegrationStatus("int_a", "waiting"),
-        c.IntegrationStatus("int_b", "waiting", lag_lines=3, lag_seconds=9.5),
-        c.IntegrationStatus("int_c", "open", lag_lines=7, lag_seconds=1.0),
+        c.IntegrationStatus("int_b", "waiting", pending=2, lag_lines=3, lag_seconds=9.5),
+        c.IntegrationStatus("int_c", "open", pending=5, lag_lines=7, lag_seconds=1.0, gap_lines=4),
+        c.IntegrationStatus("int_theirs", "broken", pending=9, lag_lines=99, lag_seconds=99.0),
     ]
 
 
-async def test_the_health_page_sums_up(client: Client) -> None:
+async def test_the_health_page_tells_of_what_is_asked_for_and_no_more(
+    client: Client, core_database: Database
+) -> None:
     now = [100.0]
-    metrics = Metrics()
-    page = HealthPage(client, metrics, _statuses, shards=1, clock=lambda: now[0])
-    empty = await page.read(Nothing())
-    assert (empty.lines_per_second, empty.commit_seconds, empty.dead_letters) == (0.0, 0.0, 0)
-    assert {stream.name: stream.oldest for stream in empty.streams} == dict.fromkeys(
-        ("RELAY_0", "METRIC_0", "DEAD", "REPLAY"), ""
-    )
-    meters = IntakeMeters.of(metrics)
-    meters.taken("log", 500, 4_000)
-    meters.taken("metric", 50, 1_000)
-    meters.publish.observe(0.004)
-    meters.publish.observe(0.002)
-    await store(client, "one", first=1)
-    await client.jetstream().publish("dead.prj_one.int_a", b"x")
-    now[0] += 10.0
-    health = await page.read(Nothing())
-    assert (health.lines_per_second, health.samples_per_second) == (50.0, 5.0)
-    assert (health.bytes_per_second, health.commit_seconds) == (500.0, 0.003)
-    assert health.integrations == {"open": 1, "waiting": 2}
-    assert (health.lag_lines, health.lag_seconds, health.dead_letters) == (7, 9.5, 1)
-    relay = health.streams[0]
-    assert (relay.name, relay.messages) == ("RELAY_0", 1)
-    assert relay.bytes > 0
-    assert relay.oldest > "2026"
-    assert "int_" not in str(health), "it names somebody's integration"
+    recent = Recent(clock=lambda: now[0])
+    async with keeping(client, core_database) as kept:
+        page = HealthPage(_statuses, recent, kept)
+        nothing = await page.read(c.HealthOf([], []))
+        assert nothing == c.RelayHealth(0.0, 0.0, 0.0, {}, 0, 0, 0.0, 0, 0, 0)
+        for project, times in (("prj_one", 1), ("prj_two", 1), ("prj_theirs", 100)):
+            recent.note(CountKey("log", project), 500 * times, 4_000 * times)
+            recent.note(CountKey("metric", project), 50 * times, 1_000 * times)
+        for subject in ("prj_one.int_a", "prj_two.intake", "prj_theirs.int_theirs"):
+            await client.jetstream().publish(f"dead.{subject}", b"x")
+        await until(lambda: kept.dead.position == 3, what="the letters")
+        kept.losses.note(Owner("prj_two", "intake"), Taken(6, 60))
+        kept.losses.note(Owner("prj_theirs", "int_theirs"), Taken(1_000, 0))
+        now[0] += 9.0
+        integrations = ["int_a", "int_b", "int_c", "int_unknown"]
+        health = await page.read(c.HealthOf(["prj_one", "prj_two"], integrations))
+        assert health == c.RelayHealth(
+            lines_per_second=111.1,
+            samples_per_second=11.1,
+            bytes_per_second=1_111.1,
+            integrations={"open": 1, "waiting": 2},
+            pending=7,
+            lag_lines=7,
+            lag_seconds=9.5,
+            gap_lines=4,
+            dead_letters=2,
+            lost_letters=6,
+        )
+        now[0] += 1.0
+        later = await page.read(c.HealthOf(["prj_one", "prj_two"], integrations))
+        assert later.lines_per_second == 0.0
 
 
 async def test_prometheus_sees_what_jetstream_holds(client: Client) -> None:
     await store(client, "one", first=1)
     metrics = Metrics()
-    page = HealthPage(client, metrics, _statuses, shards=1)
-    running = asyncio.create_task(page.run())
+    running = asyncio.create_task(StreamMeters(client, metrics, shards=1).run())
     try:
-        wanted = b'isaax_jetstream_messages{stream="RELAY_0"} 1.0'
+        wanted = b'isaax_jetstream_bytes{stream="REPLAY"} 0.0'
         await until(lambda: wanted in metrics.render(), what="the gauge")
-        assert b'isaax_jetstream_bytes{stream="DEAD"} 0.0' in metrics.render()
+        rendered = metrics.render()
+        assert b'isaax_jetstream_messages{stream="RELAY_0"} 1.0' in rendered
+        oldest = b'isaax_jetstream_oldest_timestamp_seconds{stream="%b"} '
+        assert oldest % b"DEAD" + b"0.0" in rendered
+        [line] = [line for line in rendered.splitlines() if line.startswith(oldest % b"RELAY_0")]
+        assert float(line.split()[1]) > time.time() - 600
     finally:
         running.cancel()
-
-
-async def test_without_jetstream_there_is_no_health(client: Client) -> None:
-    page = HealthPage(client, Metrics(), _statuses, shards=1)
-    await client.close()
-    with pytest.raises(Unavailable):
-        await page.read(Nothing())

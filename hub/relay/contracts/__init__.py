@@ -10,7 +10,7 @@ from hub.relay.contracts.devices import (
     Marks,
     MarksOf,
 )
-from hub.relay.contracts.health import RELAY_HEALTH, RelayHealth, StreamHealth
+from hub.relay.contracts.health import RELAY_HEALTH, HealthOf, RelayHealth
 from hub.relay.contracts.integrations import (
     APPLY_INTEGRATION,
     INTEGRATION_CHANGED,
@@ -110,6 +110,7 @@ __all__ = [
     "DryRun",
     "DryRunResult",
     "FixDead",
+    "HealthOf",
     "IntegrationChanged",
     "IntegrationSpec",
     "IntegrationStatus",
@@ -132,7 +133,6 @@ __all__ = [
     "SomeDead",
     "StatusOf",
     "Statuses",
-    "StreamHealth",
     "TailLine",
     "TailLogs",
     "TestIntegration",
