@@ -13,6 +13,9 @@ from hub import Client, Contract, Nothing, Role, Secret
 Locale = Literal["en", "ja"]
 LinkKind = Literal["verify", "reset", "unlock", "email"]
 
+HASHING: Final = 15.0
+"""Seconds for what hashes a password: those who log in give way to everybody else."""
+
 
 # ── sessions ──
 
@@ -96,7 +99,7 @@ class OneSession(msgspec.Struct, frozen=True):
     session: str
 
 
-LOG_IN: Final = Contract("accounts.sessions.begin", LogIn, LoggedIn)
+LOG_IN: Final = Contract("accounts.sessions.begin", LogIn, LoggedIn, timeout=HASHING)
 SESSION: Final = Contract(
     "accounts.sessions.authenticate", AuthenticateSession, AuthenticatedSession
 )
@@ -168,11 +171,13 @@ class ChangeEmail(msgspec.Struct, frozen=True):
     password: Secret
 
 
-SIGN_UP: Final = Contract("accounts.users.sign-up", SignUp, Nothing)
+SIGN_UP: Final = Contract("accounts.users.sign-up", SignUp, Nothing, timeout=HASHING)
 GET_USER: Final = Contract("accounts.users.get", OneUser, User)
 CHANGE_USER: Final = Contract("accounts.users.change", ChangeUser, User)
-CHANGE_PASSWORD: Final = Contract("accounts.users.change-password", ChangePassword, Nothing)
-CHANGE_EMAIL: Final = Contract("accounts.users.change-email", ChangeEmail, Nothing)
+CHANGE_PASSWORD: Final = Contract(
+    "accounts.users.change-password", ChangePassword, Nothing, timeout=HASHING
+)
+CHANGE_EMAIL: Final = Contract("accounts.users.change-email", ChangeEmail, Nothing, timeout=HASHING)
 
 
 # ── links ──
@@ -209,7 +214,7 @@ class UseLink(msgspec.Struct, frozen=True):
 
 ASK_RESET: Final = Contract("accounts.links.ask-reset", AskReset, Nothing)
 GET_LINK: Final = Contract("accounts.links.get", OneLink, Link)
-USE_LINK: Final = Contract("accounts.links.use", UseLink, Link)
+USE_LINK: Final = Contract("accounts.links.use", UseLink, Link, timeout=HASHING)
 
 
 # ── API tokens ──

@@ -6,7 +6,7 @@ from hub import Connection, Queries, Vault
 from hub.ids import new
 
 _MOST: Final = 20
-"""Devices of a person; beyond it those are forgotten that were used longest ago."""
+"""Devices of a person; beyond it those are forgotten that were used once, and longest ago."""
 
 
 class Devices:

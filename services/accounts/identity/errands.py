@@ -14,6 +14,7 @@ from hub import (
     Consumer,
     Database,
     EventInfo,
+    NotFound,
     Outbox,
     Topic,
     Vault,
@@ -143,7 +144,7 @@ class Errands:
         link = await self._link(tx, "verify", user, wanted.locale, wanted)
         await self._letters.send(
             tx, "verify", user, email, wanted.locale,
-            valid_for=LIFETIMES["verify"], name=wanted.name, link=link,
+            valid_for=LIFETIMES["verify"], link=link,
         )  # fmt: skip
 
     async def _tell_that_it_exists(self, tx: Connection, person: Person) -> None:
@@ -175,7 +176,10 @@ class Errands:
         )  # fmt: skip
 
     async def _email(self, tx: Connection, email: str, user: str) -> None:
-        person = await self._people.held(tx, user)
+        try:
+            person = await self._people.held(tx, user)
+        except NotFound:
+            return  # they are gone meanwhile
         other = await self._people.at(tx, email)
         if other is not None and other.id != user:
             await self._tell_that_it_exists(tx, other)

@@ -116,7 +116,9 @@ class Login:
 
         Raises:
             TooManyAttempts, Locked: it comes too early.
+            Unavailable: too many come at this moment; it is not counted.
         """
+        self._passwords.check_room()
         email = normalised(request.email)
         async with self._database.system() as tx:
             person = await tx.maybe(

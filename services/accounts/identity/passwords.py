@@ -28,7 +28,7 @@ _LOOKED_AT: Final = 8 * LONGEST  # characters; what is longer is no password any
 _MOST_THREADS: Final = 4
 _WAITING: Final = 64
 """Jobs that may wait for a thread, about a second's worth; more are refused at once."""
-_NICER: Final = 10  # of the threads, beside the one that serves everybody else
+_NICER: Final = 5  # of the threads, beside the one that serves everybody else
 
 
 class PasswordRules:
@@ -101,6 +101,15 @@ class Passwords:
         finally:
             executor.shutdown(cancel_futures=True)
 
+    def check_room(self) -> None:
+        """See that one more could be checked soon, before it is counted as an attempt.
+
+        Raises:
+            Unavailable: too many wait.
+        """
+        if self._waiting >= _WAITING:
+            raise Unavailable("too many people log in at this moment")
+
     async def hash(self, password: Secret) -> str:
         """Give what is kept of a password.
 
@@ -127,8 +136,7 @@ class Passwords:
         return _HASHER.check_needs_rehash(stored)
 
     async def _run(self, why: str, work: Callable[[], T]) -> T:
-        if self._waiting >= _WAITING:
-            raise Unavailable("too many people log in at this moment")
+        self.check_room()
         self._waiting += 1
         self._checks.labels(why).inc()
         try:

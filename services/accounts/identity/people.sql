@@ -86,12 +86,13 @@ INSERT INTO accounts_device (id, "user", digest) VALUES (:id, :user, :digest)
 UPDATE accounts_device SET seen_at = now() WHERE id = :device
 
 -- name: bound_devices
+-- Those that were used again stay: a program that keeps no cookie is a new one each time.
 DELETE FROM accounts_device
  WHERE "user" = :user
    AND id NOT IN (
        SELECT id FROM accounts_device
         WHERE "user" = :user
-        ORDER BY seen_at DESC
+        ORDER BY seen_at > created_at DESC, seen_at DESC
         LIMIT :most)
 
 -- name: devices_of

@@ -30,6 +30,7 @@ class Reauthentication:
             Invalid: it is not.
             LimitReached: there were too many guesses.
         """
+        self._passwords.check_room()
         key = self.attempts_key(user)
         async with self._database.system() as tx:
             person = await self._people.held(tx, user)

@@ -10,7 +10,7 @@ from services.accounts.identity import contracts as c
 from services.accounts.settings import AccountsSettings
 
 _MOST: Final = 100
-"""Sessions of a person; beyond it the oldest end."""
+"""Sessions of a person; beyond it those end that were used longest ago."""
 
 
 class _Live(msgspec.Struct, frozen=True):

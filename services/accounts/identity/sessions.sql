@@ -13,12 +13,13 @@ RETURNING id, "user", number, address, agent, created_at, seen_at,
 DELETE FROM accounts_session WHERE digest = :digest
 
 -- name: bound_sessions
+-- Those in use stay.
 DELETE FROM accounts_session
  WHERE "user" = :user
    AND id NOT IN (
        SELECT id FROM accounts_session
         WHERE "user" = :user
-        ORDER BY number DESC
+        ORDER BY seen_at DESC, number DESC
         LIMIT :most)
 
 -- name: live_session
