@@ -150,7 +150,8 @@ class Reply:
         headers: besides the gateway's own, or in place of them, such as a page's own
             `Content-Security-Policy`.
         cookies: to set.
-        status: another than the route's: of a page that tells of a problem.
+        status: another than the route's: of a page that tells of a problem, or 202 of a route that
+            has `accepted`.
     """
 
     body: Any = None
@@ -214,6 +215,8 @@ class Route(Generic[B, Q]):
             patched thing must be; the handler gets the patch itself.
         response: of the body that is answered (`list[X]` for a page); None for 204.
         status: of success.
+        accepted: of the body of a 202, which the handler may answer instead of `status` (see
+            `Reply.status`): there is more to do before it is done.
         stream: Struct of the events, when `Accept: text/event-stream` may be asked for.
         texts: media types, with their parameters, that the route answers as text instead of JSON;
             the preferred one first. Of a GET, or of a form.
@@ -245,6 +248,7 @@ class Route(Generic[B, Q]):
     query: type[Q] | type[NoQuery] = NoQuery
     response: Any = None
     status: int = 200
+    accepted: Any = None
     stream: type | None = None
     texts: tuple[str, ...] = ()
     errors: tuple[type[IsaaxError], ...] = ()

@@ -26,6 +26,7 @@ from services.accounts.identity.authenticators import (
     authenticate_session,
     authenticate_session_in,
 )
+from services.accounts.second_factors import factor_routes, login_routes, passkey_routes
 from services.accounts.service import accounts, authenticate_bearer
 from services.accounts.settings import AccountsSettings
 
@@ -66,7 +67,10 @@ def isaax_config() -> list[ConfigSection]:
 @hookimpl
 def isaax_routes() -> list[Route[Any, Any]]:
     """Declare its routes."""
-    modules = (session_routes, user_routes, link_routes, token_routes, pages)
+    modules = (
+        session_routes, login_routes, user_routes, factor_routes, passkey_routes, link_routes,
+        token_routes, pages,
+    )  # fmt: skip
     return [route for module in modules for route in module.routes()]
 
 

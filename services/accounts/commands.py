@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from hub import Database, Nothing
+from hub import Database, Nothing, Outbox, Postbox, Vault
 from hub.process import prepare
+from services.accounts.identity.letters import Letters
+from services.accounts.second_factors.loss import drop_factors
 from services.accounts.service import Accounts
 
 app = typer.Typer(no_args_is_help=True, help="The accounts of this hub.")
@@ -37,3 +39,20 @@ async def _make_token(config: Path | None, name: str) -> str:
             return made.token
         async with database.transaction(account=made.account) as tx:
             return await rules.add_token(tx, made.account, name)
+
+
+@app.command(name="drop-factors")
+def drop(
+    email: Annotated[str, typer.Argument(help="Address of whoever has lost them.")],
+    config: Annotated[Path | None, typer.Option(help="hub.toml of the hub.")] = None,
+) -> None:
+    """Remove all second factors of somebody, who is told by mail; make sure first who asks."""
+    asyncio.run(_drop_factors(config, email))
+    typer.echo(f"the password alone logs {email} in again; a mail tells them")
+
+
+async def _drop_factors(config: Path | None, email: str) -> None:
+    settings = prepare(config, os.environ, quiet=True).settings
+    postbox = Postbox(Outbox(None), Vault.open_keys(settings.vault))
+    async with Database.open(settings.postgres) as database, database.system() as tx:
+        await drop_factors(tx, Letters(postbox, settings.http.origin), email)

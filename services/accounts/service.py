@@ -129,7 +129,9 @@ async def accounts(
     rules, letters = Accounts(database), Letters(postbox, http.origin)
     permissions = Permissions(plugins.permissions.values())
     async with (
-        Identity.open(settings, permissions, database, outbox, vault, letters, metrics) as identity,
+        Identity.open(
+            settings, permissions, database, outbox, vault, letters, metrics, origin=http.origin
+        ) as identity,
         bus.serve(
             "accounts",
             "1.0.0",

@@ -35,7 +35,9 @@ from tests.fixtures.tenants import (
 )
 
 OPEN = {
-    "POST /api/v1/users", "POST /api/v1/sessions", "POST /api/v1/password-resets",
+    "POST /api/v1/users", "POST /api/v1/sessions", "POST /api/v1/sessions/second-factor",
+    "POST /api/v1/sessions/passkey-options", "POST /api/v1/sessions/passkey",
+    "POST /api/v1/password-resets",
     "POST /api/v1/password-resets/redeem", "POST /api/v1/email-verifications",
     "POST /api/v1/email-changes/redeem", "POST /api/v1/unlocks",
     "GET /links/{kind}/{link}", "POST /links/{kind}/{link}",

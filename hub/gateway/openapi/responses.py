@@ -78,6 +78,12 @@ def responses_of(route: AnyRoute, schemas: Schemas) -> JsonObject:
             "description": "Done, and `return=minimal` was preferred.",
             "headers": _headers(*_always(route), "ETag", "Preference-Applied"),
         }
+    if route.accepted is not None:
+        responses["202"] = {
+            "description": HTTPStatus(202).phrase,
+            "headers": _headers(*_always(route)),
+            "content": {media.JSON: {"schema": schemas.of(route.accepted)}},
+        }
     if route.method == "GET" and has_etag(route):
         responses["304"] = {
             "description": "It has not changed.",

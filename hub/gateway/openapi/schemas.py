@@ -79,7 +79,8 @@ def _without_null(schema: JsonObject) -> JsonObject:
 def _types(routes: Iterable[AnyRoute]) -> Iterator[Any]:
     yield Problem
     for route in routes:
-        yield from (one for one in (route.body, route.response, route.stream) if one is not None)
+        named = (route.body, route.response, route.accepted, route.stream)
+        yield from (one for one in named if one is not None)
 
 
 def _unique(types: Iterable[Any]) -> Iterator[Any]:

@@ -4,7 +4,7 @@ Tokens are made and digested at the edge: only their SHA-256 (hex) travels.
 """
 
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -12,6 +12,7 @@ from hub import Client, Contract, Nothing, Role, Secret
 
 Locale = Literal["en", "ja"]
 LinkKind = Literal["verify", "reset", "unlock", "email"]
+FactorKind = Literal["totp", "passkey", "recovery_code"]
 
 HASHING: Final = 15.0
 """Seconds for what hashes a password: those who log in give way to everybody else."""
@@ -20,8 +21,8 @@ HASHING: Final = 15.0
 # ── sessions ──
 
 
-class LogIn(msgspec.Struct, frozen=True):
-    """Begin a session.
+class NewSession(msgspec.Struct, frozen=True, kw_only=True):
+    """The session that is to begin.
 
     Args:
         client: where it is asked from.
@@ -31,13 +32,25 @@ class LogIn(msgspec.Struct, frozen=True):
         replaces: digest of the session that was there before, which ends; "" if there was none.
     """
 
-    email: str
-    password: Secret
     client: Client
     digest: str
     device: str
     new_device: str
     replaces: str
+
+
+class LogIn(NewSession, frozen=True, kw_only=True):
+    """Begin a session, or ask for a second factor first.
+
+    Args:
+        challenge: digest of the token that the second step is to show.
+        bound: digest of the cookie that it is to come with; "" without one.
+    """
+
+    email: str
+    password: Secret
+    challenge: str
+    bound: str
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -53,11 +66,30 @@ class Session(msgspec.Struct, frozen=True):
     ends_at: datetime
 
 
-class LoggedIn(msgspec.Struct, frozen=True):
+class LoggedIn(msgspec.Struct, frozen=True, tag="session"):
     """A session has begun; `known`: from a device that was known before."""
 
     session: Session
     known: bool
+
+
+class Challenged(msgspec.Struct, frozen=True, tag="challenge"):
+    """The password was right, and a second factor is to be shown.
+
+    Args:
+        kinds: that will do.
+        passkey_options: what a browser is to ask for a passkey with; None where there is none.
+    """
+
+    kinds: tuple[FactorKind, ...]
+    passkey_options: dict[str, Any] | None
+    expires_at: datetime
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of a password."""
+
+    of: LoggedIn | Challenged
 
 
 class AuthenticateSession(msgspec.Struct, frozen=True):
@@ -99,7 +131,7 @@ class OneSession(msgspec.Struct, frozen=True):
     session: str
 
 
-LOG_IN: Final = Contract("accounts.sessions.begin", LogIn, LoggedIn, timeout=HASHING)
+LOG_IN: Final = Contract("accounts.sessions.begin", LogIn, Outcome, timeout=HASHING)
 SESSION: Final = Contract(
     "accounts.sessions.authenticate", AuthenticateSession, AuthenticatedSession
 )

@@ -14,6 +14,12 @@ INSERT INTO accounts_attempt AS a (key, failures, until) VALUES (:key, 1, now())
  WHERE a.until <= now()
 RETURNING failures, until, extract(epoch FROM until - now())::float8 AS wait, true AS taken
 
+-- name: give_back_attempt
+-- Of a right password that is not enough: what was counted before stays.
+UPDATE accounts_attempt
+   SET failures = failures - 1, until = CASE WHEN until = :until THEN now() ELSE until END
+ WHERE key = :key AND failures > 0
+
 -- name: get_attempt
 SELECT failures, until, greatest(extract(epoch FROM until - now()), 1)::float8 AS wait,
        false AS taken

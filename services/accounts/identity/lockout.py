@@ -98,6 +98,10 @@ class Lockout:
             return await tx.one(self._sql["get_attempt"], Attempt, key=key)
         return attempt
 
+    async def give_back(self, tx: Connection, key: bytes, attempt: Attempt) -> None:
+        """Count this attempt no more, but those before it: another step is still to come."""
+        await tx.run(self._sql["give_back_attempt"], key=key, until=attempt.until)
+
     async def clear(self, tx: Connection, *keys: bytes) -> None:
         """Begin anew: the password was right, or somebody reads the mails of the address."""
         await tx.run(self._sql["clear_attempts"], keys=list(keys))

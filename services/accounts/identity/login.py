@@ -1,44 +1,22 @@
 """Logging in: the same words and the same work for every address, whether it has an account or not.
 
 First an attempt is counted, then the password is looked at (anybody's, where there is none), and
-only whoever has shown the right one learns more.
+only whoever has shown the right one learns more: that they are in, or that a second factor is to
+be shown (`second_factors/finishing.py`).
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Final
 
-import msgspec
-
-from hub import Connection, Database, IsaaxError, Metrics, Queries, Vault
+from hub import Database, IsaaxError, Metrics
 from services.accounts.identity import contracts as c
+from services.accounts.identity.beginning import Beginning, Known
 from services.accounts.identity.devices import Devices
-from services.accounts.identity.errands import HOUR, Errands, LockedWish
-from services.accounts.identity.errors import Suspended, Unverified
-from services.accounts.identity.letters import Letters
+from services.accounts.identity.errands import Errands, LockedWish
 from services.accounts.identity.lockout import Attempt, Lockout
 from services.accounts.identity.passwords import Passwords
 from services.accounts.identity.people import People, normalised
-from services.accounts.identity.sessions import Sessions
 from services.accounts.identity.tallies import Tallies, Tried
-
-_NOTICES_AN_HOUR: Final = 3
-
-
-class _Known(msgspec.Struct, frozen=True):
-    """Whoever has the address; `device` is the known one that they log in from."""
-
-    id: str
-    email: str
-    password: str | None
-    locale: c.Locale
-    verified: bool
-    suspended: bool
-    device: str | None
-    has_devices: bool
-
-    def __repr__(self) -> str:
-        return f"_Known(id={self.id!r})"
+from services.accounts.second_factors.asking import Asking
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +28,7 @@ class _Entry:
         key: what it is counted by.
     """
 
-    person: _Known | None
+    person: Known | None
     key: bytes
     tried: Tried
     attempt: Attempt
@@ -60,7 +38,7 @@ class _Entry:
 class _Proven:
     """Somebody who has shown their password; `password` is the hash that it was right for."""
 
-    person: _Known
+    person: Known
     password: str = field(repr=False)
 
 
@@ -70,31 +48,30 @@ class Login:
     def __init__(
         self,
         database: Database,
-        vault: Vault,
         passwords: Passwords,
-        sessions: Sessions,
+        beginning: Beginning,
+        asking: Asking,
+        devices: Devices,
+        lockout: Lockout,
         tallies: Tallies,
         errands: Errands,
-        letters: Letters,
         metrics: Metrics,
     ) -> None:
         self._database = database
-        self._vault = vault
         self._passwords = passwords
-        self._sessions = sessions
+        self._beginning = beginning
+        self._asking = asking
+        self._devices = devices
+        self._lockout = lockout
         self._tallies = tallies
         self._errands = errands
-        self._letters = letters
         self._people = People()
-        self._lockout = Lockout(vault)
-        self._devices = Devices(vault)
-        self._sql = Queries.load("services.accounts.identity", "people.sql")
         self._outcomes = metrics.counter(
             "isaax_logins_total", "Attempts to log in, by what came of them.", ("outcome",)
         )
 
-    async def log_in(self, request: c.LogIn) -> c.LoggedIn:
-        """Begin a session of whoever knows the password.
+    async def log_in(self, request: c.LogIn) -> c.Outcome:
+        """Begin a session of whoever knows the password, or ask them for a second factor.
 
         Raises:
             WrongCredentials, TooManyAttempts, Locked: alike for every address.
@@ -102,14 +79,14 @@ class Login:
         """
         try:
             entry = await self._count(request)
-            person = await self._prove(entry, request)
-            # A second factor is asked for here, by an answer that has no session yet.
-            logged_in = await self._begin(request, person)
+            proven = await self._prove(entry, request)
+            outcome = await self._go_on(entry, proven, request)
         except IsaaxError as error:
             self._outcomes.labels(error.code).inc()
             raise
-        self._outcomes.labels("ok").inc()
-        return logged_in
+        asked = isinstance(outcome, c.Challenged)
+        self._outcomes.labels("second-factor-required" if asked else "ok").inc()
+        return c.Outcome(outcome)
 
     async def _count(self, request: c.LogIn) -> _Entry:
         """Count an attempt, before anything is made of it.
@@ -121,9 +98,7 @@ class Login:
         self._passwords.check_room()
         email = normalised(request.email)
         async with self._database.system() as tx:
-            person = await tx.maybe(
-                self._sql["find_login"], _Known, email=email, device=bytes.fromhex(request.device)
-            )
+            person = await self._beginning.find(tx, email, request.device)
             if person is not None and person.device is not None:
                 # What others try does not count at a known device, be they next door.
                 tried, key = Tried(), self._devices.attempts_key(person.device)
@@ -140,52 +115,51 @@ class Login:
 
         Raises:
             WrongCredentials, Locked: it is not theirs, or there is nobody.
-            Unverified, Suspended: it is theirs, but.
         """
         person = entry.person
         stored = person.password if person else None
         right = await self._passwords.verify(stored, request.password)
-        if person is None or stored is None or not right:
-            if entry.attempt.locks:
-                async with self._database.system() as tx:
-                    await self._errands.note(tx, LockedWish(normalised(request.email)))
-            raise entry.attempt.failure()
-        async with self._database.system() as tx:
-            await self._lockout.clear(tx, entry.key)
-            await self._tallies.give_back(tx, entry.tried)
-        if person.suspended:
-            raise Suspended("ask who runs it")
-        if not person.verified:
-            raise Unverified("use the link in the mail, or sign up again for another one")
-        return _Proven(person, stored)
+        if person is not None and stored is not None and right:
+            return _Proven(person, stored)
+        if entry.attempt.locks:
+            async with self._database.system() as tx:
+                await self._errands.note(tx, LockedWish(normalised(request.email)))
+        raise entry.attempt.failure()
 
-    async def _begin(self, request: c.LogIn, proven: _Proven) -> c.LoggedIn:
-        """Begin the session, with a new token whatever there was before.
+    async def _go_on(
+        self, entry: _Entry, proven: _Proven, request: c.LogIn
+    ) -> c.LoggedIn | c.Challenged:
+        """Ask for a second factor, or begin the session.
 
         Raises:
+            Unverified, Suspended: they may not come in.
             Unauthenticated: the password was changed meanwhile.
         """
-        person, known = proven.person, proven.person.device
+        person = proven.person
         async with self._database.system() as tx:
-            session = await self._sessions.begin(
-                tx, person.id, proven.password, digest=request.digest, client=request.client
-            )
-            if request.replaces:
-                await self._sessions.end_replaced(tx, request.replaces)
-            await self._devices.note(tx, person.id, known, request.new_device)
-            if known is None and person.has_devices:
-                await self._tell_of_new_device(tx, person, request)
+            await self._tallies.give_back(tx, entry.tried)
+            factors = await self._asking.factors(tx, person.id)
+            if factors.kinds:  # whoever has but the password may not begin to count anew
+                await self._lockout.give_back(tx, entry.key, entry.attempt)
+            else:
+                await self._lockout.clear(tx, entry.key)
+        person.check_welcome()
+        outcome: c.LoggedIn | c.Challenged
+        async with self._database.system() as tx:
+            if factors.kinds:
+                outcome = await self._asking.ask(
+                    tx, person.id, proven.password, factors, entry.key, request
+                )
+            else:
+                outcome = await self._beginning.begin(tx, person, proven.password, request)
+        await self._hash_anew(proven, request)
+        return outcome
+
+    async def _hash_anew(self, proven: _Proven, request: c.LogIn) -> None:
+        """Keep the password as passwords are kept by now."""
         if self._passwords.is_outdated(proven.password):
             hashed = await self._passwords.hash(request.password)
             async with self._database.system() as tx:
-                await self._people.hash_anew(tx, person.id, old=proven.password, hashed=hashed)
-        return c.LoggedIn(session, known is not None)
-
-    async def _tell_of_new_device(self, tx: Connection, person: _Known, request: c.LogIn) -> None:
-        key = self._vault.keyed("notices of new devices", person.id)
-        if await self._tallies.take(tx, key, _NOTICES_AN_HOUR, HOUR):
-            await self._letters.send(
-                tx, "new-device", person.id, person.email, person.locale,
-                at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-                address=request.client.address, agent=request.client.agent or "–",
-            )  # fmt: skip
+                await self._people.hash_anew(
+                    tx, proven.person.id, old=proven.password, hashed=hashed
+                )

@@ -7,6 +7,7 @@ import msgspec
 from hub import Connection, NotFound, Queries
 from hub.ids import new
 from services.accounts.identity.contracts import Locale
+from services.accounts.second_factors.challenges import Challenges
 
 
 def normalised(email: str) -> str:
@@ -51,6 +52,7 @@ class People:
     def __init__(self) -> None:
         self._sql: Final = Queries.load("services.accounts.identity", "people.sql")
         self._accounts: Final = Queries.load("services.accounts")
+        self._challenges: Final = Challenges()
 
     async def at(self, tx: Connection, email: str) -> Person | None:
         """Give whoever has this address, and hold them until the transaction ends."""
@@ -93,8 +95,9 @@ class People:
             await tx.run(self._sql["add_owner"], account=account, user=user)
 
     async def set_password(self, tx: Connection, user: str, hashed: str) -> None:
-        """Let another password count."""
+        """Let another password count; what was begun with the one before it ends."""
         await tx.run(self._sql["set_password"], user=user, password=hashed)
+        await self._challenges.void(tx, user)
 
     async def hash_anew(self, tx: Connection, user: str, *, old: str, hashed: str) -> None:
         """Keep the same password in another way, unless it has been changed."""

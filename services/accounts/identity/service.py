@@ -16,6 +16,7 @@ from hub import (
 )
 from services.accounts.identity import contracts as c
 from services.accounts.identity.api_tokens import ApiTokens
+from services.accounts.identity.beginning import Beginning
 from services.accounts.identity.devices import Devices
 from services.accounts.identity.errands import Errands
 from services.accounts.identity.following import Following
@@ -29,6 +30,7 @@ from services.accounts.identity.reauthentication import Reauthentication
 from services.accounts.identity.sessions import Sessions
 from services.accounts.identity.tallies import Tallies
 from services.accounts.identity.upkeep import keep_swept
+from services.accounts.second_factors.service import SecondFactors
 from services.accounts.settings import AccountsSettings
 
 
@@ -45,6 +47,8 @@ class Identity:
         vault: Vault,
         letters: Letters,
         metrics: Metrics,
+        *,
+        origin: str,
     ) -> None:
         self._database = database
         rules, tallies = PasswordRules.load(), Tallies(settings, vault)
@@ -55,9 +59,15 @@ class Identity:
         self._tallies, self._lockout = tallies, lockout
         self._api_tokens = ApiTokens(database, permissions)
         self._joining = Joining(settings, database, rules, passwords, tallies, errands)
+        beginning = Beginning(vault, sessions, devices, tallies, letters)
+        self._factors = factors = SecondFactors(
+            database, vault, beginning, reauthentication, lockout, tallies, errands, letters,
+            metrics, origin=origin,
+        )  # fmt: skip
         self._login = Login(
-            database, vault, passwords, sessions, tallies, errands, letters, metrics
-        )
+            database, passwords, beginning, factors.asking, devices, lockout, tallies, errands,
+            metrics,
+        )  # fmt: skip
         self._profile = Profile(
             database, rules, passwords, reauthentication, sessions, devices, errands, letters
         )
@@ -76,12 +86,15 @@ class Identity:
         vault: Vault,
         letters: Letters,
         metrics: Metrics,
+        *,
+        origin: str,
     ) -> AsyncIterator["Identity"]:
         """Run what they need: threads for passwords, and the clearing away of what has expired."""
         async with Passwords.open(metrics) as passwords, asyncio.TaskGroup() as tasks:
             identity = cls(
-                settings, passwords, permissions, database, outbox, vault, letters, metrics
-            )
+                settings, passwords, permissions, database, outbox, vault, letters, metrics,
+                origin=origin,
+            )  # fmt: skip
             sweeping = tasks.create_task(keep_swept(database, settings), name="accounts upkeep")
             try:
                 yield identity
@@ -108,6 +121,7 @@ class Identity:
             Endpoint(c.GET_API_TOKEN, self._api_tokens.get),
             Endpoint(c.CREATE_API_TOKEN, self._api_tokens.create),
             Endpoint(c.REVOKE_API_TOKEN, self._api_tokens.revoke),
+            *self._factors.endpoints(),
         ]
 
     def consumers(self) -> list[Consumer[Any]]:

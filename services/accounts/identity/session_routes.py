@@ -1,5 +1,6 @@
 """Sessions over HTTP: log in, see where one is logged in, log out."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from services.accounts.identity.errors import (
     Unverified,
     WrongCredentials,
 )
+from services.accounts.second_factors.fresh import FreshChallenge, digest_of_cookie
 from services.accounts.tokens import SESSION, digest_of, new_token
 
 KNOWN: Final = "known"
@@ -76,6 +78,22 @@ class NewSessionView(SessionView, frozen=True, kw_only=True):
     token: str | None
 
 
+class SecondFactorView(msgspec.Struct, frozen=True):
+    """The password was right, and a second factor is to be shown at `/sessions/second-factor`.
+
+    Args:
+        challenge: goes with the answer; it is good once, for five minutes.
+        kinds: that will do.
+        passkey_options: for `PublicKeyCredential.parseRequestOptionsFromJSON`; null where one
+            has no passkey.
+    """
+
+    challenge: str
+    kinds: tuple[c.FactorKind, ...]
+    passkey_options: dict[str, Any] | None
+    expires_at: datetime
+
+
 def _view(session: c.Session, call: Call[Any, Any]) -> SessionView:
     current = session.id == call.caller.actor
     return SessionView(
@@ -90,38 +108,75 @@ def _shown(session: c.Session) -> dict[str, Any]:
     return {name: getattr(session, name) for name in names}
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Fresh:
+    """The tokens of a session that is to begin: made here, and digested before they go on.
+
+    Args:
+        device: of the cookie that makes the device a known one.
+    """
+
+    token: str
+    device: str
+
+    @classmethod
+    def make(cls) -> "Fresh":
+        """Make them."""
+        return cls(new_token(SESSION), new_token("isd_"))
+
+    def asked_by(self, call: Call[Any, Any]) -> dict[str, Any]:
+        """Give the fields of a `NewSession`."""
+        return {
+            "client": call.client,
+            "digest": digest_of(self.token).hex(),
+            "device": digest_of_cookie(call, KNOWN),
+            "new_device": digest_of(self.device).hex(),
+            "replaces": digest_of_cookie(call, COOKIE),
+        }
+
+    def reply(self, logged_in: c.LoggedIn, *, cookie: bool, also: tuple[Cookie, ...] = ()) -> Reply:
+        """Answer with the session that has begun.
+
+        Args:
+            cookie: it is kept in one.
+            also: other cookies to set.
+        """
+        session, cookies = logged_in.session, also
+        if not logged_in.known:
+            cookies = (*cookies, Cookie(KNOWN, self.device, _KNOWN_FOR))
+        if cookie:
+            lasts = int((session.ends_at - session.created_at).total_seconds())
+            cookies = (*cookies, Cookie(COOKIE, self.token, lasts))
+        view = NewSessionView(
+            **_shown(session),
+            current=True,
+            csrf_token=csrf_token(self.token),
+            token=None if cookie else self.token,
+        )
+        return Reply(view, location=f"{SESSIONS}/{session.id}", cookies=cookies)
+
+
 async def log_in(call: Call[LoginBody, NoQuery]) -> Reply:
     """Answer `POST /sessions`."""
-    body, token, device = call.body, new_token(SESSION), new_token("isd_")
-    logged_in = await call.bus.request(
+    body, fresh, asked = call.body, Fresh.make(), FreshChallenge.make(bound=call.body.cookie)
+    outcome = await call.bus.request(
         c.LOG_IN,
         c.LogIn(
             email=body.email,
             password=body.password,
-            client=call.client,
-            digest=digest_of(token).hex(),
-            device=_digest_of_cookie(call, KNOWN),
-            new_device=digest_of(device).hex(),
-            replaces=_digest_of_cookie(call, COOKIE),
+            challenge=asked.digest,
+            bound=asked.bound_digest,
+            **fresh.asked_by(call),
         ),
     )
-    cookies = () if logged_in.known else (Cookie(KNOWN, device, _KNOWN_FOR),)
-    session = logged_in.session
-    if body.cookie:
-        lasts = int((session.ends_at - session.created_at).total_seconds())
-        cookies = (*cookies, Cookie(COOKIE, token, lasts))
-    view = NewSessionView(
-        **_shown(session),
-        current=True,
-        csrf_token=csrf_token(token),
-        token=None if body.cookie else token,
-    )
-    return Reply(view, location=f"{SESSIONS}/{session.id}", cookies=cookies)
-
-
-def _digest_of_cookie(call: Call[Any, Any], name: str) -> str:
-    value = call.cookies.get(name, "")
-    return digest_of(value).hex() if value else ""
+    match outcome.of:
+        case c.LoggedIn() as logged_in:
+            return fresh.reply(logged_in, cookie=body.cookie)
+        case c.Challenged() as challenged:
+            view = SecondFactorView(
+                asked.token, challenged.kinds, challenged.passkey_options, challenged.expires_at
+            )
+            return Reply(view, status=202, cookies=asked.cookies)
 
 
 async def list_sessions(call: Call[None, PageQuery]) -> Reply:
@@ -165,7 +220,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="POST", path=SESSIONS, summary="Log in", tag="sessions", handler=log_in,
             permission=None, anonymous=True, body=LoginBody, response=NewSessionView, status=201,
-            once=True,
+            accepted=SecondFactorView, once=True,
             errors=(WrongCredentials, TooManyAttempts, Locked, Unverified, Suspended),
             examples=(
                 {"email": "ada@example.com", "password": "correct horse battery staple"},
@@ -173,7 +228,8 @@ def routes() -> list[Route[Any, Any]]:
             description="Answers with a token to send as `Authorization: Bearer …`, or sets a "
             "cookie. It says the same for an address that has no account as for a wrong password; "
             "after five of those each next one has to wait, and the tenth locks the address for "
-            "an hour.",
+            "an hour. Of somebody with a second factor a right password begins no session yet: the "
+            "answer is 202, with a challenge.",
         ),
         Route(
             method="GET", path=SESSIONS, summary="List one's sessions", tag="sessions",

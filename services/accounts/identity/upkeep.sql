@@ -24,3 +24,6 @@ DELETE FROM accounts_attempt WHERE until <= now() AND changed_at < now() - inter
 
 -- name: tallies
 DELETE FROM accounts_tally WHERE ends_at <= now()
+
+-- name: challenges
+DELETE FROM accounts_challenge WHERE expires_at <= now()
