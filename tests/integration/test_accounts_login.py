@@ -377,16 +377,16 @@ def test_a_password_that_is_changed_meanwhile_lets_nobody_in(
 ) -> None:
     """Between its check and the session that it would have begun."""
     visitor = lobby.person(logged_in=False)
-    begin = Login._begin
+    go_on = Login._go_on
 
-    async def late(self: Login, request: Any, proven: Any) -> Any:
+    async def late(self: Login, entry: Any, proven: Any, request: Any) -> Any:
         async with lobby.database.system() as tx:
             await tx.raw.execute(
                 "UPDATE accounts_user SET password = 'x' WHERE email = $1", visitor.email
             )
-        return await begin(self, request, proven)
+        return await go_on(self, entry, proven, request)
 
-    monkeypatch.setattr(Login, "_begin", late)
+    monkeypatch.setattr(Login, "_go_on", late)
     answer = visitor.log_in()
     assert (answer.status, "changed" in answer.body["detail"]) == (401, True)
     found = lobby.sql(

@@ -13,6 +13,7 @@ import pytest
 from hub.embedded.postgres import Postgres
 from hub.errors import NotFound
 from services.accounts.identity.letters import Letters
+from services.accounts.identity.login import Login
 from services.accounts.second_factors.loss import drop_factors
 from services.accounts.second_factors.recovery import FEW, NUMBER
 from services.accounts.second_factors.totp import step_of
@@ -192,6 +193,22 @@ def test_a_new_password_ends_challenges_of_the_old_one(ada: Careful) -> None:
     assert ada.visitor.ask("PUT", "/users/me/password", body).status == 204
     late = ada.finish(ada.stranger(), asked, totp=ada.code())
     assert problem(late) == (404, "dead-challenge")
+
+
+def test_a_password_that_is_changed_meanwhile_asks_for_nothing(
+    ada: Careful, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its check and the challenge that it would have led to."""
+    me, go_on = ada.me, Login._go_on
+
+    async def late(self: Login, entry: Any, proven: Any, request: Any) -> Any:
+        async with ada.lobby.database.system() as tx:
+            await tx.raw.execute("UPDATE accounts_user SET password = 'x' WHERE id = $1", me)
+        return await go_on(self, entry, proven, request)
+
+    monkeypatch.setattr(Login, "_go_on", late)
+    assert problem(ada.stranger().log_in()) == (401, "unauthenticated")
+    assert not ada.lobby.sql('SELECT FROM accounts_challenge WHERE "user" = $1', me)
 
 
 def test_a_new_password_by_mail_does_not_take_the_second_factor_away(ada: Careful) -> None:

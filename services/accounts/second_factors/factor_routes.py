@@ -37,7 +37,7 @@ async def start_totp(call: Call[None, NoQuery]) -> Reply:
     """Answer `POST /users/me/totp`."""
     made = await call.bus.request(c.START_TOTP, shown(call))
     uri = made.uri.reveal()
-    return Reply(NewTotpView(made.secret.reveal(), uri, qr_of(uri)), location=TOTP)
+    return Reply(NewTotpView(made.secret.reveal(), uri, qr_of(uri)))
 
 
 async def confirm_totp(call: Call[CodeBody, NoQuery]) -> Reply:
@@ -83,7 +83,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="POST", path=TOTP, summary="Begin with an authenticator app",
             tag="second factors", handler=start_totp, permission=_OWN, interactive=True,
-            response=NewTotpView, status=201, once=True, errors=(ProofRequired, Conflict),
+            response=NewTotpView, once=True, errors=(ProofRequired, Conflict),
             description="Gives the secret for it, once; nothing is asked for before it is "
             "confirmed. Beginning again makes another secret.",
         ),
