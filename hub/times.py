@@ -22,7 +22,7 @@ def rfc3339(microseconds: int) -> str:
 def rfc3339_column(column: Iterable[int]) -> list[str]:
     """Write a column of times as `rfc3339` does, at a fifth of its cost: lines share seconds."""
     written: list[str] = []
-    known = -1
+    known: int | None = None
     prefix = ""
     for time in column:
         second, micros = divmod(time, 1_000_000)
