@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hub.batches import Batch, Chunk, Line, MetricBatch, MetricChunk, Sample
     from hub.bulk import IfMatch, ItemProblem, Outcome, versions_of
     from hub.certificate import ServerCertificate
+    from hub.columns import Column, id_columns, join_rows, json_column, source_column
     from hub.compression import gzipped
     from hub.connection_limit import ConnectionLimit
     from hub.contracts import (
@@ -114,6 +115,7 @@ _HOMES = {
     "telemetry": "Metrics",
     "bulk": "IfMatch ItemProblem Outcome versions_of",
     "certificate": "ServerCertificate",
+    "columns": "Column id_columns join_rows json_column source_column",
     "compression": "gzipped",
     "connection_limit": "ConnectionLimit",
     "contracts": "Bus Consumer Contract Endpoint EventInfo Nothing StreamEndpoint Topic",
@@ -184,6 +186,7 @@ __all__ = [
     "Caller",
     "Chunk",
     "Client",
+    "Column",
     "Command",
     "ConfigSection",
     "Conflict",
@@ -290,7 +293,10 @@ __all__ = [
     "first_time",
     "gzipped",
     "hookimpl",
+    "id_columns",
     "is_address",
+    "join_rows",
+    "json_column",
     "local_outbox",
     "mailbox_of",
     "merge_patch",
@@ -305,6 +311,7 @@ __all__ = [
     "refusals",
     "rfc3339",
     "rfc3339_column",
+    "source_column",
     "versions_of",
 ]
 

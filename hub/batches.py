@@ -69,9 +69,14 @@ class Chunk:
         """Give the sequence number of each line."""
         return _numbers(self.first, len(self), self.seqs)
 
+    @property
+    def id_prefix(self) -> str:
+        """What all ids begin with, and each line's number follows."""
+        return _id_prefix(self.device, self.stream, self.boot)
+
     def ids(self) -> list[str]:
         """Give the stable id of each line: `<device>-<stream>-<boot>-<seq>`."""
-        return _ids(self.device, self.stream, self.boot, self.numbers())
+        return _ids(self.id_prefix, self.numbers())
 
     def part(self, start: int, stop: int | None = None) -> "Chunk":
         """Give the lines from `start` to before `stop`."""
@@ -165,7 +170,7 @@ class MetricChunk:
 
     def ids(self) -> list[str]:
         """Give the stable id of each sample: `<device>-<stream>-<boot>-<seq>`."""
-        return _ids(self.device, self.stream, self.boot, self.numbers())
+        return _ids(_id_prefix(self.device, self.stream, self.boot), self.numbers())
 
     def part(self, start: int, stop: int | None = None) -> "MetricChunk":
         """Give the samples from `start` to before `stop`."""
@@ -207,8 +212,11 @@ def _numbers(first: int, count: int, seqs: Sequence[int] | None) -> Sequence[int
     return range(first, first + count) if seqs is None else seqs
 
 
-def _ids(device: str, stream: str, boot: int, numbers: Sequence[int]) -> list[str]:
-    prefix = f"{device}-{stream}-{boot}-"
+def _id_prefix(device: str, stream: str, boot: int) -> str:
+    return f"{device}-{stream}-{boot}-"
+
+
+def _ids(prefix: str, numbers: Sequence[int]) -> list[str]:
     return [f"{prefix}{number}" for number in numbers]
 
 

@@ -1,12 +1,22 @@
 """What a line looks like in Elasticsearch: an action and a document in ECS names."""
 
+import functools
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-from hub import SEVERITIES, Chunk, rfc3339_column
+from hub import (
+    SEVERITIES,
+    Chunk,
+    Column,
+    id_columns,
+    join_rows,
+    json_column,
+    rfc3339_column,
+    source_column,
+)
 
 _encode: Final = msgspec.json.Encoder().encode
 _LAST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
@@ -42,29 +52,8 @@ class Host(msgspec.Struct, frozen=True, gc=False):
     id: str
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
-    """`event`: `dataset` is the stream; `id` the line's, stable over every retry."""
-
-    id: str
-    dataset: str
-
-
-class Document(msgspec.Struct, frozen=True, gc=False):
-    """One line (Elastic Common Schema 8: base, event, host, log, labels).
-
-    What many lines share is encoded once.
-    """
-
-    timestamp: str = msgspec.field(name="@timestamp")
-    message: str
-    host: msgspec.Raw
-    log: msgspec.Raw
-    event: Event
-    labels: msgspec.Raw
-
-
 class Writer:
-    """Encodes chunks for the bulk API.
+    """Encodes chunks for the bulk API, as documents of the Elastic Common Schema 8.
 
     Args:
         index: its name, with `%Y`, `%m`, `%d`, `%H` for parts of a line's time.
@@ -72,36 +61,33 @@ class Writer:
 
     def __init__(self, index: str) -> None:
         self._index = index
-        self._logs: dict[tuple[int, str], msgspec.Raw] = {}
+        self._log = functools.lru_cache(maxsize=1_024)(_log)
 
     def items(self, chunk: Chunk) -> list[bytes]:
-        """Give each line of a chunk: its action and its document, each with its line feed."""
-        lines = chunk.lines
-        host = msgspec.Raw(_encode(Host(chunk.host, chunk.device)))
-        dataset = f"isaax.{chunk.stream}"
-        labels = msgspec.Raw(_encode(dict(chunk.labels) | {"project": chunk.project}))
-        columns = zip(
-            self._heads(lines.times),
-            chunk.ids(),
-            rfc3339_column(lines.times),
-            lines.messages,
-            self._log_column(lines.priority_column(), lines.program_column()),
-            strict=True,
-        )
-        return [
-            b'%b%b"}}\n%b\n'
-            % (
-                head,
-                identifier.encode(),
-                _encode(Document(stamp, message, host, log, Event(identifier, dataset), labels)),
-            )
-            for head, identifier, stamp, message, log in columns
-        ]
+        """Give each line of a chunk: its action and its document, each with its line feed.
 
-    def _heads(self, times: Sequence[int]) -> list[bytes]:
-        """Give the beginning of each line's action, up to its id (which needs no escape)."""
+        `event.dataset` is the stream, `event.id` the line's own.
+        """
+        lines = chunk.lines
+        ids = id_columns(chunk)
+        host = _encode(Host(chunk.host, chunk.device))
+        labels = _encode(dict(chunk.labels) | {"project": chunk.project})
+        return join_rows(
+            [
+                self._heads(lines.times), *ids,
+                b'"}}\n{"@timestamp":', json_column(rfc3339_column(lines.times)),
+                b',"message":', json_column(lines.messages),
+                b',"host":%b,"log":' % host, source_column(lines, self._log),
+                b',"event":{"id":"', *ids,
+                b'","dataset":%b},"labels":%b}\n' % (_encode(f"isaax.{chunk.stream}"), labels),
+            ],
+            len(chunk),
+        )  # fmt: skip
+
+    def _heads(self, times: Sequence[int]) -> Column:
+        """Give the beginning of each line's action, up to its id."""
         if "%" not in self._index:
-            return [_head(self._index)] * len(times)
+            return _head(self._index)
         heads: list[bytes] = []
         known, head = -1, b""
         for moment in times:
@@ -112,21 +98,12 @@ class Writer:
             heads.append(head)
         return heads
 
-    def _log_column(self, priorities: Sequence[int], programs: Sequence[str]) -> list[msgspec.Raw]:
-        """Give `log` of each line, encoded: a device has few programs and severities."""
-        if len(self._logs) > 1_000:
-            self._logs.clear()
-        known = self._logs
-        for pair in set(zip(priorities, programs, strict=True)) - known.keys():
-            known[pair] = msgspec.Raw(_encode(_log(*pair)))
-        return [known[pair] for pair in zip(priorities, programs, strict=True)]
-
 
 def _head(index: str) -> bytes:
     return b'{"create":{"_index":%b,"_id":"' % _encode(index)
 
 
-def _log(priority: int, program: str) -> Log:
+def _log(priority: int, program: str) -> bytes:
     severity = SEVERITIES[priority & 7]
     syslog = Syslog(priority, Code(priority >> 3), Code(priority & 7, severity), program)
-    return Log(severity, syslog)
+    return _encode(Log(severity, syslog))

@@ -1,16 +1,16 @@
 """A batch as Loki sees it: entries, each of one stream, a stream being a set of labels.
 
-JSON, compressed: measured on 180-byte lines it takes 0.4 µs a line to encode and 0.8 to compress;
-protobuf takes 1.8 and 0.1 with an encoder by hand, and more with the library's messages.
+JSON, compressed: a line of 130 bytes takes 0.2 µs to encode, and as much to compress.
 """
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
-from hub import SEVERITIES, Batch, Chunk
+from hub import SEVERITIES, Batch, Chunk, Column, id_columns, join_rows, json_column, source_column
 from plugins.loki.config import LokiConfig
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -18,23 +18,13 @@ _LAST: Final = (2**63 - 1) // 1_000
 """Microseconds: Loki counts nanoseconds in 64 bits."""
 
 
-_Told = str | msgspec.UnsetType
-
-
-class Metadata(msgspec.Struct, frozen=True, gc=False):
-    """Structured metadata of an entry: found by a query, and no part of the index."""
-
-    id: str
-    program: _Told
-    severity: _Told
-
-
 @dataclass(slots=True)
 class Entries:
     """The lines of a batch.
 
     Args:
-        items: each as JSON: `["<nanoseconds>","<text>",{metadata}]`.
+        items: each as JSON: `["<nanoseconds>","<text>",{metadata}]`. The metadata is what a query
+            finds and the index does not have.
         streams: the labels of each, as JSON.
         times: of each, microseconds since the Unix epoch.
     """
@@ -76,38 +66,32 @@ class Writer:
         """Encode a batch."""
         entries = Entries()
         for chunk in batch.chunks:
-            programs, severities = chunk.lines.program_column(), _severities(chunk)
             entries.times += chunk.lines.times
-            entries.streams += self._streams(chunk, programs, severities)
-            entries.items += self._items(chunk, programs, severities)
+            entries.streams += join_rows([self._streams(chunk)], len(chunk))
+            entries.items += self._items(chunk)
         return entries
 
-    def _items(
-        self, chunk: Chunk, programs: Sequence[str], severities: Sequence[str]
-    ) -> list[bytes]:
+    def _items(self, chunk: Chunk) -> list[bytes]:
         lines = chunk.lines
-        stamps = [f"{min(max(moment, 0), _LAST)}000" for moment in lines.times]
-        if not self._config.metadata:
-            return list(map(_encode, zip(stamps, lines.messages, strict=True)))
-        unset = [msgspec.UNSET] * len(lines)
-        told: Sequence[_Told] = unset if "program" in self._chosen else programs
-        levels: Sequence[_Told] = unset if "severity" in self._chosen else severities
-        columns = zip(stamps, lines.messages, chunk.ids(), told, levels, strict=True)
-        return [
-            _encode((stamp, message, Metadata(identifier, program, severity)))
-            for stamp, message, identifier, program, severity in columns
-        ]
+        times = json_column(_bounded(lines.times))
+        columns: list[Column] = [b'["', times, b'000",', json_column(lines.messages)]
+        if self._config.metadata:
+            more = source_column(lines, self._metadata)
+            columns += [b',{"id":"', *id_columns(chunk), b'"', more]
+        return join_rows([*columns, b"]"], len(chunk))
 
-    def _streams(
-        self, chunk: Chunk, programs: Sequence[str], severities: Sequence[str]
-    ) -> list[bytes]:
+    def _metadata(self, priority: int, program: str) -> bytes:
+        """Give what structured metadata has after the id: what is no label."""
+        known = {"program": program, "severity": SEVERITIES[priority & 7]}
+        told = {name: text for name, text in known.items() if name not in self._chosen}
+        return _encode(told).replace(b"{", b",", 1) if told else b"}"
+
+    def _streams(self, chunk: Chunk) -> Column:
         if not self._chosen & {"program", "severity"}:
-            return [self._labels(chunk, "", "")] * len(chunk)
-        pairs = list(zip(programs, severities, strict=True))
-        known = {pair: self._labels(chunk, *pair) for pair in set(pairs)}
-        return [known[pair] for pair in pairs]
+            return self._labels(chunk, 0, "")
+        return source_column(chunk.lines, functools.partial(self._labels, chunk))
 
-    def _labels(self, chunk: Chunk, program: str, severity: str) -> bytes:
+    def _labels(self, chunk: Chunk, priority: int, program: str) -> bytes:
         """Give a stream's labels: those of the config, of the shape, and the chosen ones."""
         known = {
             "project": chunk.project,
@@ -115,11 +99,13 @@ class Writer:
             "host": chunk.host,
             "stream": chunk.stream,
             "program": program,
-            "severity": severity,
+            "severity": SEVERITIES[priority & 7],
         }
         own = {name: known[name] for name in self._config.labels}
         return _encode(self._config.static_labels | dict(chunk.labels) | own)
 
 
-def _severities(chunk: Chunk) -> list[str]:
-    return [SEVERITIES[priority & 7] for priority in chunk.lines.priority_column()]
+def _bounded(times: Sequence[int]) -> Sequence[int]:
+    if min(times) >= 0 and max(times) <= _LAST:
+        return times
+    return [min(max(moment, 0), _LAST) for moment in times]

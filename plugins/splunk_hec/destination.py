@@ -13,10 +13,8 @@ from typing import Final
 import msgspec
 
 from hub import (
-    SEVERITIES,
     Answer,
     Batch,
-    Chunk,
     HttpTarget,
     Partial,
     Piece,
@@ -27,6 +25,7 @@ from hub import (
     push_pieces,
 )
 from plugins.splunk_hec.config import SplunkHecConfig
+from plugins.splunk_hec.events import Writer
 
 LIMITS: Final = PieceLimits(
     max_items=10_000, max_bytes=1_000_000, max_item_bytes=1_000_000, overhead=1, frame=0
@@ -42,24 +41,6 @@ _FIRST_POLL: Final = 0.1
 _LONGEST_POLL: Final = 2.0
 
 _encode: Final = msgspec.json.Encoder().encode
-
-
-class Blank(msgspec.Struct, frozen=True):
-    """An event without text: Splunk refuses an empty string (code 13)."""
-
-    message: str
-
-
-class HecEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One event: `time` in seconds since the Unix epoch, `fields` indexed and searchable."""
-
-    time: float
-    host: str
-    source: str
-    sourcetype: str
-    event: str | Blank
-    fields: dict[str, str]
-    index: str = ""
 
 
 class HecAnswer(msgspec.Struct, frozen=True, rename="kebab"):
@@ -92,6 +73,7 @@ class SplunkHec:
 
     def __init__(self, config: SplunkHecConfig, tools: Tools) -> None:
         self._config = config
+        self._writer = Writer(config)
         headers = {
             "Authorization": f"Splunk {config.token.reveal()}",
             "Content-Type": "application/json",
@@ -104,7 +86,7 @@ class SplunkHec:
 
     async def send(self, batch: Batch) -> None:
         """Push one batch; it is indexed, or at least taken, when this returns."""
-        events = [event for chunk in batch.chunks for event in self._encoded(chunk)]
+        events = [event for chunk in batch.chunks for event in self._writer.events(chunk)]
         await push_pieces(events, LIMITS, self._push)
 
     async def close(self) -> None:
@@ -145,36 +127,6 @@ class SplunkHec:
         answer.check()
         said = answer.decode(Acks)
         return said is not None and said.acks.get(str(number), False)
-
-    def _encoded(self, chunk: Chunk) -> list[bytes]:
-        lines, config = chunk.lines, self._config
-        source = config.source or chunk.stream
-        # A label must not hide what tells lines apart.
-        shared = dict(chunk.labels) | {
-            "project": chunk.project, "device": chunk.device, "stream": chunk.stream,
-        }  # fmt: skip
-        columns = zip(
-            lines.times,
-            lines.messages,
-            lines.program_column(),
-            lines.priority_column(),
-            chunk.ids(),
-            strict=True,
-        )
-        return [
-            _encode(
-                HecEvent(
-                    moment / 1_000_000, chunk.host, source, config.sourcetype,
-                    message if message.strip() else Blank(message),
-                    {
-                        **shared, "id": identifier, "program": program,
-                        "severity": SEVERITIES[priority & 7], "facility": str(priority >> 3),
-                    },
-                    config.index,
-                )
-            )
-            for moment, message, program, priority, identifier in columns
-        ]  # fmt: skip
 
 
 def _blame(answer: Answer, piece: Piece) -> None:
