@@ -70,6 +70,11 @@ def cases(http: str, syslog: Mapping[str, Any]) -> dict[str, tuple[str, dict[str
         "loggly": ("loggly", {"token": "00000000-0000-0000-0000-000000000000", "url": http}),
         "otlp (protobuf)": ("otlp", {"url": http, "encoding": "protobuf", "gzip": False}),
         "otlp (protobuf, gzip)": ("otlp", {"url": http, "encoding": "protobuf", "gzip": True}),
+        "otlp (JSON)": ("otlp", {"url": http, "encoding": "json", "gzip": False}),
+        "influx": (
+            "influx", {"url": http, "bucket": "b", "token": "x", "logs": True, "gzip": False},
+        ),
+        "influx (gzip)": ("influx", {"url": http, "bucket": "b", "token": "x", "logs": True}),
         "gelf (HTTP, bulk)": ("gelf", {"transport": "http", "url": f"{http}/gelf", "bulk": True}),
         "s3 (gzip)": ("s3", {"bucket": "bench", "region": "eu-central-1", "endpoint": http, **key}),
         "file": ("file", {"name": "lines"}),

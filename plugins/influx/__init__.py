@@ -16,7 +16,7 @@ def isaax_destinations() -> list[DestinationType[InfluxConfig]]:
             config=InfluxConfig,
             build=build_logs,
             metrics=build_metrics,
-            max_lines=1_000,  # one event loop serves all: encoding more would hold up others
+            max_lines=2_000,  # one event loop serves all: encoding more would hold up others
             examples=(
                 {
                     "url": "https://influx.example.com:8086",

@@ -3,19 +3,30 @@
 https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/#special-characters
 """
 
+import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from hub import SEVERITIES, Batch, Chunk, MetricBatch, MetricChunk
+from hub import (
+    SEVERITIES,
+    Batch,
+    Chunk,
+    MetricBatch,
+    MetricChunk,
+    join_rows,
+    json_column,
+    source_column,
+)
 
 _LAST: Final = 9_223_372_036_854_775  # int64 of nanoseconds, in microseconds
+_MOST_PAIRS: Final = 4096  # most tags come again and again
 _LINE_ENDS: Final = re.compile(r"[\r\n]+")
 # Before what is escaped, and at the end, servers disagree about what a backslash escapes.
 _AMBIGUOUS: Final = re.compile(r"\\(?=\\*(?:[,= ]|$))")
 _MEASUREMENT: Final = str.maketrans({",": r"\,", " ": r"\ "})
 _TAG: Final = str.maketrans({",": r"\,", " ": r"\ ", "=": r"\="})
-_STRING: Final = str.maketrans({"\\": "\\\\", '"': r"\"", "\n": r"\n", "\r": r"\r"})
+_STRING: Final = {"\\": "\\\\", '"': r"\"", "\n": r"\n", "\r": r"\r"}  # the backslash first
 
 
 def sample_points(batch: MetricBatch) -> list[bytes]:
@@ -23,20 +34,26 @@ def sample_points(batch: MetricBatch) -> list[bytes]:
 
     Times are in microseconds.
     """
-    return [point.encode() for chunk in batch.chunks for point in _samples(chunk)]
+    return [point for chunk in batch.chunks for point in _samples(chunk)]
 
 
-def _samples(chunk: MetricChunk) -> Iterator[str]:
+def _samples(chunk: MetricChunk) -> Iterator[bytes]:
     samples = chunk.samples
     rows = zip(
         samples.name_column(), samples.times, samples.values, samples.label_column(), strict=True
     )
+    keys: dict[tuple[object, ...], str] = {}
     for name, time, value, own in rows:
-        tags = {**own, **chunk.labels}
-        # A disk's own `device` stays what it is under another name.
-        tags |= {f"own_{key}": tags[key] for key in _OURS if key in tags}
-        place = {"project": chunk.project, "device": chunk.device, "host": chunk.host}
-        yield f"{_key(name, tags | place)} value={value!r} {_bounded(time)}"
+        series = (name, *own.items())
+        key = keys.get(series) or keys.setdefault(series, _series(chunk, name, own))
+        yield f"{key} value={value!r} {_bounded(time)}".encode()
+
+
+def _series(chunk: MetricChunk, name: str, own: Mapping[str, str]) -> str:
+    tags = {**own, **chunk.labels}
+    # A disk's own `device` stays what it is under another name.
+    tags |= {f"own_{key}": tags[key] for key in _OURS if key in tags}
+    return _key(name, tags | {"project": chunk.project, "device": chunk.device, "host": chunk.host})
 
 
 _OURS: Final = ("device", "host", "project")
@@ -48,11 +65,11 @@ def line_points(batch: Batch, measurement: str) -> list[bytes]:
     Two points of one series at one time are one point, of which the last stays. So the lowest three
     digits of the time, which no device tells, are those of the line's number.
     """
-    return [point.encode() for chunk in batch.chunks for point in _lines(chunk, measurement)]
+    return [point for chunk in batch.chunks for point in _lines(chunk, measurement)]
 
 
-def _lines(chunk: Chunk, measurement: str) -> Iterator[str]:
-    lines = chunk.lines
+def _lines(chunk: Chunk, measurement: str) -> list[bytes]:
+    lines, numbers = chunk.lines, chunk.numbers()
     place = {
         **chunk.labels,
         "project": chunk.project,
@@ -60,34 +77,51 @@ def _lines(chunk: Chunk, measurement: str) -> Iterator[str]:
         "host": chunk.host,
         "stream": chunk.stream,
     }
-    rows = zip(
-        chunk.ids(),
-        chunk.numbers(),
-        lines.times,
-        lines.priority_column(),
-        lines.program_column(),
-        lines.messages,
-        strict=True,
-    )
-    for identifier, number, time, priority, program, message in rows:
-        key = _key(measurement, place | {"program": program, "severity": SEVERITIES[priority & 7]})
-        yield (
-            f'{key} message="{message.translate(_STRING)}",id="{identifier.translate(_STRING)}",'
-            f"facility={priority >> 3}i {_bounded(time) * 1000 + number % 1000}"
-        )
+
+    def key(priority: int, program: str) -> bytes:
+        own = {"program": program, "severity": SEVERITIES[priority & 7]}
+        return _key(measurement, place | own).encode()
+
+    times = [
+        _bounded(time) * 1000 + number % 1000
+        for time, number in zip(lines.times, numbers, strict=True)
+    ]
+    return join_rows(
+        [
+            source_column(lines, key), b' message="', _strings(lines.messages),
+            b'",id="%b' % _strings([chunk.id_prefix])[0], json_column(numbers), b'",facility=',
+            source_column(lines, lambda priority, _: b"%di " % (priority >> 3)), json_column(times),
+        ],
+        len(chunk),
+    )  # fmt: skip
+
+
+def _strings(texts: Sequence[str]) -> list[bytes]:
+    """Escape what strings may not hold; for those that do not occur, nothing is done."""
+    joined = "".join(texts)
+    for char, escape in _STRING.items():
+        if char in joined:
+            texts = [text.replace(char, escape) for text in texts]
+    return [text.encode() for text in texts]
 
 
 def _key(measurement: str, tags: Mapping[str, str]) -> str:
     """Write measurement and tags; sorted, as the server stores them."""
-    clean = ((_plain(name), _plain(value)) for name, value in tags.items())
-    return ",".join([
-        _plain(measurement).translate(_MEASUREMENT),
-        *(
-            f"{name.translate(_TAG)}={value.translate(_TAG)}"
-            for name, value in sorted(clean)
-            if name and value  # a tag cannot be empty
-        ),
-    ])  # fmt: skip
+    pairs = sorted([_pair(name, text) for name, text in tags.items()])
+    return ",".join([_measurement(measurement), *[written for *_, written in pairs if written]])
+
+
+@functools.lru_cache(_MOST_PAIRS)
+def _pair(name: str, text: str) -> tuple[str, str, str]:
+    """Give a tag's name and value as they are stored, and how they are written; "" without one."""
+    name, text = _plain(name), _plain(text)
+    is_tag = name and text  # neither can be empty
+    return name, text, f"{name.translate(_TAG)}={text.translate(_TAG)}" if is_tag else ""
+
+
+@functools.lru_cache(_MOST_PAIRS)
+def _measurement(name: str) -> str:
+    return _plain(name).translate(_MEASUREMENT)
 
 
 def _plain(text: str) -> str:

@@ -16,7 +16,7 @@ def isaax_destinations() -> list[DestinationType[OtlpConfig]]:
             config=OtlpConfig,
             build=build_logs,
             metrics=build_metrics,
-            max_lines=1_000,  # one event loop serves all: encoding more would hold up others
+            max_lines=2_000,  # one event loop serves all: encoding more would hold up others
             max_bytes=1024 * 1024,
             examples=(
                 {"url": "https://otel.example.com:4318"},

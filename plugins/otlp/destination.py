@@ -5,7 +5,7 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
 
 from typing import Final
 
-from google.protobuf.json_format import MessageToJson, Parse, ParseError
+from google.protobuf.json_format import Parse, ParseError
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsPartialSuccess,
@@ -27,8 +27,8 @@ from hub import (
     Retry,
     Tools,
 )
+from plugins.otlp import json_form, protobuf
 from plugins.otlp.config import OtlpConfig
-from plugins.otlp.messages import logs_request, metrics_request
 
 COMES_AGAIN: Final = frozenset({429, 502, 503, 504})
 """The table "Retryable Response Codes"; every other 4xx and 5xx must not be sent again."""
@@ -49,6 +49,7 @@ class _Otlp:
 
     def __init__(self, config: OtlpConfig, tools: Tools, path: str) -> None:
         self._json = config.encoding == "json"
+        self._form = json_form if self._json else protobuf
         self._log = tools.log
         self._target = HttpTarget(
             tools,
@@ -64,18 +65,13 @@ class _Otlp:
     async def close(self) -> None:
         """Nothing is held: every batch was answered."""
 
-    async def _push(self, request: Message, response: Message) -> None:
+    async def _push(self, request: bytes, response: Message) -> None:
         """Send one request.
 
         Args:
             response: empty; a success that says something is read into it.
         """
-        if self._json:
-            # OTLP's JSON differs from protobuf's in its enums, which are numbers.
-            text = MessageToJson(request, use_integers_for_enums=True, indent=None)
-            answer = await self._target.push(text.encode())
-        else:
-            answer = await self._target.push(request.SerializeToString())
+        answer = await self._target.push(request)
         if answer.ok:
             self._read(answer.body, response)
         elif answer.status in COMES_AGAIN:
@@ -129,7 +125,7 @@ class OtlpLogs(_Otlp):
     async def send(self, batch: Batch) -> None:
         """Push one batch; the receiver has taken it when this returns."""
         response = ExportLogsServiceResponse()
-        await self._push(logs_request(batch), response)
+        await self._push(self._form.logs(batch), response)
         partial = response.partial_success
         self._settle(partial.rejected_log_records, partial.error_message, len(batch))
 
@@ -143,6 +139,6 @@ class OtlpMetrics(_Otlp):
     async def send(self, batch: MetricBatch) -> None:
         """Push one batch; the receiver has taken it when this returns."""
         response = ExportMetricsServiceResponse()
-        await self._push(metrics_request(batch), response)
+        await self._push(self._form.metrics(batch), response)
         partial = response.partial_success
         self._settle(partial.rejected_data_points, partial.error_message, len(batch))

@@ -1,27 +1,15 @@
-"""Lines and samples as OTLP messages (opentelemetry-proto, 1.x)."""
+"""What lines and samples have in common, as OTLP messages (opentelemetry-proto, 1.x)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-)
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
-from opentelemetry.proto.metrics.v1.metrics_pb2 import (
-    AGGREGATION_TEMPORALITY_CUMULATIVE,
-    Gauge,
-    Metric,
-    NumberDataPoint,
-    ResourceMetrics,
-    ScopeMetrics,
-    Sum,
-)
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE, Sum
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from hub import SEVERITIES, Batch, Chunk, MetricBatch, MetricChunk
+from hub import SEVERITIES, Chunk, Lines, MetricChunk
 
 NUMBERS: Final = (21, 19, 18, 17, 13, 10, 9, 5)
 """SeverityNumber by syslog severity: FATAL, ERROR3, ERROR2, ERROR, WARN, INFO2, INFO, DEBUG.
@@ -29,117 +17,97 @@ NUMBERS: Final = (21, 19, 18, 17, 13, 10, 9, 5)
 opentelemetry-specification, logs/data-model-appendix.md, appendix B.
 """
 
+LINE_ID: Final = "log.record.uid"
+"""The attribute that holds a line's id."""
+
+Labels = tuple[tuple[str, str], ...]
+"""Names and texts."""
+
 _SCOPE: Final = "isaax"
 _LAST: Final = (2**64 - 1) // 1000  # fixed64 of nanoseconds
 
 
-def logs_request(batch: Batch) -> ExportLogsServiceRequest:
-    """Give a batch of lines; a resource is a program on a device (appendix A, "RFC5424 Syslog")."""
-    return ExportLogsServiceRequest(
-        resource_logs=[part for chunk in batch.chunks for part in _resource_logs(chunk)]
+def scope() -> InstrumentationScope:
+    """Give what all lines and samples come from."""
+    return InstrumentationScope(name=_SCOPE)
+
+
+def resource(chunk: Chunk | MetricChunk, program: str = "") -> Resource:
+    """Give a program on a device (appendix A, "RFC5424 Syslog"); of metrics, the device."""
+    attributes = (
+        ("service.name", program or _SCOPE),
+        ("service.instance.id", chunk.device),
+        ("host.name", chunk.host),
+        ("isaax.project", chunk.project),
+    )
+    return Resource(attributes=pairs(attributes))
+
+
+def runs(lines: Lines) -> Iterator[tuple[str, int, int]]:
+    """Give the programs in the order of their lines: which, from which line, to before which."""
+    if isinstance(lines.programs, str):
+        yield lines.programs, 0, len(lines)
+        return
+    start = 0
+    for program, group in groupby(lines.programs):
+        stop = start + sum(1 for _ in group)
+        yield program, start, stop
+        start = stop
+
+
+def severity(number: int) -> LogRecord:
+    """Give what a record says of a severity of syslog."""
+    return LogRecord(
+        severity_number=NUMBERS[number],  # type: ignore[arg-type]
+        severity_text=SEVERITIES[number],
     )
 
 
-def _resource_logs(chunk: Chunk) -> Iterator[ResourceLogs]:
-    shared = [_pair("isaax.stream", chunk.stream), *_pairs(chunk.labels)]
-    observed = _nanoseconds(chunk.received)
-    lines = chunk.lines
-    rows = zip(
-        lines.program_column(),
-        chunk.ids(),
-        lines.times,
-        lines.priority_column(),
-        lines.messages,
-        strict=True,
-    )
-    for program, group in groupby(rows, key=lambda row: row[0]):
-        records = [
-            LogRecord(
-                time_unix_nano=_nanoseconds(time),
-                observed_time_unix_nano=observed,
-                severity_number=NUMBERS[priority & 7],  # type: ignore[arg-type]
-                severity_text=SEVERITIES[priority & 7],
-                body=AnyValue(string_value=message),
-                attributes=[
-                    _pair("log.record.uid", identifier),
-                    KeyValue(key="syslog.facility.code", value=AnyValue(int_value=priority >> 3)),
-                    *shared,
-                ],
-            )
-            for _, identifier, time, priority, message in group
-        ]
-        yield ResourceLogs(
-            resource=_resource(chunk, program),
-            scope_logs=[ScopeLogs(scope=InstrumentationScope(name=_SCOPE), log_records=records)],
-        )
+def shared(chunk: Chunk, facility: int) -> list[KeyValue]:
+    """Give the attributes, besides the id, of a chunk's lines of one facility."""
+    return [
+        KeyValue(key="syslog.facility.code", value=AnyValue(int_value=facility)),
+        *pairs((("isaax.stream", chunk.stream), *chunk.labels.items())),
+    ]
 
 
-def metrics_request(batch: MetricBatch) -> ExportMetricsServiceRequest:
-    """Give a batch of samples; a resource is a device."""
-    return ExportMetricsServiceRequest(
-        resource_metrics=[
-            ResourceMetrics(
-                resource=_resource(chunk),
-                scope_metrics=[
-                    ScopeMetrics(
-                        scope=InstrumentationScope(name=_SCOPE), metrics=list(_metrics(chunk))
-                    )
-                ],
-            )
-            for chunk in batch.chunks
-        ]
-    )
-
-
-def _metrics(chunk: MetricChunk) -> Iterator[Metric]:
+def by_metric(chunk: MetricChunk, points: Iterable[bytes]) -> dict[tuple[str, bool], list[bytes]]:
+    """Give the points of each metric, by its name and whether it is a counter."""
     samples = chunk.samples
-    points: dict[tuple[str, bool], list[NumberDataPoint]] = {}
-    rows = zip(
-        samples.name_column(),
-        samples.counter_column(),
-        samples.times,
-        samples.values,
-        samples.label_column(),
-        strict=True,
-    )
-    for name, counter, time, value, labels in rows:
-        point = NumberDataPoint(
-            time_unix_nano=_nanoseconds(time),
-            as_double=value,
-            attributes=_pairs({**labels, **chunk.labels}),
-        )
-        points.setdefault((name, counter), []).append(point)
-    for (name, counter), some in points.items():
-        if counter:
-            # Without a start: when the counter was last zero is not known (metrics.proto).
-            total = Sum(
-                data_points=some,
-                aggregation_temporality=AGGREGATION_TEMPORALITY_CUMULATIVE,
-                is_monotonic=True,
-            )
-            yield Metric(name=name, sum=total)
-        else:
-            yield Metric(name=name, gauge=Gauge(data_points=some))
+    found: dict[tuple[str, bool], list[bytes]] = {}
+    rows = zip(samples.name_column(), samples.counter_column(), points, strict=True)
+    for name, counter, point in rows:
+        found.setdefault((name, counter), []).append(point)
+    return found
 
 
-def _resource(chunk: Chunk | MetricChunk, program: str = "") -> Resource:
-    attributes = {
-        "service.name": program or _SCOPE,
-        "service.instance.id": chunk.device,
-        "host.name": chunk.host,
-        "isaax.project": chunk.project,
-    }
-    return Resource(attributes=_pairs(attributes))
+def label_column(chunk: MetricChunk, make: Callable[[Labels], bytes]) -> list[bytes]:
+    """Give the attributes of each sample; a label of the shape replaces one of its own."""
+    if not chunk.labels:
+        return [make(tuple(own.items())) for own in chunk.samples.label_column()]
+    return [make(tuple({**own, **chunk.labels}.items())) for own in chunk.samples.label_column()]
 
 
-def _pairs(labels: Mapping[str, str]) -> list[KeyValue]:
-    return [_pair(name, value) for name, value in labels.items()]
+def counted() -> Sum:
+    """Give what a sum says besides its points.
+
+    Without a start: when the counter was last zero is not known (metrics.proto).
+    """
+    return Sum(aggregation_temporality=AGGREGATION_TEMPORALITY_CUMULATIVE, is_monotonic=True)
 
 
-def _pair(name: str, value: str) -> KeyValue:
-    return KeyValue(key=name, value=AnyValue(string_value=value))
+def pairs(labels: Labels) -> list[KeyValue]:
+    """Give attributes."""
+    return [KeyValue(key=key, value=AnyValue(string_value=text)) for key, text in labels]
 
 
-def _nanoseconds(microseconds: int) -> int:
-    """Give what fixed64 holds, whatever the clock of a device says."""
-    return min(max(microseconds, 0), _LAST) * 1000
+def observed(chunk: Chunk) -> int:
+    """Give the time at which the hub took a chunk, in nanoseconds."""
+    return nanoseconds([chunk.received])[0]
+
+
+def nanoseconds(times: Sequence[int]) -> list[int]:
+    """Give times as fixed64 holds them, whatever the clock of a device says."""
+    if times and min(times) >= 0 and max(times) <= _LAST:
+        return [time * 1000 for time in times]
+    return [min(max(time, 0), _LAST) * 1000 for time in times]

@@ -18,7 +18,7 @@ from hub.net import tools_for
 from hub.outcomes import Rejected, Retry
 from hub.protocol import Samples
 from hub.testing import make_batch, make_chunk
-from plugins.otlp import isaax_destinations
+from plugins.otlp import isaax_destinations, protobuf
 from plugins.otlp.config import OtlpConfig
 from tests.fixtures.http_receivers import TOKEN, connected, running
 from tests.fixtures.telemetry_receivers import OtlpServer, attributes, records_of
@@ -80,10 +80,9 @@ async def test_a_log_record_has_all_that_is_known(encoding: str, compressed: boo
 
 def test_every_severity_has_the_number_of_the_specification() -> None:
     """Logs data model, appendix B: syslog."""
-    from plugins.otlp.messages import logs_request
-
     batch = Batch("b", (make_chunk(list("01234567"), priorities=list(range(8))),))
-    numbers = [record.severity_number for record in records_of(logs_request(batch))]
+    request = ExportLogsServiceRequest.FromString(protobuf.logs(batch))
+    numbers = [record.severity_number for record in records_of(request)]
     assert numbers == [21, 19, 18, 17, 13, 10, 9, 5]
 
 
