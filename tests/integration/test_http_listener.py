@@ -6,6 +6,8 @@ import io
 import json
 import re
 import ssl
+import subprocess
+import sys
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,6 +33,7 @@ from plugins.http_listener.service import http_listener
 from tests.fixtures.certificates import Pair, TestAuthority
 from tests.fixtures.ingest import RecordingIngest, Stored
 
+ROOT = Path(__file__).parents[2]
 NOW = 1_795_446_245_123_456  # 2026-11-23T15:04:05.123456Z
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 JSON = {"Content-Type": "application/json"}
@@ -273,6 +276,15 @@ async def test_a_request_has_so_many_lines_and_no_more(body: bytes, kind: str) -
         assert at.ingest.stored == []
 
 
+def test_no_body_takes_many_times_its_size() -> None:
+    """Whatever it holds: two or three bytes are enough for an empty record, attribute or value."""
+    command = [sys.executable, "-m", "tests.programs.listener_memory"]
+    done = subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    found = structs.decode(dict[str, float], done.stdout)
+    assert len(found) == 43
+    assert {name: ratio for name, ratio in found.items() if ratio > 10} == {}
+
+
 async def test_a_request_has_so_many_hosts_and_no_more() -> None:
     """They are stored one after the other, and a place is held meanwhile."""
     body = [{"message": "a", "host": f"h{number}"} for number in range(1_001)]
@@ -500,6 +512,21 @@ async def test_records_that_hold_nothing_are_counted_back(kind: dict[str, str]) 
         response = ExportLogsServiceResponse.FromString(answer.body)
         assert response.partial_success.rejected_log_records == 1
         assert response.partial_success.error_message
+
+
+async def test_a_record_that_is_too_large_is_counted_back() -> None:
+    """And why, in words."""
+    request = ExportLogsServiceRequest()
+    records = request.resource_logs.add().scope_logs.add().log_records
+    records.add().body.string_value = "x" * 1_048_576
+    records.add().body.string_value = "one"
+    body = io.BytesIO(request.SerializeToString())
+    async with listening() as at:
+        answer = await at.post("/v1/logs", body, headers=PROTOBUF)
+        assert (answer.status, at.ingest.messages) == (200, ["one"])
+    partial = ExportLogsServiceResponse.FromString(answer.body).partial_success
+    assert partial.rejected_log_records == 1
+    assert partial.error_message == "a record has at most 1048576 bytes"
 
 
 @pytest.mark.parametrize(
