@@ -123,24 +123,34 @@ class Admission:
         self._accounts: dict[CountKey, _Account] = {}
         self._learned: set[str] = set()
 
-    def ask(self, key: CountKey, lines: int, size: int, now: float) -> float:
+    def ask(
+        self, key: CountKey, lines: int, size: int, now: float, *, overdraw: bool = False
+    ) -> float:
         """Let so many lines pass, or give the seconds that they have to wait.
 
         Args:
             size: bytes of the batch as it came.
             now: Unix seconds.
+            overdraw: let them pass, whatever the limits say; they count all the same.
         """
+        wait = 0.0 if overdraw else self.wait(key, now)
+        if wait:
+            return wait
+        account = self._account(key, now)
+        account.begin_day(day_of(now))
+        account.lines.take(lines)
+        account.bytes.take(size)
+        account.used += lines
+        return 0.0
+
+    def wait(self, key: CountKey, now: float) -> float:
+        """Give the seconds until lines may pass; 0 when they may now."""
         account = self._account(key, now)
         account.begin_day(day_of(now))
         wait = max(account.lines.wait(now), account.bytes.wait(now))
         if account.per_day and account.used >= account.per_day:
             wait = max(wait, until_midnight(now))
-        if wait:
-            return min(max(wait, SHORTEST), LONGEST)
-        account.lines.take(lines)
-        account.bytes.take(size)
-        account.used += lines
-        return 0.0
+        return min(max(wait, SHORTEST), LONGEST) if wait else 0.0
 
     def learn(self, project: str, limits: ProjectLimits, now: float) -> None:
         """Take a project's limits; the first time also what it sent today before we started."""

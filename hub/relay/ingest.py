@@ -39,6 +39,7 @@ from hub.secret import Secret
 PREFIX: Final = "src_"  # of the ids that stand in for those of devices
 _PATIENCE: Final = 10.0  # seconds that a commit is waited for
 _MOST_CHARACTERS: Final = 512 * 1024  # of one batch's texts: far below what a body may have
+_FULL: Final = 1.0  # seconds after which there may be room again
 _MOST_WAITING: Final = 64 * 1024 * 1024  # bytes that wait to be stored
 _MOST_HOSTS: Final = 10_000  # of a project's source
 OTHER: Final = "other"  # the host of those that are too many
@@ -96,8 +97,21 @@ class Ingest:
         self._hosts: dict[tuple[str, str], set[str]] = {}
         self._tokens: dict[bytes, _Known] = {}
 
+    def wait(self, project: str) -> float:
+        """Give the seconds until a project may hand over more; 0 when it may now."""
+        wait = self._gate.wait(CountKey("log", project))
+        has_room = self._room(project, self._most_waiting // 64)
+        return wait if has_room else max(wait, _FULL)
+
     async def submit(
-        self, project: str, source: str, host: str, lines: Lines, *, stream: str = "sys"
+        self,
+        project: str,
+        source: str,
+        host: str,
+        lines: Lines,
+        *,
+        stream: str = "sys",
+        overdraw: bool = False,
     ) -> None:
         """Have lines stored; returning says that they are on disk.
 
@@ -110,6 +124,8 @@ class Ingest:
             host: to show for them; a source has 10,000 at most, and the rest are called `other`.
             lines: any number of them; a text of more than 64 KiB is cut.
             stream: `app`, `sys` or `agent`.
+            overdraw: take them though the project is over its limits, for which they count all the
+                same: what has been read, and would be lost otherwise.
 
         Raises:
             LimitReached: the project is over its limits; `retry_after` says for how long.
@@ -126,7 +142,7 @@ class Ingest:
         size = sum(len(payload) for _, payload in batches)
         if not self._room(project, size):
             raise Unavailable("more waits to be stored than may")
-        wait = self._gate.ask(CountKey("log", project), len(lines), size)
+        wait = self._gate.ask(CountKey("log", project), len(lines), size, overdraw=overdraw)
         if wait:
             raise LimitReached("the project sends more than it may", retry_after=wait)
         await self._stored(key, _shown(host), batches, size)

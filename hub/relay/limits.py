@@ -53,14 +53,27 @@ class Gate:
         self._due: dict[str, float] = {}
         self._tasks = Tasks()
 
-    def ask(self, key: CountKey, lines: int, size: int) -> float:
-        """Let so many lines pass, or give the seconds that they have to wait."""
+    def ask(self, key: CountKey, lines: int, size: int, *, overdraw: bool = False) -> float:
+        """Let so many lines pass, or give the seconds that they have to wait.
+
+        Args:
+            overdraw: let them pass, whatever the limits say; they count all the same.
+        """
         now = self._clock()
-        due = self._due.get(key.project, 0.0)
+        self._keep_fresh(key.project, now)
+        return self._admission.ask(key, lines, size, now, overdraw=overdraw)
+
+    def wait(self, key: CountKey) -> float:
+        """Give the seconds until lines may pass; 0 when they may now."""
+        now = self._clock()
+        self._keep_fresh(key.project, now)
+        return self._admission.wait(key, now)
+
+    def _keep_fresh(self, project: str, now: float) -> None:
+        due = self._due.get(project, 0.0)
         if now >= due or now < due - _FRESH:  # the clock went back
-            self._due[key.project] = now + _PATIENCE + _AGAIN  # not twice at the same time
-            self._tasks.start(self._refresh(key.project))
-        return self._admission.ask(key, lines, size, now)
+            self._due[project] = now + _PATIENCE + _AGAIN  # not twice at the same time
+            self._tasks.start(self._refresh(project))
 
     async def close(self) -> None:
         """Ask no more."""

@@ -116,6 +116,34 @@ async def test_over_its_limit_a_project_is_told_when_to_come_again(bench: Bench)
     await ingest.submit("prj_other", "syslog", HOST, make_lines(1, 1))
 
 
+async def test_a_limit_can_be_overdrawn_and_counts_all_the_same(bench: Bench) -> None:
+    """What was read already, and would be lost."""
+    bench.begin(MarkTable(), LineCounts(), {}, defaults=Rates(lines_per_second=1))
+    bench.start(bench.writer.run())
+    ingest = ingest_of(bench)
+    assert ingest.wait(PROJECT) == 0
+    await ingest.submit(PROJECT, "syslog", HOST, make_lines(1, 50))
+    before = ingest.wait(PROJECT)
+    await ingest.submit(PROJECT, "syslog", HOST, make_lines(51, 100), overdraw=True)
+    assert 40 < before < 50
+    assert 140 < ingest.wait(PROJECT) < 150
+    assert len(await texts(bench)) == 150
+    assert ingest.wait("prj_other") == 0
+
+
+async def test_who_asks_is_told_to_wait_while_there_is_no_room(bench: Bench) -> None:
+    """Before lines are made of what came."""
+    bench.begin(MarkTable(), LineCounts(), {})  # and nobody writes
+    ingest = ingest_of(bench, patience=0, most_waiting=228)
+    assert ingest.wait(PROJECT) == 0
+    with pytest.raises(Unavailable, match="in time"):
+        await ingest.submit(PROJECT, "syslog", HOST, make_lines(1, 1))
+    with pytest.raises(Unavailable, match="more waits"):
+        await ingest.submit(PROJECT, "syslog", HOST, make_lines(2, 1))
+    assert ingest.wait(PROJECT) > 0
+    assert ingest.wait("prj_other") == 0
+
+
 async def test_what_is_not_stored_in_time_is_unavailable(bench: Bench) -> None:
     bench.begin(MarkTable(), LineCounts(), {})  # and nobody writes
     ingest = ingest_of(bench, patience=0, most_waiting=1_000)

@@ -36,6 +36,15 @@ def test_a_batch_larger_than_a_second_passes_and_is_waited_for() -> None:
     assert admission.ask(LOG, 1, 1, NOON) == pytest.approx((1_000 - 10 * BURST) / 10, abs=0.2)
 
 
+def test_what_overdraws_passes_and_is_waited_for_by_the_next() -> None:
+    admission = Admission(Rates(lines_per_second=10, lines_per_day=1_000))
+    assert admission.wait(LOG, NOON) == 0.0
+    assert admission.ask(LOG, 999, 1, NOON) == 0.0
+    assert admission.ask(LOG, 100, 1, NOON, overdraw=True) == 0.0
+    wait = admission.wait(LOG, NOON)
+    assert wait == admission.ask(LOG, 1, 1, NOON) == LONGEST  # the day's lines are used up
+
+
 def test_bytes_count_too() -> None:
     admission = Admission(Rates(bytes_per_second=1_000))
     assert admission.ask(LOG, 1, 4_000, NOON) == 0.0
