@@ -8,7 +8,7 @@ from plugins.syslog_listener.service import syslog_listener
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the service."""
-    return [Service("syslog_listener", syslog_listener, needs=("relay", "projects"))]
+    return [Service("syslog_listener", syslog_listener, needs=("relay", "projects"), drain=15.0)]
 
 
 @hookimpl

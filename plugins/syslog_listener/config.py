@@ -65,7 +65,8 @@ class SyslogListenerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=
         connections: at each listener; connections_per_address: of those, from one of them.
         handshake: seconds that TLS may take.
         idle: seconds without a byte after which a connection is closed.
-        memory: bytes that each listener has read and not yet stored.
+        memory: bytes that storing what was read may take at each listener; a project takes no more
+            of it than it leaves free. Each connection has a buffer of 64 KiB besides.
         udp_queue: bytes of datagrams that wait at each UDP listener; what comes then is dropped,
             and counted.
     """
@@ -75,5 +76,5 @@ class SyslogListenerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=
     connections_per_address: Count = 100
     handshake: Positive = 10.0
     idle: Positive = 86_400.0
-    memory: Annotated[int, msgspec.Meta(ge=1 << 20)] = 32 * 1024 * 1024
+    memory: Annotated[int, msgspec.Meta(ge=4 << 20)] = 32 * 1024 * 1024
     udp_queue: Annotated[int, msgspec.Meta(ge=1 << 16)] = 8 * 1024 * 1024

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from plugins.syslog_listener.framing import Frame
-from plugins.syslog_listener.meters import Drops
+from plugins.syslog_listener.meters import NO_TIME, Drops
 from plugins.syslog_listener.parse import MAX_MESSAGE
 from plugins.syslog_listener.sink import Sink
 
@@ -34,6 +34,7 @@ class DatagramListener(asyncio.DatagramProtocol):
         self._drops = drops
         self._most = queue
         self._size = 0
+        self._count = 0  # that wait, or are being stored
         self._queue: deque[tuple[Frame, str]] = deque()
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
@@ -57,6 +58,7 @@ class DatagramListener(asyncio.DatagramProtocol):
                         await self._idle.wait()
                 finally:
                     storing.cancel()
+                    self._drops.add(NO_TIME, self._count)
                     self._drops.tell()
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
@@ -66,6 +68,7 @@ class DatagramListener(asyncio.DatagramProtocol):
             self._drops.add("the queue is full")
             return
         self._size += size
+        self._count += 1
         peer = str(addr[0]).removeprefix("::ffff:")
         self._queue.append(((data[:MAX_MESSAGE], len(data)), peer))
         self._idle.clear()
@@ -81,4 +84,5 @@ class DatagramListener(asyncio.DatagramProtocol):
                 await self._sink.store_or_drop(frames)
                 # Only now: what is being stored takes its place as well.
                 self._size -= sum(size + _OVERHEAD for (_, size), _ in frames)
+                self._count -= count
             self._idle.set()

@@ -39,6 +39,11 @@ class Framer:
         self._at = 0
         return list(self._frames())
 
+    @property
+    def is_within(self) -> bool:
+        """A message has begun, and not ended."""
+        return self._long is not None or self._at < len(self._data)
+
     def finish(self) -> list[Frame]:
         """Give what the end of the connection left without an end."""
         rest, self._data, self._at = self._data[self._at :], b"", 0

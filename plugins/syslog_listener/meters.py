@@ -13,6 +13,9 @@ from hub import Metrics
 _log: Final = structlog.stdlib.get_logger(__name__)
 _PAUSE: Final = 10.0  # seconds between two log lines that say the same
 
+NO_TIME: Final = "the hub ended first"
+"""Why messages are dropped that were read, and not stored when the time to end was over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Meters:
@@ -57,6 +60,8 @@ class Drops:
 
     def add(self, reason: str, count: int = 1) -> None:
         """Count messages; `reason` is one of a few."""
+        if not count:
+            return
         self._counter.labels(self._name, reason).inc(count)
         self._untold[reason] = self._untold.get(reason, 0) + count
         if self._clock() - self._told.get(reason, -_PAUSE) >= _PAUSE:

@@ -1,5 +1,6 @@
 """The service `syslog_listener`: all listeners of `hub.toml`, from start to drain."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,6 +28,7 @@ async def syslog_listener(
     """
     meters = Meters.of(metrics)
     ports: dict[str, int] = {}
+    stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         for name, listener in settings.listeners.items():
             bound = _bind(name, listener)
@@ -42,15 +44,19 @@ async def syslog_listener(
                 if listener.certificate is not None and listener.key is not None:
                     files = ServerCertificate(listener.certificate, listener.key)
                     tls = await stack.enter_async_context(files.following())
+                    # A peer that reads nothing, and closes, breaks off when something has come for
+                    # it: what it sent last would be lost for a ticket that it never uses.
+                    tls.num_tickets = 0
                 stream = StreamListener(
                     name, bound, sink, settings,
-                    tls=tls, meters=meters,
+                    tls=tls, meters=meters, drops=drops, stop=stop,
                 )  # fmt: skip
                 await stack.enter_async_context(stream.serving())
             _log.info(
                 "listening", listener=name, transport=listener.transport,
                 host=listener.host, port=ports[name],
             )  # fmt: skip
+        stack.callback(stop.set)  # before any of them is waited for
         yield ports
 
 

@@ -11,14 +11,14 @@ import structlog
 
 from hub import ConnectionLimit, explain
 from plugins.syslog_listener.config import SyslogListenerSettings
-from plugins.syslog_listener.framing import Frame, Framer
-from plugins.syslog_listener.inlet import BUFFER, Inlet
+from plugins.syslog_listener.connection import Connection
+from plugins.syslog_listener.inlet import Inlet, PlainInlet
 from plugins.syslog_listener.limits import Budget
-from plugins.syslog_listener.meters import Meters
+from plugins.syslog_listener.meters import Drops, Meters
 from plugins.syslog_listener.sink import Sink
+from plugins.syslog_listener.tls import TlsInlet
 
 _BACKLOG: Final = 512
-_ROOM: Final = 2 * BUFFER  # bytes that one reading takes: what was read, and the lines of it
 _EXHAUSTED_PAUSE: Final = 0.5  # seconds without accepting when there are no file descriptors
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -30,6 +30,7 @@ class StreamListener:
     Args:
         listening: the socket, bound.
         tls: for each handshake from now on; None for plain TCP.
+        stop: set when the end begins; other listeners may end at the same time.
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class StreamListener:
         *,
         tls: ssl.SSLContext | None,
         meters: Meters,
+        drops: Drops,
+        stop: asyncio.Event,
     ) -> None:
         self._name = name
         self._listening = listening
@@ -50,7 +53,8 @@ class StreamListener:
         self._budget = Budget(settings.memory)
         self._places = ConnectionLimit(settings.connections, settings.connections_per_address)
         self._meters = meters
-        self._stop = asyncio.Event()
+        self._drops = drops
+        self._stop = stop
         self._tasks: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
@@ -76,6 +80,9 @@ class StreamListener:
         finally:
             for task in self._tasks:
                 task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks)
+            self._drops.tell()
 
     async def _accept(self) -> None:
         loop = asyncio.get_running_loop()
@@ -104,36 +111,31 @@ class StreamListener:
             inlet = await self._open(raw, peer)
             if inlet is not None:
                 try:
-                    await self._read(inlet, peer)
+                    await self._connection(inlet, peer).serve()
                 finally:
-                    inlet.close()
+                    inlet.cut_off()
         except Exception:  # noqa: BLE001 - one connection is not to end the others
             _log.exception("a connection failed", listener=self._name, peer=peer)
         finally:
             gauge.dec()
             self._places.leave(peer)
 
+    def _connection(self, inlet: Inlet, peer: str) -> Connection:
+        return Connection(
+            inlet, peer, self._sink, self._budget,
+            idle=self._settings.idle, stop=self._stop, drops=self._drops,
+        )  # fmt: skip
+
     async def _open(self, raw: socket.socket, peer: str) -> Inlet | None:
-        """Shake hands; None when that fails, or takes too long."""
-        loop = asyncio.get_running_loop()
+        """Give what is to be read; None when shaking hands fails, or takes too long."""
         raw.setblocking(False)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        inlet = Inlet()  # uvloop answers with another protocol than the one that it was given
-        opening = asyncio.create_task(
-            loop.connect_accepted_socket(
-                lambda: inlet,
-                raw,
-                ssl=self._tls,
-                ssl_handshake_timeout=self._settings.handshake if self._tls else None,
-            )
-        )
+        opening = asyncio.create_task(self._opened(raw))
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not opening.done():
-                return None
-            opening.result()
-        except (OSError, ssl.SSLError) as error:
+            return opening.result() if opening.done() else None
+        except OSError as error:
             self._meters.refused.labels(self._name, "no handshake").inc()
             _log.info("no connection", listener=self._name, peer=peer, reason=explain(error, peer))
             return None
@@ -141,43 +143,19 @@ class StreamListener:
             stopping.cancel()
             opening.cancel()
             await asyncio.wait({stopping, opening})
-            if opening.cancelled():
-                inlet.close()
+
+    async def _opened(self, raw: socket.socket) -> Inlet:
+        loop = asyncio.get_running_loop()
+        plain = PlainInlet(raw)
+        try:
+            # uvloop answers with another protocol than the one that it was given.
+            await loop.connect_accepted_socket(lambda: plain, raw)
+            if self._tls is None:
+                return plain
+            inlet = TlsInlet(plain, self._tls)
+            async with asyncio.timeout(self._settings.handshake):
+                await inlet.shake_hands()
+        except BaseException:
+            plain.close()
+            raise
         return inlet
-
-    async def _read(self, inlet: Inlet, peer: str) -> None:
-        framer = Framer()
-        while await self._has_come(inlet, peer):
-            await self._store(framer, inlet, peer)
-        inlet.stop_reading()
-        await self._store(framer, inlet, peer, last=True)
-
-    async def _has_come(self, inlet: Inlet, peer: str) -> bool:
-        """Wait for bytes; False when there will be none, or none are wanted any more."""
-        waiting = asyncio.create_task(inlet.wait())
-        stopping = asyncio.create_task(self._stop.wait())
-        try:
-            done, _ = await asyncio.wait(
-                {waiting, stopping},
-                timeout=self._settings.idle,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-        finally:
-            waiting.cancel()
-            stopping.cancel()
-            await asyncio.wait({waiting, stopping})
-        if not done:
-            _log.info("idle for too long", listener=self._name, peer=peer)
-        return waiting in done and stopping not in done and waiting.result()
-
-    async def _store(self, framer: Framer, inlet: Inlet, peer: str, *, last: bool = False) -> None:
-        """Store what has come; with the budget's leave, and it is given back afterwards."""
-        await self._budget.take(_ROOM)
-        try:
-            frames: list[Frame] = framer.feed(inlet.take())
-            if last:
-                frames += framer.finish()
-            if frames:
-                await self._sink.store(frames, peer)
-        finally:
-            self._budget.give(_ROOM)

@@ -10,7 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -184,7 +184,8 @@ module(load="imuxsock" sysSock.use="off")
 input(type="imuxsock" socket="{folder}/log" useSpecialParser="on" parseHostname="off"
   useSysTimeStamp="off")
 if $programname == "shop" then
-  action(type="omfwd" target="127.0.0.1" port="{port}" {RSYSLOG[form]})
+  action(type="omfwd" target="127.0.0.1" port="{port}" {RSYSLOG[form]}
+  queue.type="LinkedList" action.resumeRetryCount="-1" action.resumeInterval="1")
 """)
     command = (program.path, "-n", "-f", folder / "rsyslog.conf", "-i", folder / "pid",
                "-M", program.modules)  # fmt: skip
@@ -204,30 +205,80 @@ async def test_rsyslog(sources: Sources, tmp_path: Path, form: str) -> None:
     assert (line["program"], line["facility"], line["severity"]) == ("shop", "auth", "info")
 
 
-@pytest.mark.parametrize("form", SYSLOG_NG)
-async def test_syslog_ng(sources: Sources, tmp_path: Path, form: str) -> None:
-    """The same, with its own formats and framing."""
+def collecting(
+    sources: Sources, folder: Path, form: str, host: str
+) -> AbstractContextManager[None]:
+    """Run a syslog-ng that does the same."""
     program = find_syslog_ng()
-    host = f"syslog-ng-{form}"
     port = sources.ports[form.partition("-")[0]]
     destination = SYSLOG_NG[form].format(port=port, folder=sources.folder)
-    (tmp_path / "syslog-ng.conf").write_text(f"""@version: {program.modules.name}
-options {{ use-dns(no); dns-cache(no); stats-freq(0); log-msg-size(65536); }};
-source s {{ unix-dgram("{tmp_path}/log"); }};
+    (folder / "syslog-ng.conf").write_text(f"""@version: {program.modules.name}
+options {{ use-dns(no); dns-cache(no); stats-freq(0); log-msg-size(65536); time-reopen(1); }};
+source s {{ unix-dgram("{folder}/log"); }};
 rewrite r {{ set("{host}" value("HOST")); }};
 destination d {{ {destination}; }};
 log {{ source(s); rewrite(r); destination(d); }};
 """)
-    command = (program.path, "-F", "--no-caps", "-f", tmp_path / "syslog-ng.conf",
-               f"--module-path={program.modules}", "-R", tmp_path / "persist",
-               f"--pidfile={tmp_path}/pid", f"--control={tmp_path}/control")  # fmt: skip
-    with running(*command, environment=program.environment | {"TZ": "UTC"}):
+    command = (program.path, "-F", "--no-caps", "-f", folder / "syslog-ng.conf",
+               f"--module-path={program.modules}", "-R", folder / "persist",
+               f"--pidfile={folder}/pid", f"--control={folder}/control")  # fmt: skip
+    return running(*command, environment=program.environment | {"TZ": "UTC"})
+
+
+@pytest.mark.parametrize("form", SYSLOG_NG)
+async def test_syslog_ng(sources: Sources, tmp_path: Path, form: str) -> None:
+    """The same, with its own formats and framing."""
+    host = f"syslog-ng-{form}"
+    with collecting(sources, tmp_path, form, host):
         log(tmp_path / "log", *TEXTS)
         # It numbers the messages of RFC 5424, and structured data is kept.
         numbered = [f'[meta sequenceId="{n}"] {text}' for n, text in enumerate(TEXTS, 1)]
-        await sources.arrive(host, numbered if destination.startswith("syslog") else TEXTS)
+        is_numbered = SYSLOG_NG[form].startswith("syslog")
+        await sources.arrive(host, numbered if is_numbered else TEXTS)
     line = sources.lines(host)[0]
     assert (line["program"], line["facility"], line["severity"]) == ("shop", "auth", "info")
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    ("sends", "form"),
+    [(forwarding, "tcp"), (forwarding, "tls"), (collecting, "tcp")],
+    ids=["rsyslog-tcp", "rsyslog-tls", "syslog-ng-tcp"],
+)
+async def test_a_hub_that_starts_anew_costs_a_sender_no_line(
+    sources: Sources,
+    tmp_path: Path,
+    sends: Callable[[Sources, Path, str, str], AbstractContextManager[None]],
+    form: str,
+) -> None:
+    """It looks for the end before it writes, and what it wrote until then is taken.
+
+    (syslog-ng does not look over TLS: what it writes in the moment when it is cut off is lost.)
+    """
+    host = f"restarted-{sends.__name__}-{form}"
+    sent: list[str] = []
+    done = threading.Event()
+
+    def send() -> None:
+        while not done.wait(0.02):
+            sent.append(f"numbered {len(sent)}")
+            log(tmp_path / "log", sent[-1])
+
+    with sends(sources, tmp_path, form, host):
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            await until(lambda: len(sources.lines(host)) > 20, what="lines")
+            assert await asyncio.to_thread(sources.spine.stop_hub) == 0
+            await asyncio.to_thread(sources.spine.start_hub)
+            before = len(sent)
+            await until(lambda: len(sent) > before + 20, what="more lines")
+        finally:
+            done.set()
+            sender.join()
+        await until(lambda: sent[-1] in sources.messages(host)[-1], what="the last", timeout=60)
+    found = [text.rpartition("] ")[2].strip() for text in sources.messages(host)]
+    assert list(dict.fromkeys(found)) == sent
 
 
 # ── through the hub ───────────────────────────────────────────────────────────────────────────

@@ -1,15 +1,17 @@
 """The syslog listener on real sockets: backpressure, limits, TLS, datagrams and the end."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import uvloop
+from structlog.testing import capture_logs
 
 from hub import structs
 from hub.errors import Invalid, StartError
@@ -17,7 +19,6 @@ from hub.relay.ingest import Ingest
 from hub.telemetry import Metrics
 from hub.testing import eventually
 from plugins.syslog_listener.config import Listener, SyslogListenerSettings
-from plugins.syslog_listener.limits import Budget
 from plugins.syslog_listener.parse import MAX_MESSAGE
 from plugins.syslog_listener.service import syslog_listener
 from tests.fixtures.certificates import Pair, TestAuthority
@@ -161,6 +162,64 @@ async def test_a_project_at_its_limit_holds_up_no_other() -> None:
         free.close()
 
 
+@pytest.mark.parametrize("trouble", ["limit", "stuck"])
+async def test_projects_in_trouble_leave_memory_to_others(trouble: str) -> None:
+    """However many connections they have, each with more than may be read at once."""
+    async with listening(settings={"memory": 4 << 20}) as at:
+        if trouble == "limit":
+            at.ingest.limited["prj_other"] = 60.0
+        else:
+            at.ingest.stuck.add("prj_other")
+        line = b'<13>1 - h a - - [isaax@32473 token="0ther"] %s\n' % (b"x" * 1_000)
+        writers = [(await at.connect())[1] for _ in range(40)]
+        for writer in writers:
+            writer.write(line * 200)
+        if trouble == "limit":
+            await eventually(lambda: at.ingest.tried >= 30, "most have tried")
+        else:
+            await eventually(lambda: at.ingest.waiting >= 100, "some are being stored")
+        _, free = await at.connect()
+        free.write(b"<13>a: mine\n")
+        await eventually(lambda: at.ingest.messages == ["mine"], "it was stored")
+        free.close()
+        at.ingest.limited.clear()
+        at.ingest.stuck.clear()
+        await eventually(lambda: len(at.ingest.stored) == 40 * 200 + 1, "and then all the others")
+        for writer in writers:
+            writer.close()
+
+
+async def test_a_connection_that_waits_is_not_looked_at_again_and_again() -> None:
+    """While its project is at its limit, nothing is made of what it sent."""
+    async with listening() as at:
+        at.ingest.limited["prj_mine"] = 0.01
+        _, writer = await at.connect()
+        writer.write(b"<13>a: one\n")
+        await eventually(lambda: at.ingest.asked > 2, "it asks whether it may go on")
+        assert at.ingest.tried == 1
+        at.ingest.limited.clear()
+        await eventually(lambda: at.ingest.messages == ["one"], "it was stored")
+        writer.close()
+
+
+async def test_what_is_stored_is_not_stored_again_with_the_rest() -> None:
+    """Of lines that came together, those of one project wait; their times are those of then."""
+    async with listening() as at:
+        at.ingest.limited["prj_other"] = 0.01
+        _, writer = await at.connect()
+        for token, text in (("t0ken", "1"), ("0ther", "2"), ("n0ne", "3"), ("0ther", "4")):
+            writer.write(f'<13>1 - h a - - [isaax@32473 token="{token}"] {text}\n'.encode())
+        await eventually(lambda: at.ingest.messages == ["1"], "one was stored")
+        await eventually(lambda: at.ingest.asked > 1, "the others were tried again")
+        at.ingest.limited.clear()
+        await eventually(lambda: len(at.ingest.stored) == 3, "they were stored")
+        writer.close()
+        assert at.ingest.messages == ["1", "2", "4"]
+        assert len({line.time for line in at.ingest.stored}) == 1
+        dropped = 'isaax_syslog_listener_dropped_total{listener="in",reason="unknown token"}'
+        assert at.metric(dropped) == 1
+
+
 async def test_there_may_be_only_so_many_connections() -> None:
     """What is refused is closed at once, and counted; a place that is left can be taken."""
     async with listening(settings={"connections_per_address": 2}) as at:
@@ -187,7 +246,7 @@ async def test_an_idle_connection_is_closed() -> None:
         writer.write(b"<13>a: last")
         assert await reader.read() == b""
         writer.close()
-        assert at.ingest.messages == ["last"]
+        await eventually(lambda: at.ingest.messages == ["last"], "it was stored")
 
 
 async def test_the_end_stores_what_was_read_and_closes() -> None:
@@ -205,6 +264,132 @@ async def test_the_end_stores_what_was_read_and_closes() -> None:
     writer.close()
     with pytest.raises(ConnectionRefusedError):
         await at.connect()
+
+
+async def test_the_end_stores_what_waits_at_a_limit() -> None:
+    """A limit sets the pace; it is no reason to lose what was read, of which no sender knows."""
+    texts = [f"{number:04d} {'x' * 1_000}" for number in range(500)]
+    async with asyncio.timeout(20):
+        async with listening() as at:
+            at.ingest.limited["prj_mine"] = 300.0
+            reader, writer = await at.connect()
+            writer.write("".join(f"<13>a: {text}\n" for text in texts).encode())
+            await eventually(lambda: at.ingest.tried == 1, "it waits")
+            hearing = asyncio.create_task(reader.read())
+            hearing.add_done_callback(lambda _: writer.close())
+        assert await hearing == b""
+    assert at.ingest.messages == texts
+    assert at.metric('isaax_syslog_listener_lines_total{listener="in"}') == len(texts)
+
+
+@pytest.mark.parametrize("loop", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_sender_that_looks_for_the_end_loses_nothing(
+    transport: str,
+    loop: Callable[[Coroutine[Any, Any, None]], None],
+    tmp_path: Path,
+    authority: TestAuthority,
+    local_certificate: Pair,
+) -> None:
+    """What it wrote until it heard of it is taken; so do rsyslog and syslog-ng."""
+    certificate, key = local_certificate.write(tmp_path, "in")
+    files = {"certificate": str(certificate), "key": str(key)} if transport == "tls" else {}
+    trust = ssl.create_default_context(cadata=authority.pem) if transport == "tls" else None
+    sent: list[str] = []
+
+    async def run() -> None:
+        async with asyncio.timeout(30):
+            async with listening(transport, **files) as at:
+                sending = asyncio.create_task(
+                    asyncio.to_thread(send_until_end, at.port, trust, sent)
+                )
+                await eventually(lambda: len(at.ingest.stored) > 1_000, "it flows")
+            await sending
+            assert at.ingest.messages == sent
+
+    loop(run())
+
+
+def send_until_end(port: int, tls: ssl.SSLContext | None, sent: list[str]) -> None:
+    """Send lines, and look for the end before each dozen of them."""
+    with socket.create_connection(("127.0.0.1", port)) as plain:
+        connection = tls.wrap_socket(plain, server_hostname="localhost") if tls else plain
+        while not has_ended(connection):
+            new = [f"{len(sent) + number:06d}" for number in range(12)]
+            sent += new
+            connection.sendall("".join(f"<13>a: {text}\n" for text in new).encode())
+        connection.close()
+
+
+def has_ended(connection: socket.socket) -> bool:
+    """Say whether the peer has, without waiting."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) == b""
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return False
+    except ssl.SSLEOFError:  # TLS has a word of its own for the end, which is not said
+        return True
+    finally:
+        connection.setblocking(True)
+
+
+async def test_a_sender_that_does_not_hear_the_end_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It does not hold up the hub, however much it has to say."""
+    monkeypatch.setattr("plugins.syslog_listener.connection._LINGER", 0.3)
+    async with asyncio.timeout(20):
+        async with listening() as at:
+            _, writer = await at.connect()
+
+            async def go_on() -> None:
+                while True:
+                    writer.write(b"<13>a: more\n" * 100)
+                    await writer.drain()
+                    await asyncio.sleep(0)
+
+            sending = asyncio.create_task(go_on())
+            await eventually(lambda: len(at.ingest.stored) > 1_000, "it flows")
+    with pytest.raises(ConnectionError):
+        await sending
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+async def test_what_the_end_leaves_no_time_for_is_told(transport: str) -> None:
+    """By number, in the log and the metrics: a sender of syslog cannot know."""
+    running: asyncio.Future[Listening] = asyncio.get_running_loop().create_future()
+    leaving = asyncio.Event()
+
+    async def live() -> None:
+        async with listening(transport) as at:
+            running.set_result(at)
+            await leaving.wait()
+
+    service = asyncio.create_task(live())
+    at = await running
+    at.ingest.away = True
+    if transport == "udp":
+        at.shout(b"<13>a: one", b"<13>a: two", b"<13>a: three")
+    else:
+        reader, writer = await at.connect()
+        writer.write(b"<13>a: one\n<13>a: two\n<13>a: thr")
+    await eventually(lambda: at.ingest.tried > 1, "it was tried")
+    leaving.set()
+    before = at.ingest.tried
+    await eventually(lambda: at.ingest.tried > before, "it is tried to the end")
+    dropped = 'isaax_syslog_listener_dropped_total{listener="in",reason="the hub ended first"}'
+    assert at.metric(dropped) == 0
+    with capture_logs() as logs:
+        service.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await service
+    assert at.metric(dropped) == 3
+    assert [(one["event"], one["messages"]) for one in logs] == [("dropped", 3)]
+    if transport == "tcp":
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls", "udp"])
@@ -259,6 +444,40 @@ async def test_tls_takes_octet_counted_lines(
         assert at.ingest.messages[0] == "two\nlines"
         assert at.ingest.messages[1].endswith(f"… [cut: {len(big)} bytes]")
         assert len(at.ingest.messages[1]) < MAX_MESSAGE + 50
+
+
+@pytest.mark.parametrize("loop", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("is_told", [True, False], ids=["close_notify", "no word"])
+def test_the_end_of_a_tls_stream_waits_for_all_of_it(
+    is_told: bool,
+    loop: Callable[[Coroutine[Any, Any, None]], None],
+    tmp_path: Path,
+    authority: TestAuthority,
+    local_certificate: Pair,
+) -> None:
+    """What a peer sent before it left is stored, however long that takes."""
+    trust = ssl.create_default_context(cadata=authority.pem)
+    texts = [f"{number:04d} {'x' * 1_000}" for number in range(400)]
+
+    def send(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port)) as plain:
+            connection = trust.wrap_socket(plain, server_hostname="localhost")
+            connection.sendall("".join(f"<13>a: {text}\n" for text in texts).encode())
+            if is_told:
+                connection.setblocking(False)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    connection.unwrap()
+            connection.close()
+
+    async def run() -> None:
+        async with tls_listening(tmp_path, local_certificate) as at:
+            at.ingest.flowing.clear()
+            await asyncio.to_thread(send, at.port)
+            await eventually(lambda: at.ingest.waiting > 0, "the first are being stored")
+            at.ingest.flowing.set()
+            await eventually(lambda: at.ingest.messages == texts, "all were stored")
+
+    loop(run())
 
 
 async def test_a_handshake_that_hangs_holds_up_nobody(
@@ -369,7 +588,7 @@ async def test_the_end_stores_the_datagrams_that_wait() -> None:
     assert at.ingest.messages == ["one", "two"]
 
 
-# ── the config, and the budget ────────────────────────────────────────────────────────────────
+# ── the config ────────────────────────────────────────────────────────────────────────────────
 
 GOOD = {"transport": "tcp", "port": 601, "token": "t"}
 
@@ -407,28 +626,3 @@ async def test_nothing_listens_by_default() -> None:
     ingest = cast("Ingest", RecordingIngest({}))
     async with syslog_listener(SyslogListenerSettings(), ingest, Metrics()) as ports:
         assert ports == {}
-
-
-async def test_the_budget_is_given_in_turn_and_survives_who_gives_up() -> None:
-    """No byte of it is lost."""
-    budget = Budget(10)
-    await budget.take(6)
-    waiting = [asyncio.create_task(budget.take(size)) for size in (6, 4, 10)]
-    await asyncio.sleep(0)
-    assert not any(task.done() for task in waiting)
-    waiting[0].cancel()
-    budget.give(6)
-    await waiting[1]
-    assert not waiting[2].done()
-    budget.give(4)
-    await waiting[2]
-    budget.give(10)
-    giving_up = asyncio.create_task(budget.take(1))
-    await budget.take(9)
-    await giving_up
-    late = asyncio.create_task(budget.take(5))
-    await asyncio.sleep(0)
-    budget.give(10)
-    late.cancel()
-    await asyncio.wait({late})
-    await budget.take(10)
