@@ -167,7 +167,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """One server-sent event; `data` is a Struct, sent as JSON; `id` comes back on reconnect."""
+    """One server-sent event; `data` is a Struct, sent as JSON; `id` comes back on reconnect.
+
+    With None as `data` it is no event: the client only notes the id, to go on from there.
+    """
 
     data: Any
     id: str = ""

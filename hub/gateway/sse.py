@@ -176,7 +176,9 @@ def encode(event: ServerEvent) -> bytes:
             raise ValueError(f"the {name} of an event is one line")
         if value:
             lines.append(f"{name}: {value}\n".encode())
-    return b"".join((*lines, b"data: ", answers.encode(event.data), b"\n\n"))
+    if event.data is not None:
+        lines.append(b"data: %b\n" % answers.encode(event.data))
+    return b"".join((*lines, b"\n"))
 
 
 def last_event_id(header: Mapping[str, str]) -> str:

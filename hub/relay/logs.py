@@ -11,7 +11,7 @@ from nats.errors import Error as NatsError
 
 from hub.errors import Invalid, Unavailable
 from hub.protocol import Lines, ProtocolError, decode_lines
-from hub.relay.contracts import LogLine, LogPage, ReadLogs, TailLine, TailLogs
+from hub.relay.contracts import LogLine, LogPage, ReadLogs, TailItem, TailLogs
 from hub.relay.hosts import HostNames
 from hub.relay.reader import StoredMessage, ordered
 from hub.relay.stored import HOST, MSG_ID, RECEIVED, BatchId
@@ -24,6 +24,7 @@ _log = structlog.stdlib.get_logger(__name__)
 MAX_LIMIT: Final = 1_000
 _BUDGET: Final = 2.5  # seconds that looking for one page may take
 _BEHIND: Final = 2_000  # batches; a tail that is further behind leaves some out
+_LAST_LINE: Final = (1 << 31) - 1
 
 # RFC 5424, section 6.2.1, table 1, by their usual keywords.
 FACILITIES: Final = (
@@ -53,7 +54,7 @@ class Position(NamedTuple):
             position = cls(int(sequence), int(line))
         except ValueError:
             raise Invalid("the cursor is not one that this API gave") from None
-        if not (0 <= position.sequence < 1 << 63 and 0 <= position.line < 1 << 31):
+        if not (0 <= position.sequence < 1 << 63 and 0 <= position.line <= _LAST_LINE):
             raise Invalid("the cursor is not one that this API gave")
         return position
 
@@ -133,8 +134,8 @@ class Logs:
 
     # ── live ──────────────────────────────────────────────────────────────────────────────────
 
-    async def tail(self, request: TailLogs) -> AsyncIterator[TailLine]:
-        """Follow a project's lines.
+    async def tail(self, request: TailLogs) -> AsyncIterator[TailItem]:
+        """Follow a project's lines; of a new tail, the first item says where it begins.
 
         Raises:
             Invalid: the position is not valid.
@@ -147,8 +148,9 @@ class Logs:
         try:
             if after is None:
                 start = (await self._nats.jetstream().stream_info(stream)).state.last_seq + 1
+                yield TailItem(str(Position(start - 1, _LAST_LINE)), None)
             else:
-                start = after.sequence
+                start = max(after.sequence, 1)
             missed = 0
             async with ordered(self._nats, stream, subject, start=start) as reader:
                 while True:
@@ -160,7 +162,7 @@ class Logs:
                         message, request.project, request.device
                     ):
                         if after is None or position > after:
-                            yield TailLine(str(position), line, missed)
+                            yield TailItem(str(position), line, missed)
                             missed = 0
         except NatsError as error:
             raise Unavailable("the stored lines cannot be read now") from error

@@ -25,6 +25,14 @@ class LogQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"stream is one of: {', '.join(STREAMS)}")
 
 
+class TailLine(msgspec.Struct, frozen=True):
+    """One line of a tail; `position` resumes after it; `missed` lines were skipped before it."""
+
+    position: str
+    line: relay.LogLine
+    missed: int = 0
+
+
 async def read_logs(call: Call[None, LogQuery]) -> Reply | EventStream:
     """Answer `GET /projects/{project}/logs`: a page of lines, or a live stream of them."""
     project, query = call.path["project"], call.query
@@ -41,7 +49,11 @@ async def read_logs(call: Call[None, LogQuery]) -> Reply | EventStream:
 
 async def _tail(call: Call[None, LogQuery], wanted: relay.TailLogs) -> AsyncIterator[ServerEvent]:
     async for item in call.bus.stream(relay.TAIL_LOGS, wanted):
-        yield ServerEvent(item, id=item.position, event="line")
+        if item.line is None:  # so that whoever is cut off before the first line misses none
+            yield ServerEvent(None, id=item.position)
+            continue
+        line = TailLine(item.position, item.line, item.missed)
+        yield ServerEvent(line, id=item.position, event="line")
 
 
 def routes() -> list[Route[Any, Any]]:
@@ -51,7 +63,7 @@ def routes() -> list[Route[Any, Any]]:
             method="GET", path=f"{PROJECT}/logs", tag="logs",
             summary="Read a project's log, or follow it", handler=read_logs,
             permission="logs:read", query=LogQuery, response=list[relay.LogLine],
-            stream=relay.TailLine, errors=(NotFound,),
+            stream=TailLine, errors=(NotFound,),
             description="The newest lines, oldest first; `Link: rel=\"next\"` leads to older "
             "ones. With `Accept: text/event-stream` it follows the log live, and goes on after "
             "`Last-Event-ID` when the client reconnects.",

@@ -181,3 +181,8 @@ def test_an_id_or_name_cannot_break_its_line(bad: str) -> None:
         encode(ServerEvent(Tick(1), id=bad))
     with pytest.raises(ValueError, match="one line"):
         encode(ServerEvent(Tick(1), event=bad))
+
+
+def test_what_only_says_where_it_begins_is_no_event() -> None:
+    """Without data a client notes the id and dispatches nothing (section 9.2.6)."""
+    assert encode(ServerEvent(None, id="7")) == b"id: 7\n\n"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 
@@ -10,7 +11,7 @@ from hub.errors import Invalid
 from hub.migrations import migrate
 from hub.protocol import Mark
 from hub.relay.checkpoint import Checkpoints, restore
-from hub.relay.contracts import LogPage, ReadLogs, TailLine, TailLogs
+from hub.relay.contracts import LogPage, ReadLogs, TailItem, TailLogs
 from hub.relay.counts import LineCounts
 from hub.relay.logs import Logs, Position
 from hub.relay.marks import MarkTable
@@ -206,14 +207,19 @@ async def test_lines_that_cannot_be_read_are_not_shown(bench: Bench) -> None:
 # ── live ──────────────────────────────────────────────────────────────────────────────────────
 
 
+def messages(items: list[TailItem]) -> list[str]:
+    return [item.line.message for item in items if item.line]
+
+
 async def test_a_tail_follows_and_resumes(bench: Bench) -> None:
     await bench.store(1, 3)
     logs = Logs(bench.nats, bench.hosts, shards=1)
-    got: list[TailLine] = []
+    got: list[TailItem] = []
+    begun: list[TailItem] = []
 
     async def follow(after: str) -> None:
         async for item in logs.tail(TailLogs(PROJECT, after=after)):
-            got.append(item)  # noqa: PERF401 - looked at while it grows
+            (begun if item.line is None else got).append(item)
 
     task = bench.start(follow(""))
 
@@ -223,7 +229,7 @@ async def test_a_tail_follows_and_resumes(bench: Bench) -> None:
     await until(reading)
     await bench.store(4, 3)
     await until(lambda: len(got) == 3)
-    assert [item.line.message for item in got] == ["line 4", "line 5", "line 6"]
+    assert messages(got) == ["line 4", "line 5", "line 6"]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     position = got[1].position
@@ -232,8 +238,26 @@ async def test_a_tail_follows_and_resumes(bench: Bench) -> None:
     await until(lambda: len(got) == 1)
     await bench.store(7, 1)
     await until(lambda: len(got) == 2)
-    assert [item.line.message for item in got] == ["line 6", "line 7"]
+    assert messages(got) == ["line 6", "line 7"]
     assert all(item.missed == 0 for item in got)
+    assert len(begun) == 1, "only a new tail says where it begins"
+
+
+@pytest.mark.parametrize("before", [0, 3])
+async def test_a_tail_that_was_cut_off_before_its_first_line_misses_none(
+    bench: Bench, before: int
+) -> None:
+    """Where it began is told at once, even in an empty store, and resumes there."""
+    if before:
+        await bench.store(1, before)
+    logs = Logs(bench.nats, bench.hosts, shards=1)
+    async with aclosing(logs.tail(TailLogs(PROJECT))) as tail:
+        begun = await anext(tail)
+    assert begun.line is None
+    await bench.store(before + 1, 2)
+    async with aclosing(logs.tail(TailLogs(PROJECT, after=begun.position))) as tail:
+        got = [await anext(tail), await anext(tail)]
+    assert messages(got) == [f"line {before + 1}", f"line {before + 2}"]
 
 
 def test_positions_are_opaque_and_come_back() -> None:

@@ -55,7 +55,7 @@ from hub.relay.contracts.logs import (
     LogPage,
     ReadLogs,
     ShapedLine,
-    TailLine,
+    TailItem,
     TailLogs,
 )
 from hub.relay.contracts.metrics import LATEST_METRICS, LatestMetrics, LatestSamples
@@ -133,7 +133,7 @@ __all__ = [
     "SomeDead",
     "StatusOf",
     "Statuses",
-    "TailLine",
+    "TailItem",
     "TailLogs",
     "TestIntegration",
     "TestResult",

@@ -55,15 +55,21 @@ class TailLogs(msgspec.Struct, frozen=True):
     stream: str = ""
 
 
-class TailLine(msgspec.Struct, frozen=True):
-    """One line of a tail; `position` resumes after it; `missed` lines were skipped before it."""
+class TailItem(msgspec.Struct, frozen=True):
+    """One line of a tail.
+
+    Args:
+        position: resumes after it.
+        line: None in the first item, that only says where a new tail begins.
+        missed: lines were skipped before it.
+    """
 
     position: str
-    line: LogLine
+    line: LogLine | None
     missed: int = 0
 
 
-TAIL_LOGS = Contract("relay.logs.tail", TailLogs, TailLine)
+TAIL_LOGS = Contract("relay.logs.tail", TailLogs, TailItem)
 
 
 class DryRun(msgspec.Struct, frozen=True):
