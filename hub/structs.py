@@ -7,6 +7,7 @@ msgspec knows neither type. What is decoded here says where an input is wrong by
 import re
 import types
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 
@@ -22,6 +23,7 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 _IS_A_MASK: Final = "this is what a secret is shown as; give the secret itself"
 _SECRET_SCHEMA: Final = {"type": "string", "format": "password", "writeOnly": True}
+_DATETIME_SCHEMA: Final = {"format": "date-time"}
 
 # msgspec ends a message with "- at `$.a[0].b`"; the keys of a dict read "- at `key` in `$.a`".
 _AT = re.compile(r" - at (?:`key` in )?`\$(?P<path>.*)`$", re.DOTALL)
@@ -259,6 +261,8 @@ class _Twins:
             return Annotated[str, msgspec.Meta(extra_json_schema=_SECRET_SCHEMA)]
         if annotation is Path:
             return str
+        if annotation is datetime:
+            return Annotated[datetime, msgspec.Meta(extra_json_schema=_DATETIME_SCHEMA)]
         if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
             return self._struct(annotation)
         return self._generic(annotation, get_origin(annotation), get_args(annotation))

@@ -8,7 +8,7 @@ from plugins.prometheus.exposition import OPEN_METRICS, TEXT, Page
 from plugins.prometheus.peers import GET_PROJECT, GetProject
 
 
-async def scrape(call: Call[None, NoQuery]) -> Reply:
+async def scrape_metrics(call: Call[None, NoQuery]) -> Reply:
     """Answer `GET /projects/{project}/metrics/prometheus`."""
     project = call.path["project"]
     await call.bus.request(GET_PROJECT, GetProject(call.caller.account, project))
@@ -23,7 +23,7 @@ def routes() -> list[Route[Any, Any]]:
     return [
         Route(
             method="GET", path="/api/v1/projects/{project}/metrics/prometheus", tag="metrics",
-            summary="Scrape a project's metrics", handler=scrape, permission="metrics:read",
+            summary="Scrape a project's metrics", handler=scrape_metrics, permission="metrics:read",
             texts=(TEXT, OPEN_METRICS), errors=(NotFound,),
             description="What each device said last, with labels `project`, `device` and `host`; "
             "what is older than five minutes is left out. Prometheus' text format, or OpenMetrics "

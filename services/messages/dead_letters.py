@@ -63,20 +63,20 @@ class DeadLetterFix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 # ── of an integration ─────────────────────────────────────────────────────────────────────────
 
 
-async def list_letters(call: Call[None, PageQuery]) -> Reply:
+async def list_dead_letters(call: Call[None, PageQuery]) -> Reply:
     """Answer `GET /integrations/{integration}/dead-letters`."""
     found = await find(call)
     return await _page(call, found.project, found.id)
 
 
-async def get_letter(call: NoBody) -> Reply:
+async def get_dead_letter(call: NoBody) -> Reply:
     """Answer `GET /integrations/{integration}/dead-letters/{letter}`."""
     found = await find(call)
     wanted = relay.OneDead(found.project, found.id, call.path["letter"])
     return Reply(await call.bus.request(relay.GET_DEAD, wanted))
 
 
-async def patch_letter(call: Call[dict[str, Any], Any]) -> Reply:
+async def patch_dead_letter(call: Call[dict[str, Any], Any]) -> Reply:
     """Answer `PATCH /integrations/{integration}/dead-letters/{letter}`."""
     found = await find(call)
     letter = call.path["letter"]
@@ -89,7 +89,7 @@ async def patch_letter(call: Call[dict[str, Any], Any]) -> Reply:
     return Reply(await call.bus.request(relay.FIX_DEAD, request))
 
 
-async def drop_letter(call: NoBody) -> Reply:
+async def drop_dead_letter(call: NoBody) -> Reply:
     """Answer `DELETE /integrations/{integration}/dead-letters/{letter}`."""
     found = await find(call)
     wanted = relay.SomeDead(found.project, found.id, [call.path["letter"]])
@@ -97,7 +97,7 @@ async def drop_letter(call: NoBody) -> Reply:
     return Reply()
 
 
-async def drop_letters(call: NoBody) -> Reply:
+async def drop_dead_letters(call: NoBody) -> Reply:
     """Answer `DELETE /integrations/{integration}/dead-letters`."""
     found = await find(call)
     return await _drop(call, found.project, found.id)
@@ -145,7 +145,7 @@ def routes() -> list[Route[Any, Any]]:
     return [
         Route(
             method="GET", path=LETTERS, summary="List what could not be delivered",
-            tag="dead letters", handler=list_letters, permission="dead-letters:read",
+            tag="dead letters", handler=list_dead_letters, permission="dead-letters:read",
             query=PageQuery, response=list[DeadLetterView], errors=(NotFound,),
             description="Oldest first, with the reason that the destination gave. The "
             "integration's `status` says how many there are, and how many age, or want of room, "
@@ -153,17 +153,17 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="DELETE", path=LETTERS, summary="Drop all dead letters of an integration",
-            tag="dead letters", handler=drop_letters, permission="dead-letters:write",
+            tag="dead letters", handler=drop_dead_letters, permission="dead-letters:write",
             response=Dropped, errors=(NotFound,), versioned=False,
         ),
         Route(
             method="GET", path=LETTER, summary="Read a dead letter and its lines",
-            tag="dead letters", handler=get_letter, permission="dead-letters:read",
+            tag="dead letters", handler=get_dead_letter, permission="dead-letters:read",
             response=relay.DeadLetter, errors=(NotFound,),
         ),
         Route(
             method="PATCH", path=LETTER, summary="Fix the lines of a dead letter",
-            tag="dead letters", handler=patch_letter, permission="dead-letters:write",
+            tag="dead letters", handler=patch_dead_letter, permission="dead-letters:write",
             body=DeadLetterFix, response=relay.DeadLetter, errors=(NotFound, Invalid),
             versioned=False,
             examples=({"messages": ["the text as it should have been"]},),
@@ -171,8 +171,8 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="DELETE", path=LETTER, summary="Drop a dead letter", tag="dead letters",
-            handler=drop_letter, permission="dead-letters:write", status=204, errors=(NotFound,),
-            versioned=False,
+            handler=drop_dead_letter, permission="dead-letters:write", status=204,
+            errors=(NotFound,), versioned=False,
         ),
         Route(
             method="GET", path=REFUSED, summary="List what devices sent and nobody can read",

@@ -86,12 +86,12 @@ class ReplayView(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-async def pause(call: NoBody) -> Reply:
+async def pause_integration(call: NoBody) -> Reply:
     """Answer `POST /integrations/{integration}/pause`."""
     return await _switch(call, enabled=False)
 
 
-async def resume(call: NoBody) -> Reply:
+async def resume_integration(call: NoBody) -> Reply:
     """Answer `POST /integrations/{integration}/resume`."""
     return await _switch(call, enabled=True)
 
@@ -103,13 +103,13 @@ async def _switch(call: NoBody, *, enabled: bool) -> Reply:
     return reply(await call.bus.request(c.SWITCH, request))
 
 
-async def test(call: Call[TestBody, Any]) -> Reply:
+async def test_integration(call: Call[TestBody, Any]) -> Reply:
     """Answer `POST /integrations/{integration}/test`."""
     request = c.TestIntegration(call.caller.account, call.path["integration"], call.body.message)
     return Reply(await call.bus.request(c.TEST, request))
 
 
-async def test_config(call: Call[TestConfigBody, Any]) -> Reply:
+async def test_integration_config(call: Call[TestConfigBody, Any]) -> Reply:
     """Answer `POST /projects/{project}/integrations/test`."""
     body = call.body
     request = c.TestConfig(
@@ -118,7 +118,7 @@ async def test_config(call: Call[TestConfigBody, Any]) -> Reply:
     return Reply(await call.bus.request(c.TEST_CONFIG, request))
 
 
-async def dry_run(call: Call[DryRunBody, Any]) -> Reply:
+async def dry_run_integration(call: Call[DryRunBody, Any]) -> Reply:
     """Answer `POST /integrations/{integration}/dry-run`."""
     found = await find(call)
     shape = found.shape if call.body.shape is None else call.body.shape
@@ -127,7 +127,7 @@ async def dry_run(call: Call[DryRunBody, Any]) -> Reply:
     return Reply((await call.bus.request(relay.DRY_RUN, request)).lines)
 
 
-async def replay(call: Call[ReplayBody, Any]) -> Reply:
+async def replay_integration(call: Call[ReplayBody, Any]) -> Reply:
     """Answer `POST /integrations/{integration}/replay`."""
     if call.body.since is not None:
         return await _rewind(call, call.body.since)
@@ -175,36 +175,37 @@ def routes() -> list[Route[Any, Any]]:
     return [
         Route(
             method="POST", path=f"{INTEGRATION}/pause", summary="Pause an integration",
-            tag="integrations", handler=pause, permission="integrations:write",
+            tag="integrations", handler=pause_integration, permission="integrations:write",
             response=IntegrationView, errors=(NotFound,),
             description="Lines wait for it, as long as they are kept. It is the same as "
             "`\"enabled\": false`; one that is paused stays so.",
         ),
         Route(
             method="POST", path=f"{INTEGRATION}/resume", summary="Let an integration go on",
-            tag="integrations", handler=resume, permission="integrations:write",
+            tag="integrations", handler=resume_integration, permission="integrations:write",
             response=IntegrationView, errors=(NotFound,),
             description="It goes on where it was paused: nothing is lost or sent again.",
         ),
         Route(
             method="POST", path=f"{INTEGRATION}/test", summary="Send a test line now",
-            tag="integrations", handler=test, permission="integrations:write", body=TestBody,
-            response=relay.TestResult, errors=(NotFound,), examples=(TestBody("hello"),),
+            tag="integrations", handler=test_integration, permission="integrations:write",
+            body=TestBody, response=relay.TestResult, errors=(NotFound,),
+            examples=(TestBody("hello"),),
             description="One line (for metrics: one sample, `isaax_test`) of the host "
             "`isaax-test` goes there, by a connection of its own and past the shape, and what "
             "the destination answered is shown. What it delivers otherwise goes on meanwhile.",
         ),
         Route(
             method="POST", path=f"{OF_PROJECT}/test", tag="integrations",
-            summary="Send a test line with a config that is not saved", handler=test_config,
-            permission="integrations:write", body=TestConfigBody, response=relay.TestResult,
-            errors=(NotFound, Invalid),
+            summary="Send a test line with a config that is not saved",
+            handler=test_integration_config, permission="integrations:write",
+            body=TestConfigBody, response=relay.TestResult, errors=(NotFound, Invalid),
             examples=(TestConfigBody("syslog", {"host": "logs.example.com", "port": 6514}),),
             description="As it would be made; nothing is kept.",
         ),
         Route(
             method="POST", path=f"{INTEGRATION}/dry-run", tag="integrations",
-            summary="See what a shape does to the last lines", handler=dry_run,
+            summary="See what a shape does to the last lines", handler=dry_run_integration,
             permission="logs:read", body=DryRunBody, response=list[relay.ShapedLine],
             errors=(NotFound, Invalid),
             examples=({"shape": {"redact": {"emails": True}}, "limit": 10},),
@@ -214,8 +215,8 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="POST", path=f"{INTEGRATION}/replay", tag="integrations",
             summary="Deliver dead letters, or the lines since a time, once more",
-            handler=replay, permission="integrations:write", body=ReplayBody, response=ReplayView,
-            errors=(NotFound, Invalid, Conflict),
+            handler=replay_integration, permission="integrations:write", body=ReplayBody,
+            response=ReplayView, errors=(NotFound, Invalid, Conflict),
             examples=({"dead_letters": "all"}, {"from": "2026-11-23T15:00:00Z"}),
             description="Dead letters are delivered in their order, and are gone from the list. "
             "With `from`, the lines since then are delivered again and before newer ones, as far "

@@ -60,7 +60,7 @@ class IntegrationChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     shape: Shape = Shape()
 
 
-async def list_types(call: Call[None, PageQuery]) -> Reply:
+async def list_integration_types(call: Call[None, PageQuery]) -> Reply:
     """Answer `GET /integration-types`."""
     items = (await call.bus.request(c.TYPES, Nothing())).items
     start, end = position_of(call.query.cursor), call.query.limit
@@ -68,7 +68,7 @@ async def list_types(call: Call[None, PageQuery]) -> Reply:
     return Reply(rest[:end], next=cursor_of(start + end) if len(rest) > end else None)
 
 
-async def get_type(call: NoBody) -> Reply:
+async def get_integration_type(call: NoBody) -> Reply:
     """Answer `GET /integration-types/{type}`."""
     for item in (await call.bus.request(c.TYPES, Nothing())).items:
         if item.name == call.path["type"]:
@@ -159,12 +159,12 @@ def routes() -> list[Route[Any, Any]]:
     return [
         Route(
             method="GET", path=TYPES, summary="List the kinds of integration",
-            tag="integrations", handler=list_types, permission="integrations:read",
+            tag="integrations", handler=list_integration_types, permission="integrations:read",
             query=PageQuery, response=list[c.IntegrationType],
         ),
         Route(
             method="GET", path=f"{TYPES}/{{type}}", summary="Read a kind of integration",
-            tag="integrations", handler=get_type, permission="integrations:read",
+            tag="integrations", handler=get_integration_type, permission="integrations:read",
             response=c.IntegrationType, errors=(NotFound,),
         ),
         Route(

@@ -38,13 +38,13 @@ class ProjectView(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
-class TokenBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ProjectTokenBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client sets of a project token."""
 
     name: Name = "devices"
 
 
-class TokenView(msgspec.Struct, frozen=True):
+class ProjectTokenView(msgspec.Struct, frozen=True):
     """A project token as the API shows it; `token` itself only in the answer that made it."""
 
     id: str
@@ -86,8 +86,8 @@ def _view(project: c.Project) -> ProjectView:
     return ProjectView(project.id, project.name, project.created_at, project.updated_at)
 
 
-def _token_view(token: c.Token, secret: str | None = None) -> TokenView:
-    return TokenView(token.id, token.name, token.prefix, token.created_at, secret)
+def _token_view(token: c.Token, secret: str | None = None) -> ProjectTokenView:
+    return ProjectTokenView(token.id, token.name, token.prefix, token.created_at, secret)
 
 
 def _reply(project: c.Project, location: str | None = None) -> Reply:
@@ -145,7 +145,7 @@ async def get_limits(call: Call[None, NoQuery]) -> Reply:
     )
 
 
-async def list_tokens(call: Call[None, PageQuery]) -> Reply:
+async def list_project_tokens(call: Call[None, PageQuery]) -> Reply:
     """Answer `GET /projects/{project}/tokens`."""
     request = c.ListTokens(
         call.caller.account,
@@ -158,7 +158,7 @@ async def list_tokens(call: Call[None, PageQuery]) -> Reply:
     return Reply([_token_view(item) for item in page.items], next=following)
 
 
-async def create_token(call: Call[TokenBody, NoQuery]) -> Reply:
+async def create_project_token(call: Call[ProjectTokenBody, NoQuery]) -> Reply:
     """Answer `POST /projects/{project}/tokens`."""
     project = call.path["project"]
     request = c.CreateToken(call.caller.account, project, call.body.name)
@@ -167,13 +167,13 @@ async def create_token(call: Call[TokenBody, NoQuery]) -> Reply:
     return Reply(_token_view(made.token, made.secret), location=location)
 
 
-async def get_token(call: Call[None, NoQuery]) -> Reply:
+async def get_project_token(call: Call[None, NoQuery]) -> Reply:
     """Answer `GET /projects/{project}/tokens/{token}`."""
     request = c.OneToken(call.caller.account, call.path["project"], call.path["token"])
     return Reply(_token_view(await call.bus.request(c.GET_TOKEN, request)))
 
 
-async def delete_token(call: Call[None, NoQuery]) -> Reply:
+async def delete_project_token(call: Call[None, NoQuery]) -> Reply:
     """Answer `DELETE /projects/{project}/tokens/{token}`."""
     request = c.OneToken(call.caller.account, call.path["project"], call.path["token"])
     await call.bus.request(c.DELETE_TOKEN, request)
@@ -225,23 +225,25 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="GET", path=TOKENS, summary="List a project's tokens", tag="tokens",
-            handler=list_tokens, permission="tokens:read", query=PageQuery,
-            response=list[TokenView], errors=(NotFound,),
+            handler=list_project_tokens, permission="tokens:read", query=PageQuery,
+            response=list[ProjectTokenView], errors=(NotFound,),
         ),
         Route(
             method="POST", path=TOKENS, summary="Make a project token", tag="tokens",
-            handler=create_token, permission="tokens:write", body=TokenBody, response=TokenView,
-            status=201, errors=(NotFound, Conflict), examples=(TokenBody("workshop"),), once=True,
+            handler=create_project_token, permission="tokens:write", body=ProjectTokenBody,
+            response=ProjectTokenView, status=201, errors=(NotFound, Conflict),
+            examples=(ProjectTokenBody("workshop"),), once=True,
             description="The token itself is in this answer and never again. Two tokens of a "
             "project are valid at a time, so that one can be rotated without a gap.",
         ),
         Route(
             method="GET", path=TOKEN, summary="Read a project token", tag="tokens",
-            handler=get_token, permission="tokens:read", response=TokenView, errors=(NotFound,),
+            handler=get_project_token, permission="tokens:read", response=ProjectTokenView,
+            errors=(NotFound,),
         ),
         Route(
             method="DELETE", path=TOKEN, summary="Revoke a project token", tag="tokens",
-            handler=delete_token, permission="tokens:write", status=204, errors=(NotFound,),
+            handler=delete_project_token, permission="tokens:write", status=204, errors=(NotFound,),
             versioned=False,
             description="Devices that connected with it are cut off at once.",
         ),
