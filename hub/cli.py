@@ -9,6 +9,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from hub.client import commands
+from hub.client.commands.completion import VARIABLE
+from hub.client.errors import ClientError
 from hub.errors import ConfigError, IsaaxError
 
 BAD_USAGE = 2
@@ -35,10 +38,12 @@ class _Commands(TyperGroup):
     """The commands of this module, and those that are loaded only when one of them is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [*super().list_commands(ctx), *_loaded()]
+        return [*super().list_commands(ctx), *_loaded(), *commands.COMMANDS]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return super().get_command(ctx, cmd_name) or _loaded().get(cmd_name)
+        return (
+            super().get_command(ctx, cmd_name) or commands.load(cmd_name) or _loaded().get(cmd_name)
+        )
 
 
 app = typer.Typer(
@@ -54,6 +59,8 @@ app.add_typer(config_app, name="config")
 
 def main() -> None:
     """Run the command line; an error of ours is one clear message."""
+    if VARIABLE in os.environ:
+        _prepare_completion()
     try:
         app(prog_name="isaax")
     except IsaaxError as error:
@@ -63,8 +70,19 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
+def _prepare_completion() -> None:
+    """Let a shell ask what words there are, in the way of its script (`isaax completion`)."""
+    from typer.completion import completion_init  # type: ignore[attr-defined]
+
+    completion_init()
+
+
 def _in_words(error: IsaaxError) -> str:
     """One line; or, where there is more to say, a title and indented lines."""
+    if isinstance(error, ClientError):
+        from hub.client.commands.explain import words
+
+        return words(error)
     if "\n" not in error.detail:
         return str(error)
     return "\n  ".join([f"{error.title}:", *error.detail.splitlines()])
@@ -72,6 +90,8 @@ def _in_words(error: IsaaxError) -> str:
 
 def exit_code(error: IsaaxError) -> int:
     """Tell what the person who started it can mend in the config from all else."""
+    if isinstance(error, ClientError):
+        return error.exit_code
     from hub.planning import Unplannable
 
     mendable = isinstance(error, ConfigError | Unplannable) or isinstance(

@@ -129,9 +129,9 @@ def json_values(value: object) -> Any:
     return msgspec.to_builtins(value, enc_hook=_in_clear, str_keys=True)
 
 
-def encode(struct: msgspec.Struct) -> bytes:
-    """Give `reveal` as JSON text; `decode` reads it back."""
-    return msgspec.json.encode(struct, enc_hook=_in_clear)
+def encode(value: object) -> bytes:
+    """Give `json_values` as JSON text; `decode` reads it back."""
+    return msgspec.json.encode(value, enc_hook=_in_clear)
 
 
 def secrets_in(value: object) -> list[str]:

@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.fixtures.relay",
     "tests.fixtures.spine",
     "tests.fixtures.tenants",
+    "tests.fixtures.client",
     "tests.fixtures.environments",
     "hub.testing.fixtures",
     "tests.fixtures.aws",

@@ -5,6 +5,8 @@ import pwd
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub import files
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -52,17 +54,9 @@ def hand_over(path: Path, account: Account | None, mode: int) -> None:
 
 
 def write_private(path: Path, content: str | bytes, account: Account | None = None) -> None:
-    """Write a file that only `account` (or we) can read, in one step that a crash cannot halve."""
-    data = content.encode() if isinstance(content, str) else content
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    hand_over(draft, account, 0o600)
-    draft.replace(path)
+    """Write a file that only `account` (or we) can read, whole or not at all."""
+    owner = None if account is None else (account.uid, account.gid)
+    files.write_private(path, content, owner=owner)
 
 
 def closed_folder(path: Path) -> Path | None:

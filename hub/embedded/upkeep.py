@@ -197,6 +197,8 @@ class Upkeep:
             rows["API token"] = f"{token.reveal()}   (kept in {kept})"
         elif kept.exists():
             rows["API token"] = f"as kept in {kept}"
+        if kept.exists():
+            rows["Log in"] = f"isaax login {self._url} --token-stdin < {kept}"
         for label, value in rows.items():
             self._say(f"  {label:<10} {value}")
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.deadline import until
+from tests.fixtures.guides import as_told, blocks, copied
 from tests.fixtures.http_receivers import TOKEN, BetterStackServer, running
 from tests.fixtures.receivers import free_port
 from tests.fixtures.spine import Spine, running_spine
 
 GUIDE = Path(__file__).parents[2] / "docs" / "integrations.md"
-BLOCKS = re.findall(r"^```(sh|text)\n(.*?)^```", GUIDE.read_text(), re.M | re.S)
 HOSTED = "https://s1234567.eu-nbg-2.betterstackdata.com"
 
 
@@ -40,16 +40,13 @@ class Reader:
         said = ""
         for command in re.split(r"\n(?=export|api [A-Z]|curl)", block.strip()):
             if re.match(r"export|api\(\)", command):
-                self._typed.append(re.sub(r"(\w+_)…", self._copied, command))
+                self._typed.append(copied(command, self._said[-1]))
                 if "api()" in command:
                     self._typed[-1:] = re.split(r"\n(?=api\(\))", self._typed[-1])
                 continue
             said = self._run(command)
             self._said.append(said)
         return said
-
-    def _copied(self, shown: re.Match[str]) -> str:
-        return max(re.findall(rf"\b{shown[1]}[\w-]+", self._said[-1]), key=len)
 
     def _run(self, command: str) -> str:
         script = "\n".join([*self._typed, command])
@@ -94,17 +91,16 @@ async def _follow(spine: Spine, server: BetterStackServer, port: int) -> None:
     }
     reader = Reader(replaced, spine.token)
     said = ""
-    for kind, block in BLOCKS:
+    for kind, block in blocks(GUIDE):
         if kind == "sh":
             command = block
             said = await asyncio.to_thread(reader.type, block)
             continue
-        pattern = ".*".join(map(re.escape, block.strip().split("…")))
 
-        async def as_told(pattern: str = pattern, command: str = command) -> bool:
+        async def is_so(block: str = block, command: str = command) -> bool:
             nonlocal said
-            if not re.fullmatch(pattern, said, re.S) and "GET" in command:
+            if not as_told(block, said) and "GET" in command:
                 said = await asyncio.to_thread(reader.type, command)
-            return re.fullmatch(pattern, said, re.S) is not None
+            return as_told(block, said)
 
-        await until(as_told, what=f"{block} of {command}, which says {said}")
+        await until(is_so, what=f"{block} of {command}, which says {said}")

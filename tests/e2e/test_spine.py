@@ -12,21 +12,20 @@ async def test_an_agents_lines_are_stored(spine: Spine, tmp_path: Path) -> None:
     device = Device.make(tmp_path / "device", spine, project, "seq 1 500; sleep 1000")
     device.start()
     try:
-
-        def stored() -> bool:
-            lines = spine.api.get(f"/projects/{project.id}/logs?limit=1000&stream=app")
-            return [line["message"] for line in lines] == [str(n) for n in range(1, 501)]
-
-        await until(stored, what="500 lines in order")
-        (seen,) = spine.api.get(f"/projects/{project.id}/devices")
-        assert seen["id"] == device.id
-        assert seen["online"]
-        assert seen["status"] == "active"
+        with spine.client() as hub:
+            logs = hub.read_logs(project.id, limit=1000, stream="app")
+            wanted = [str(n) for n in range(1, 501)]
+            await until(
+                lambda: [line.message for line in logs] == wanted, what="500 lines in order"
+            )
+            (seen,) = hub.list_devices(project.id)
+        assert seen.id == device.id
+        assert seen.online
+        assert seen.status == "active"
     finally:
         assert device.stop() == 0
-    await until(
-        lambda: not spine.api.get(f"/devices/{device.id}")["online"], what="the device offline"
-    )
+    with spine.client() as hub:
+        await until(lambda: not hub.get_device(device.id).value.online, what="the device offline")
 
 
 def test_a_change_can_be_bound_to_what_was_read(spine: Spine) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from hub import cli
+from hub.client.commands import COMMANDS
+from hub.client.errors import BadUrl, Lost, NotLoggedIn, Problem
 from hub.errors import ConfigError, StartError, Unavailable
 from hub.planning import Unplannable
 
@@ -44,7 +46,7 @@ def test_help_lists_our_commands_and_those_of_plugins(
 ) -> None:
     assert isaax(monkeypatch, "--help") == 0
     text = capsys.readouterr().out
-    for command in ("serve", "up", "config", "plugins", "version", "accounts"):
+    for command in ("serve", "up", "config", "plugins", "version", "accounts", *COMMANDS):
         assert re.search(rf"\b{command}\b", text), command
 
 
@@ -130,6 +132,9 @@ def test_exit_codes_tell_the_config_from_all_else() -> None:
     assert cli.exit_code(ConfigError("x")) == 2
     assert cli.exit_code(Unplannable("x")) == 2
     assert cli.exit_code(Unavailable("x")) == 1
+    assert cli.exit_code(Lost("x")) == 1
+    assert cli.exit_code(BadUrl("x")) == 2
+    assert cli.exit_code(NotLoggedIn(Problem())) == 3
     started = StartError("x")
     assert cli.exit_code(started) == 1
     started.__cause__ = ConfigError("vault.key is missing")

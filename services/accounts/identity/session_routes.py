@@ -195,12 +195,22 @@ async def get_session(call: Call[None, NoQuery]) -> Reply:
     return Reply(_view(found, call), live=True)
 
 
+async def get_current_session(call: Call[None, NoQuery]) -> Reply:
+    """Answer `GET /sessions/current`."""
+    return await get_session(call)
+
+
 async def end_session(call: Call[None, NoQuery]) -> Reply:
     """Answer `DELETE /sessions/{session}`."""
     which = _which(call)
     await call.bus.request(c.END_SESSION, which)
     gone = (Cookie(COOKIE, ""),) if which.session == call.caller.actor else ()
     return Reply(cookies=gone)
+
+
+async def log_out(call: Call[None, NoQuery]) -> Reply:
+    """Answer `DELETE /sessions/current`."""
+    return await end_session(call)
 
 
 def _which(call: Call[None, NoQuery]) -> c.OneSession:
@@ -238,11 +248,11 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="GET", path=CURRENT, summary="Read the session that asks", tag="sessions",
-            handler=get_session, permission=_OWN, interactive=True, response=SessionView,
+            handler=get_current_session, permission=_OWN, interactive=True, response=SessionView,
         ),
         Route(
             method="DELETE", path=CURRENT, summary="Log out", tag="sessions",
-            handler=end_session, permission=_OWN, interactive=True, status=204, versioned=False,
+            handler=log_out, permission=_OWN, interactive=True, status=204, versioned=False,
         ),
         Route(
             method="GET", path=SESSION_PATH, summary="Read one of one's sessions",

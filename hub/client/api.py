@@ -1,0 +1,646 @@
+"""Every operation of the API, as a method.
+
+Written by `python -m hub.client.generator` from the OpenAPI document: do not edit.
+"""
+
+from hub.client.answers import Answer, Pages
+from hub.client.asking import Ask, Json, part
+from hub.client.calls import Calls
+from hub.client.events import Events
+from hub.client.structs import (
+    AcceptedView,
+    ApiTokenBody,
+    ApiTokenView,
+    AskResetBody,
+    ChangedDevice,
+    DeadLetter,
+    DeadLetterView,
+    DeviceChanges,
+    DeviceView,
+    Dropped,
+    DryRunBody,
+    EmailBody,
+    IntegrationBody,
+    IntegrationChange,
+    IntegrationType,
+    IntegrationView,
+    LimitsView,
+    LoginBody,
+    LogLine,
+    NewSessionView,
+    PasswordBody,
+    ProjectBody,
+    ProjectHealth,
+    ProjectTokenBody,
+    ProjectTokenView,
+    ProjectView,
+    RelayHealth,
+    ReplayBody,
+    ReplayView,
+    ResetBody,
+    SessionView,
+    ShapedLine,
+    SignUpBody,
+    TailLine,
+    TestBody,
+    TestConfigBody,
+    TestResult,
+    TokenBody,
+    UserView,
+)
+
+
+class Api:
+    """The API of one hub.
+
+    What is changed by a merge patch (RFC 7396) is given as JSON values. `if_match` is the `etag` of
+    an answer: the change is made only if nobody else made one since; with `if_absent` only where
+    there is nothing yet. A list fetches its pages as it is iterated over.
+    """
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    def list_api_tokens(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[ApiTokenView]:
+        """List API tokens.
+
+        One's own in this account; to an owner or admin, everybody's.
+        """
+        return self._calls.pages(
+            Ask("GET", "/api/v1/api-tokens", query={"limit": limit, "cursor": cursor}), ApiTokenView
+        )
+
+    def create_api_token(self, body: ApiTokenBody | Json) -> Answer[ApiTokenView]:
+        """Make an API token.
+
+        It acts for whoever makes it, in this account. The token itself is in this answer
+        and never again.
+        """
+        return self._calls.answer(
+            Ask("POST", "/api/v1/api-tokens", body=body, keyed=True), ApiTokenView
+        )
+
+    def revoke_api_token(self, api_token: str) -> Answer[None]:
+        """Revoke an API token."""
+        return self._calls.nothing(Ask("DELETE", f"/api/v1/api-tokens/{part(api_token)}"))
+
+    def get_api_token(self, api_token: str) -> Answer[ApiTokenView]:
+        """Read an API token."""
+        return self._calls.answer(Ask("GET", f"/api/v1/api-tokens/{part(api_token)}"), ApiTokenView)
+
+    def drop_dead_letters(self, integration: str) -> Answer[Dropped]:
+        """Drop all dead letters of an integration."""
+        return self._calls.answer(
+            Ask("DELETE", f"/api/v1/integrations/{part(integration)}/dead-letters"), Dropped
+        )
+
+    def list_dead_letters(
+        self, integration: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[DeadLetterView]:
+        """List what could not be delivered.
+
+        Oldest first, with the reason that the destination gave. How many there are is in
+        the integration's `status`.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/integrations/{part(integration)}/dead-letters",
+                query={"limit": limit, "cursor": cursor},
+            ),
+            DeadLetterView,
+        )
+
+    def drop_dead_letter(self, integration: str, letter: str) -> Answer[None]:
+        """Drop a dead letter."""
+        return self._calls.nothing(
+            Ask("DELETE", f"/api/v1/integrations/{part(integration)}/dead-letters/{part(letter)}")
+        )
+
+    def get_dead_letter(self, integration: str, letter: str) -> Answer[DeadLetter]:
+        """Read a dead letter and its lines."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/integrations/{part(integration)}/dead-letters/{part(letter)}"),
+            DeadLetter,
+        )
+
+    def patch_dead_letter(self, integration: str, letter: str, changes: Json) -> Answer[DeadLetter]:
+        """Fix the lines of a dead letter.
+
+        It keeps its id and its place; a replay then sends it as it is now.
+        """
+        return self._calls.answer(
+            Ask(
+                "PATCH",
+                f"/api/v1/integrations/{part(integration)}/dead-letters/{part(letter)}",
+                body=changes,
+                merge=True,
+            ),
+            DeadLetter,
+        )
+
+    def drop_refused(self, project: str) -> Answer[Dropped]:
+        """Drop what nobody can read."""
+        return self._calls.answer(
+            Ask("DELETE", f"/api/v1/projects/{part(project)}/dead-letters"), Dropped
+        )
+
+    def list_refused(
+        self, project: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[DeadLetterView]:
+        """List what devices sent and nobody can read.
+
+        Oldest first. `GET /projects/{project}/relay` says how many there are.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/dead-letters",
+                query={"limit": limit, "cursor": cursor},
+            ),
+            DeadLetterView,
+        )
+
+    def delete_device(self, device: str, *, if_match: str | None = None) -> Answer[None]:
+        """Revoke a device and forget it.
+
+        It is cut off at once and its key is void; with a valid project token it may
+        register again, as a new device.
+        """
+        return self._calls.nothing(
+            Ask("DELETE", f"/api/v1/devices/{part(device)}", if_match=if_match)
+        )
+
+    def get_device(self, device: str) -> Answer[DeviceView]:
+        """Read a device."""
+        return self._calls.answer(Ask("GET", f"/api/v1/devices/{part(device)}"), DeviceView)
+
+    def patch_device(
+        self, device: str, changes: Json, *, if_match: str | None = None
+    ) -> Answer[DeviceView]:
+        """Label a device, or put it into a group."""
+        return self._calls.answer(
+            Ask(
+                "PATCH",
+                f"/api/v1/devices/{part(device)}",
+                body=changes,
+                merge=True,
+                if_match=if_match,
+            ),
+            DeviceView,
+        )
+
+    def change_devices(
+        self, project: str, body: DeviceChanges | Json
+    ) -> Answer[list[ChangedDevice]]:
+        """Label and group many devices at once.
+
+        Each change has an outcome of its own, in the order of the request: one that cannot
+        be made holds up no other.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/projects/{part(project)}/device-changes", body=body, keyed=True),
+            list[ChangedDevice],
+        )
+
+    def list_devices(
+        self,
+        project: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        online: bool | None = None,
+        label: str | None = None,
+        group: str | None = None,
+    ) -> Pages[DeviceView]:
+        """List a project's devices."""
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/devices",
+                query={
+                    "limit": limit,
+                    "cursor": cursor,
+                    "online": online,
+                    "label": label,
+                    "group": group,
+                },
+            ),
+            DeviceView,
+        )
+
+    def list_integration_types(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[IntegrationType]:
+        """List the kinds of integration."""
+        return self._calls.pages(
+            Ask("GET", "/api/v1/integration-types", query={"limit": limit, "cursor": cursor}),
+            IntegrationType,
+        )
+
+    def get_integration_type(self, type_: str) -> Answer[IntegrationType]:
+        """Read a kind of integration."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/integration-types/{part(type_)}"), IntegrationType
+        )
+
+    def delete_integration(self, integration: str, *, if_match: str | None = None) -> Answer[None]:
+        """Delete an integration and its dead letters."""
+        return self._calls.nothing(
+            Ask("DELETE", f"/api/v1/integrations/{part(integration)}", if_match=if_match)
+        )
+
+    def get_integration(self, integration: str) -> Answer[IntegrationView]:
+        """Read an integration, and how it fares."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/integrations/{part(integration)}"), IntegrationView
+        )
+
+    def patch_integration(
+        self, integration: str, changes: Json, *, if_match: str | None = None
+    ) -> Answer[IntegrationView]:
+        """Change an integration."""
+        return self._calls.answer(
+            Ask(
+                "PATCH",
+                f"/api/v1/integrations/{part(integration)}",
+                body=changes,
+                merge=True,
+                if_match=if_match,
+            ),
+            IntegrationView,
+        )
+
+    def put_integration(
+        self, integration: str, body: IntegrationChange | Json, *, if_match: str | None = None
+    ) -> Answer[IntegrationView]:
+        """Replace an integration.
+
+        It goes on where it was: nothing is lost or sent again.
+        """
+        return self._calls.answer(
+            Ask("PUT", f"/api/v1/integrations/{part(integration)}", body=body, if_match=if_match),
+            IntegrationView,
+        )
+
+    def dry_run_integration(
+        self, integration: str, body: DryRunBody | Json | None = None
+    ) -> Answer[list[ShapedLine]]:
+        """See what a shape does to the last lines.
+
+        Each of the project's last lines, and what of it would be sent. Nothing is.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/integrations/{part(integration)}/dry-run", body=body, keyed=True),
+            list[ShapedLine],
+        )
+
+    def pause_integration(self, integration: str) -> Answer[IntegrationView]:
+        """Pause an integration.
+
+        Lines wait for it, as long as they are kept. It is the same as `"enabled": false`;
+        one that is paused stays so.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/integrations/{part(integration)}/pause", keyed=True),
+            IntegrationView,
+        )
+
+    def replay_integration(self, integration: str, body: ReplayBody | Json) -> Answer[ReplayView]:
+        """Deliver dead letters, or the lines since a time, once more.
+
+        Dead letters are delivered in their order, and are gone from the list. With `from`,
+        the lines since then are delivered again and before newer ones, as far as retention
+        has kept them; `"from": "now"` leaves out what waits.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/integrations/{part(integration)}/replay", body=body, keyed=True),
+            ReplayView,
+        )
+
+    def resume_integration(self, integration: str) -> Answer[IntegrationView]:
+        """Let an integration go on.
+
+        It goes on where it was paused: nothing is lost or sent again.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/integrations/{part(integration)}/resume", keyed=True),
+            IntegrationView,
+        )
+
+    def test_integration(
+        self, integration: str, body: TestBody | Json | None = None
+    ) -> Answer[TestResult]:
+        """Send a test line now.
+
+        One line (for metrics: one sample, `isaax_test`) of the host `isaax-test` goes
+        there, by a connection of its own and past the shape, and what the destination
+        answered is shown. What it delivers otherwise goes on meanwhile.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/integrations/{part(integration)}/test", body=body, keyed=True),
+            TestResult,
+        )
+
+    def list_integrations(
+        self, project: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[IntegrationView]:
+        """List a project's integrations."""
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/integrations",
+                query={"limit": limit, "cursor": cursor},
+            ),
+            IntegrationView,
+        )
+
+    def create_integration(
+        self, project: str, body: IntegrationBody | Json
+    ) -> Answer[IntegrationView]:
+        """Configure an integration.
+
+        Every line that is taken from now on, and that its shape lets through, goes there.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/projects/{part(project)}/integrations", body=body, keyed=True),
+            IntegrationView,
+        )
+
+    def test_integration_config(
+        self, project: str, body: TestConfigBody | Json
+    ) -> Answer[TestResult]:
+        """Send a test line with a config that is not saved.
+
+        As it would be made; nothing is kept.
+        """
+        return self._calls.answer(
+            Ask(
+                "POST", f"/api/v1/projects/{part(project)}/integrations/test", body=body, keyed=True
+            ),
+            TestResult,
+        )
+
+    def read_logs(
+        self,
+        project: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        device: str | None = None,
+        stream: str | None = None,
+    ) -> Pages[LogLine]:
+        """Read a project's log, or follow it.
+
+        The newest lines, oldest first; `Link: rel="next"` leads to older ones. With
+        `Accept: text/event-stream` it follows the log live, and goes on after `Last-Event-
+        ID` when the client reconnects.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/logs",
+                query={"limit": limit, "cursor": cursor, "device": device, "stream": stream},
+            ),
+            LogLine,
+        )
+
+    def follow_logs(
+        self, project: str, *, device: str | None = None, stream: str | None = None, after: str = ""
+    ) -> Events[TailLine]:
+        """Follow: read a project's log, or follow it.
+
+        The newest lines, oldest first; `Link: rel="next"` leads to older ones. With
+        `Accept: text/event-stream` it follows the log live, and goes on after `Last-Event-
+        ID` when the client reconnects.
+        """
+        return self._calls.events(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/logs",
+                query={"device": device, "stream": stream},
+            ),
+            TailLine,
+            after=after,
+        )
+
+    def scrape_metrics(self, project: str) -> Answer[str]:
+        """Scrape a project's metrics.
+
+        What each device said last, with labels `project`, `device` and `host`; what is
+        older than five minutes is left out. Prometheus' text format, or OpenMetrics where
+        `Accept` asks for it.
+        """
+        return self._calls.text(Ask("GET", f"/api/v1/projects/{part(project)}/metrics/prometheus"))
+
+    def list_projects(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[ProjectView]:
+        """List projects."""
+        return self._calls.pages(
+            Ask("GET", "/api/v1/projects", query={"limit": limit, "cursor": cursor}), ProjectView
+        )
+
+    def create_project(self, body: ProjectBody | Json) -> Answer[ProjectView]:
+        """Make a project."""
+        return self._calls.answer(
+            Ask("POST", "/api/v1/projects", body=body, keyed=True), ProjectView
+        )
+
+    def delete_project(self, project: str, *, if_match: str | None = None) -> Answer[None]:
+        """Delete a project.
+
+        Deletes its tokens, devices and integrations as well; its devices are cut off at
+        once.
+        """
+        return self._calls.nothing(
+            Ask("DELETE", f"/api/v1/projects/{part(project)}", if_match=if_match)
+        )
+
+    def get_project(self, project: str) -> Answer[ProjectView]:
+        """Read a project."""
+        return self._calls.answer(Ask("GET", f"/api/v1/projects/{part(project)}"), ProjectView)
+
+    def patch_project(
+        self, project: str, changes: Json, *, if_match: str | None = None
+    ) -> Answer[ProjectView]:
+        """Change a project."""
+        return self._calls.answer(
+            Ask(
+                "PATCH",
+                f"/api/v1/projects/{part(project)}",
+                body=changes,
+                merge=True,
+                if_match=if_match,
+            ),
+            ProjectView,
+        )
+
+    def get_limits(self, project: str) -> Answer[LimitsView]:
+        """Read what a project may send, and what it sent.
+
+        The operator of the hub sets the limits (`isaax limits set`). Who sends more is
+        asked to wait, and loses nothing.
+        """
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/projects/{part(project)}/limits"), LimitsView
+        )
+
+    def get_project_relay(self, project: str) -> Answer[ProjectHealth]:
+        """See how a project's relay fares."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/projects/{part(project)}/relay"), ProjectHealth
+        )
+
+    def get_relay(self) -> Answer[RelayHealth]:
+        """See how the relay fares.
+
+        Figures of the whole relay, of all accounts together; none of a single one. In
+        Prometheus form they are at `/metrics`.
+        """
+        return self._calls.answer(Ask("GET", "/api/v1/relay"), RelayHealth)
+
+    def list_sessions(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[SessionView]:
+        """List one's sessions."""
+        return self._calls.pages(
+            Ask("GET", "/api/v1/sessions", query={"limit": limit, "cursor": cursor}), SessionView
+        )
+
+    def log_in(self, body: LoginBody | Json) -> Answer[NewSessionView]:
+        """Log in.
+
+        Answers with a token to send as `Authorization: Bearer …`, or sets a cookie. It says
+        the same for an address that has no account as for a wrong password; after five of
+        those each next one has to wait, and the tenth locks the address for an hour.
+        """
+        return self._calls.answer(Ask("POST", "/api/v1/sessions", body=body), NewSessionView)
+
+    def log_out(self) -> Answer[None]:
+        """Log out."""
+        return self._calls.nothing(Ask("DELETE", "/api/v1/sessions/current"))
+
+    def get_current_session(self) -> Answer[SessionView]:
+        """Read the session that asks."""
+        return self._calls.answer(Ask("GET", "/api/v1/sessions/current"), SessionView)
+
+    def end_session(self, session: str) -> Answer[None]:
+        """End one of one's sessions."""
+        return self._calls.nothing(Ask("DELETE", f"/api/v1/sessions/{part(session)}"))
+
+    def get_session(self, session: str) -> Answer[SessionView]:
+        """Read one of one's sessions."""
+        return self._calls.answer(Ask("GET", f"/api/v1/sessions/{part(session)}"), SessionView)
+
+    def list_project_tokens(
+        self, project: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[ProjectTokenView]:
+        """List a project's tokens."""
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/tokens",
+                query={"limit": limit, "cursor": cursor},
+            ),
+            ProjectTokenView,
+        )
+
+    def create_project_token(
+        self, project: str, body: ProjectTokenBody | Json | None = None
+    ) -> Answer[ProjectTokenView]:
+        """Make a project token.
+
+        The token itself is in this answer and never again. Two tokens of a project are
+        valid at a time, so that one can be rotated without a gap.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/projects/{part(project)}/tokens", body=body, keyed=True),
+            ProjectTokenView,
+        )
+
+    def delete_project_token(self, project: str, token: str) -> Answer[None]:
+        """Revoke a project token.
+
+        Devices that connected with it are cut off at once.
+        """
+        return self._calls.nothing(
+            Ask("DELETE", f"/api/v1/projects/{part(project)}/tokens/{part(token)}")
+        )
+
+    def get_project_token(self, project: str, token: str) -> Answer[ProjectTokenView]:
+        """Read a project token."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/projects/{part(project)}/tokens/{part(token)}"), ProjectTokenView
+        )
+
+    def change_email(self, body: EmailBody | Json) -> Answer[AcceptedView]:
+        """Change one's address.
+
+        The mail to the new address has the link that changes it; the old one is told.
+        """
+        return self._calls.answer(
+            Ask("POST", "/api/v1/email-changes", body=body, keyed=True), AcceptedView
+        )
+
+    def confirm_email_change(self, body: TokenBody | Json) -> Answer[None]:
+        """Confirm a new address.
+
+        With the token of the link in a mail; it is good once.
+        """
+        return self._calls.nothing(Ask("POST", "/api/v1/email-changes/redeem", body=body))
+
+    def verify_email(self, body: TokenBody | Json) -> Answer[None]:
+        """Verify one's address.
+
+        With the token of the link in a mail; it is good once.
+        """
+        return self._calls.nothing(Ask("POST", "/api/v1/email-verifications", body=body))
+
+    def ask_reset(self, body: AskResetBody | Json) -> Answer[AcceptedView]:
+        """Ask for a link to set a new password.
+
+        The answer is the same whether the address has an account or not.
+        """
+        return self._calls.answer(Ask("POST", "/api/v1/password-resets", body=body), AcceptedView)
+
+    def reset_password(self, body: ResetBody | Json) -> Answer[None]:
+        """Set a new password by a link.
+
+        Ends every session, and unlocks.
+        """
+        return self._calls.nothing(Ask("POST", "/api/v1/password-resets/redeem", body=body))
+
+    def unlock(self, body: TokenBody | Json) -> Answer[None]:
+        """Unlock logging in.
+
+        With the token of the link in a mail; it is good once.
+        """
+        return self._calls.nothing(Ask("POST", "/api/v1/unlocks", body=body))
+
+    def sign_up(self, body: SignUpBody | Json) -> Answer[AcceptedView]:
+        """Sign up.
+
+        The mail has a link that verifies the address and makes an account, whose owner you
+        are. If the address has one already, the mail says so; this answer is the same.
+        """
+        return self._calls.answer(Ask("POST", "/api/v1/users", body=body), AcceptedView)
+
+    def get_me(self) -> Answer[UserView]:
+        """Read oneself."""
+        return self._calls.answer(Ask("GET", "/api/v1/users/me"), UserView)
+
+    def patch_me(self, changes: Json, *, if_match: str | None = None) -> Answer[UserView]:
+        """Change one's name and language."""
+        return self._calls.answer(
+            Ask("PATCH", "/api/v1/users/me", body=changes, merge=True, if_match=if_match), UserView
+        )
+
+    def put_password(self, body: PasswordBody | Json) -> Answer[None]:
+        """Change one's password.
+
+        Ends every other session.
+        """
+        return self._calls.nothing(Ask("PUT", "/api/v1/users/me/password", body=body))

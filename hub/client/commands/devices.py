@@ -1,0 +1,122 @@
+"""`isaax devices …`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hub.client.commands import completing, output
+from hub.client.commands.connection import opened
+from hub.client.commands.options import AsJson, HubName, OneDevice, ProjectName, Yes
+
+if TYPE_CHECKING:
+    from hub.client.structs import DeviceView
+
+app = typer.Typer(no_args_is_help=True, help="Devices: look at them, name them, group them.")
+
+COLUMNS: "output.Columns[DeviceView]" = {
+    "id": lambda one: one.id,
+    "label": lambda one: one.label,
+    "group": lambda one: one.group,
+    "status": lambda one: one.status,
+    "is": lambda one: "online" if one.online else "offline",
+    "last seen": lambda one: one.last_seen_at,
+}
+FIELDS: "output.Columns[DeviceView]" = {
+    **COLUMNS,
+    "registered": lambda one: one.registered_at,
+    "agent": lambda one: one.agent,
+    "system": lambda one: one.system,
+}
+
+
+@app.command("list")
+def list_devices(
+    online: Annotated[
+        bool | None,
+        typer.Option("--online/--offline", help="Only these.", show_default=False),
+    ] = None,
+    label: Annotated[str, typer.Option(help="Only of this label.")] = "",
+    group: Annotated[str, typer.Option(help="Only of this group.")] = "",
+    project: ProjectName = None,
+    hub: HubName = None,
+    as_json: AsJson = False,
+) -> None:
+    """List a project's devices."""
+    with opened(hub) as session:
+        output.show_list(
+            session.hub.list_devices(
+                session.project(project), limit=200, online=online,
+                label=label or None, group=group or None,
+            ),
+            COLUMNS, as_json=as_json, empty="None.",
+        )  # fmt: skip
+
+
+@app.command()
+def show(
+    device: OneDevice, project: ProjectName = None, hub: HubName = None, as_json: AsJson = False
+) -> None:
+    """Show a device."""
+    with opened(hub) as session:
+        found = session.hub.get_device(session.device(device, project))
+        output.show_one(found, FIELDS, as_json=as_json)
+
+
+@app.command()
+def rename(
+    device: OneDevice,
+    label: Annotated[str, typer.Argument(help="The new one: a host name.")],
+    project: ProjectName = None,
+    hub: HubName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Label a device: its lines have this as their host name."""
+    with opened(hub) as session:
+        meant = session.device(device, project)
+        output.show_one(session.hub.patch_device(meant, {"label": label}), FIELDS, as_json=as_json)
+
+
+@app.command()
+def group(
+    group: Annotated[str, typer.Argument(help="The new one.")],
+    devices: Annotated[
+        list[str],
+        typer.Argument(help="Labels or ids of devices.", autocompletion=completing.devices),
+    ],
+    project: ProjectName = None,
+    hub: HubName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put devices into a group; exit code 1 if that is no for any of them."""
+    with opened(hub) as session:
+        within = session.project(project)
+        known = {session.device(one, within): one for one in devices}
+        changes = [{"device": identifier, "group": group} for identifier in known]
+        done = session.hub.change_devices(within, {"changes": changes})
+    if as_json:
+        output.write_json(done.body)
+    else:
+        output.show_table(done.value, {
+            "id": lambda one: one.device,
+            "device": lambda one: known[one.device],
+            "done": lambda one: one.problem is None,
+            "why not": lambda one: one.problem and (one.problem.detail or one.problem.title),
+        })  # fmt: skip
+    raise typer.Exit(1 if any(one.problem for one in done.value) else 0)
+
+
+@app.command()
+def delete(
+    device: OneDevice,
+    project: ProjectName = None,
+    yes: Yes = False,
+    hub: HubName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Revoke a device and forget it; it is cut off at once."""
+    with opened(hub) as session:
+        found = session.hub.get_device(session.device(device, project))
+        name = output.clean(found.value.label or found.value.id)
+        output.confirmed(f"Revoke {name} and forget it?", yes=yes)
+        session.hub.delete_device(found.value.id, if_match=found.etag)
+        output.note(f"{name} is revoked.")

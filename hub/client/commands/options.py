@@ -1,0 +1,52 @@
+"""Options and arguments that commands share."""
+
+from typing import Annotated
+
+import typer
+
+from hub.client.commands import completing
+
+HubName = Annotated[
+    str | None,
+    typer.Option(
+        "--hub",
+        help="Name of a hub that was logged in to; by default the one in use.",
+        show_default=False,
+        autocompletion=completing.hubs,
+    ),
+]
+ProjectName = Annotated[
+    str | None,
+    typer.Option(
+        "--project",
+        "-p",
+        envvar="ISAAX_PROJECT",
+        help="Name or id of the project; by default the one of `isaax projects use`.",
+        show_default=False,
+        autocompletion=completing.projects,
+    ),
+]
+OneProject = Annotated[
+    str, typer.Argument(help="Name or id of the project.", autocompletion=completing.projects)
+]
+MaybeProject = Annotated[
+    str | None,
+    typer.Argument(
+        help="Name or id of the project; by default the one of `isaax projects use`.",
+        envvar="ISAAX_PROJECT",
+        show_default=False,
+        autocompletion=completing.projects,
+    ),
+]
+OneDevice = Annotated[
+    str, typer.Argument(help="Label or id of the device.", autocompletion=completing.devices)
+]
+OneIntegration = Annotated[
+    str,
+    typer.Argument(help="Name or id of the integration.", autocompletion=completing.integrations),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Give the API's own JSON.")]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

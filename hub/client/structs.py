@@ -1,0 +1,765 @@
+"""What the API takes and answers.
+
+Written by `python -m hub.client.generator` from the OpenAPI document: do not edit.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from hub.secret import Secret
+
+
+class AcceptedView(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for is being done; `detail` says where its outcome will be told."""
+
+    detail: str
+
+
+class ApiTokenBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a client sets of an API token.
+
+    Args:
+        scopes: names of permissions that it may be used for, at most those of its maker;
+            `*`: all that its maker may do at the time.
+        expires_at: when it ends; null: it does not.
+    """
+
+    name: str
+    scopes: list[str]
+    expires_at: datetime | None = None
+
+
+class ApiTokenView(msgspec.Struct, frozen=True, kw_only=True):
+    """An API token as the API shows it.
+
+    Args:
+        user: whom it acts for; null: for the account itself.
+        prefix: how it begins.
+        last_used_at: exact to a minute.
+        token: itself, only in the answer that made it.
+    """
+
+    id: str
+    user: str | None
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    token: str | None = None
+
+
+class AskResetBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whose password is forgotten."""
+
+    email: str
+
+
+class DeadLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a dead letter; `time` is RFC 3339."""
+
+    id: str
+    time: str
+    priority: int
+    program: str
+    message: str
+
+
+class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter in a list: all but its lines.
+
+    Args:
+        at: when it became one; `received` when the hub took it (RFC 3339).
+        count: lines or samples in it.
+    """
+
+    id: str
+    source: str
+    reason: str
+    device: str
+    host: str
+    stream: str
+    at: str
+    received: str
+    count: int
+
+
+class DeviceChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one device becomes; what is left out, or null, stays as it is.
+
+    Args:
+        if_match: Change it only if it still has this ETag (412 otherwise).
+    """
+
+    device: str
+    label: str | None = None
+    group: str | None = None
+    if_match: str | None = None
+
+
+class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
+    """A device as the API shows it."""
+
+    id: str
+    project: str
+    label: str
+    group: str
+    status: str
+    online: bool
+    agent: str
+    system: str
+    registered_at: datetime
+    last_seen_at: datetime | None
+
+
+class Dropped(msgspec.Struct, frozen=True, kw_only=True):
+    """How many dead letters were dropped, and how many lines and samples in them.
+
+    Args:
+        more: they were very many, and some are left: ask again.
+    """
+
+    letters: int
+    lines: int
+    more: bool = False
+
+
+class EmailBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The address that somebody wants to have, and their password."""
+
+    email: str
+    password: Secret
+
+
+class FieldError(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong in an input, and where.
+
+    Args:
+        pointer: JSON pointer (RFC 6901) into the input, "" for the whole of it.
+        detail: what is wrong there, in words a user understands.
+    """
+
+    pointer: str
+    detail: str
+
+
+class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Conditions on a line; it matches when all that are given hold.
+
+    Args:
+        streams: any of `app`, `sys`, `agent`, `metric.cpu`, …
+        devices: any of these, by id.
+        groups, programs: any of these, by name.
+        severity: this one or a more severe one (`err` also matches `crit`).
+        text: part of the message, as it is written.
+        regex: found somewhere in the message (RE2 syntax: no backtracking, so no bad
+            pattern can hold up the hub).
+    """
+
+    streams: list[str] = []
+    devices: list[str] = []
+    groups: list[str] = []
+    severity: str | None = None
+    programs: list[str] = []
+    text: str = ""
+    regex: str = ""
+
+
+class IntegrationStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How an integration fares.
+
+    Args:
+        state: `starting`, `delivering`, `waiting` (nothing to send), `retrying`, `open`
+            (the circuit breaker is), `paused`, `broken` (its config or plugin cannot be
+            used).
+        pending: batches stored and not yet delivered.
+        lag_lines: lines (and samples) in them; `lag_seconds` the age of the oldest.
+        delivered, rejected: lines since the start of this process.
+        left_out: lines that the shape left out since then, by step (`filter`, `sample`, …).
+        gap_lines: lines (at most) that retention, or damage to the store, took before they
+            were delivered.
+        dead_letters: kept, and not yet replayed or dropped.
+        error, error_at: the last one, in words a user understands, and when (µs).
+    """
+
+    id: str
+    state: str
+    pending: int = 0
+    lag_lines: int = 0
+    lag_seconds: float = 0.0
+    delivered: int = 0
+    rejected: int = 0
+    left_out: dict[str, int] = {}
+    gap_lines: int = 0
+    dead_letters: int = 0
+    error: str = ""
+    error_at: int = 0
+
+
+class IntegrationType(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of destination, with the JSON Schema (2020-12) of its config."""
+
+    name: str
+    title: str
+    summary: str
+    config_schema: dict[str, Any]
+    examples: list[dict[str, Any]]
+
+
+class Join(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Put lines that belong together into one, such as those of a stack trace.
+
+    Args:
+        continues: RE2; a line in which it is found continues the one before it. By default
+            one that is indented, or begins as continued stack traces of common languages
+            do.
+        starts: RE2, instead: every line in which it is *not* found continues the one
+            before.
+        max_lines, max_bytes: of a joined line; what is more begins another.
+        wait: seconds that the last line of a device's stream waits for what may continue
+            it.
+    """
+
+    continues: str = ""
+    starts: str = ""
+    max_lines: int = 200
+    max_bytes: int = 32768
+    wait: float = 1.0
+
+
+class UsageView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a project sent on a day.
+
+    Args:
+        day: in UTC, until now; it lags by a minute or two.
+        bytes: as stored: compressed.
+    """
+
+    day: str
+    lines: int
+    samples: int
+    bytes: int
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line as the API shows it; `time` and `received` are RFC 3339 in UTC."""
+
+    id: str
+    time: str
+    received: str
+    device: str
+    host: str
+    stream: str
+    severity: str
+    facility: str
+    program: str
+    message: str
+
+
+class LoginBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who logs in.
+
+    Args:
+        cookie: keep the session in a cookie that scripts cannot read, and leave out its
+            token: for a browser.
+    """
+
+    email: str
+    password: Secret
+    cookie: bool = False
+
+
+class NewSessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that has just begun; its token is shown this once, null where a cookie has it."""
+
+    id: str
+    address: str
+    agent: str
+    created_at: datetime
+    seen_at: datetime
+    ends_at: datetime
+    current: bool
+    csrf_token: str | None = None
+    token: str | None
+
+
+class PasswordBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A new password, and the one that it replaces."""
+
+    current_password: Secret
+    new_password: Secret
+
+
+class ProjectBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a client sets of a project."""
+
+    name: str
+
+
+class ProjectTokenBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a client sets of a project token."""
+
+    name: str = "devices"
+
+
+class ProjectTokenView(msgspec.Struct, frozen=True, kw_only=True):
+    """A project token as the API shows it; `token` itself only in the answer that made it."""
+
+    id: str
+    name: str
+    prefix: str
+    created_at: datetime
+    token: str | None = None
+
+
+class ProjectView(msgspec.Struct, frozen=True, kw_only=True):
+    """A project as the API shows it."""
+
+    id: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class RateLimit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Send at most so many lines.
+
+    Args:
+        lines_per_second: on average.
+        burst: lines at once, after a pause; by default those of one second.
+        over: `wait` delivers what is too much later, `drop` leaves it out and counts it.
+    """
+
+    lines_per_second: float
+    burst: int = 0
+    over: str = "wait"
+
+
+class RedactPattern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something else to hide.
+
+    Args:
+        regex: RE2 syntax; all of it that matches is replaced.
+        replacement: by this.
+    """
+
+    regex: str
+    replacement: str = "[redacted]"
+
+
+class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """A JetStream stream of the relay."""
+
+    name: str
+    messages: int
+    bytes: int
+    oldest: str
+
+
+class Rename(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Call things otherwise there.
+
+    Args:
+        programs, hosts, metrics: new name by old one.
+    """
+
+    programs: dict[str, str] = {}
+    hosts: dict[str, str] = {}
+    metrics: dict[str, str] = {}
+
+
+class ReplayBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What to deliver once more: dead letters, or the lines since a time.
+
+    Args:
+        dead_letters: `all`, or the ids of some.
+        from: a time (RFC 3339), or `now`, which leaves out what waits.
+    """
+
+    dead_letters: Literal["all"] | list[str] | None = None
+    from_: str | None = msgspec.field(name="from", default=None)
+
+
+class ReplayView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is delivered once more.
+
+    Args:
+        letters, lines: how many dead letters, and lines in them.
+        more: there were more dead letters than fit at once: ask again.
+        from: from when on lines are delivered.
+        note: what else there is to know.
+    """
+
+    letters: int = 0
+    lines: int = 0
+    more: bool = False
+    from_: str | None = msgspec.field(name="from", default=None)
+    note: str = ""
+
+
+class ResetBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The token of a link, and the new password: 10 to 128 characters."""
+
+    token: Secret
+    password: Secret
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Send only a part of the lines: the same ones at every attempt.
+
+    Args:
+        share: from 0 (none) to 1 (all).
+        always: lines as severe as this, or more, are all sent.
+    """
+
+    share: float
+    always: str | None = None
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as the API shows it.
+
+    Args:
+        address, agent: where it was begun from.
+        seen_at: when it was last used, exact to a minute.
+        ends_at: when it ends at the latest.
+        current: it is the one that asks.
+        csrf_token: of the current one: what a page sends as `X-CSRF-Token` with each
+            change.
+    """
+
+    id: str
+    address: str
+    agent: str
+    created_at: datetime
+    seen_at: datetime
+    ends_at: datetime
+    current: bool
+    csrf_token: str | None = None
+
+
+class SignUpBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who signs up.
+
+    Args:
+        password: 10 to 128 characters, and none of the most common ones.
+        locale: of mails and pages.
+    """
+
+    email: str
+    password: Secret
+    name: str
+    locale: Literal["en", "ja"] = "en"
+
+
+class TestBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A line to send.
+
+    Args:
+        message: Of the test line; there is one by default.
+    """
+
+    message: str = ""
+
+
+class TestResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it.
+
+    Args:
+        outcome: `taken`, `written` (to a destination that never answers), `rejected`,
+            `failed`.
+        reason: in words a user understands; "" when it was taken.
+        seconds: that it took.
+        status, answer: of the last HTTP answer, if there was one; its first 200 characters.
+    """
+
+    outcome: str
+    reason: str = ""
+    seconds: float = 0.0
+    status: int | None = None
+    answer: str = ""
+
+
+class TokenBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The token of a link: the last part of its path."""
+
+    token: Secret
+
+
+class UserView(msgspec.Struct, frozen=True, kw_only=True):
+    """A person as the API shows them to themselves."""
+
+    id: str
+    email: str
+    name: str
+    locale: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """What could not be delivered (or taken), and why.
+
+    Args:
+        id: its place among the dead letters; they are in order.
+        source: id of the integration, or `intake`.
+        device, stream: where it comes from; "" when that could not be read.
+        at: when it became one; `received` when the hub took it (RFC 3339).
+        count: lines or samples in it.
+        lines: of it; empty when they cannot be decoded, or in a list. Of a very large one
+            only the first, which is when there are fewer than `count`.
+        raw: base64 of the payload, when it cannot be decoded.
+    """
+
+    id: str
+    source: str
+    reason: str
+    device: str
+    host: str
+    stream: str
+    at: str
+    received: str
+    count: int
+    lines: list[DeadLine] = []
+    raw: str = ""
+
+
+class DeviceChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Changes of many devices."""
+
+    changes: list[DeviceChange]
+
+
+class ItemProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one thing was not changed; the members are those of a problem (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    errors: list[FieldError] = []
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which lines go there.
+
+    Args:
+        include: those that match any of these; empty for all.
+        exclude: but none that matches any of these.
+    """
+
+    include: list[Match] = []
+    exclude: list[Match] = []
+
+
+class IntegrationHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How one integration fares; no status while the relay does not answer."""
+
+    id: str
+    type: str
+    name: str
+    status: IntegrationStatus | None
+
+
+class LimitsView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a project may send; each holds for log lines and, apart from them, for samples.
+
+    Args:
+        lines_per_second, bytes_per_second, lines_per_day: null is what holds for every
+            project of this hub, 0 is no limit.
+    """
+
+    lines_per_second: float | None
+    bytes_per_second: float | None
+    lines_per_day: int | None
+    today: UsageView
+
+
+class ShapedLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one stored line.
+
+    Args:
+        outcome: `sent`, or the step that leaves it out (`filter`, `sample`, `rate_limit`),
+            or `joined` to the line before it.
+        after: as it would be sent; None when it is left out.
+    """
+
+    line: LogLine
+    outcome: str
+    after: LogLine | None = None
+
+
+class TailLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a tail; `position` resumes after it; `missed` lines were skipped before it."""
+
+    position: str
+    line: LogLine
+    missed: int = 0
+
+
+class Redact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Hide what should not leave the hub.
+
+    Args:
+        tokens: keys and tokens of well-known services, JSON web tokens, passwords in URLs,
+            and whatever follows `password=`, `token:` and the like.
+        cards: numbers of payment cards (13 to 19 digits with a valid check digit).
+        emails: e-mail addresses.
+        patterns: your own.
+    """
+
+    tokens: bool = False
+    cards: bool = False
+    emails: bool = False
+    patterns: list[RedactPattern] = []
+
+
+class RelayHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """The relay as a whole.
+
+    Args:
+        lines_per_second, bytes_per_second: taken from devices and sources, over ten
+            seconds.
+        commit_seconds: what storing took on average over that time.
+        integrations: how many there are, by state.
+        lag_lines, lag_seconds: of the integration that is furthest behind.
+    """
+
+    lines_per_second: float
+    samples_per_second: float
+    bytes_per_second: float
+    commit_seconds: float
+    streams: list[StreamHealth]
+    integrations: dict[str, int]
+    lag_lines: int
+    lag_seconds: float
+    dead_letters: int
+
+
+class ChangedDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one device.
+
+    Args:
+        status: that a request for this device alone would have had.
+        etag: that the device has now.
+        problem: why it was not changed.
+    """
+
+    device: str
+    status: int
+    etag: str | None = None
+    problem: ItemProblem | None = None
+
+
+class ProjectHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How a project's integrations fare.
+
+    Args:
+        states: how many integrations there are, by state.
+        lag_lines, lag_seconds: of the one that is furthest behind.
+        dead_letters: of all integrations; `refused` those of the intake: what devices sent
+            and nobody can read.
+    """
+
+    integrations: list[IntegrationHealth]
+    states: dict[str, int]
+    lag_lines: int
+    lag_seconds: float
+    dead_letters: int
+    refused: int
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an integration does to lines, in this order: join, filter, …, template.
+
+    Args:
+        join: put the lines of a stack trace together.
+        filter: which lines go there.
+        sample: send only a part of them.
+        rate_limit: send at most so many.
+        redact: hide tokens, card numbers, addresses.
+        rename: call programs, hosts, metrics otherwise.
+        labels: add these to every line and sample, wherever the destination's format has a
+            place.
+        template: what text formats send instead of the message: jinja2 in a sandbox,
+            without loops, with `message`, `program`, `host`, `device`, `stream`,
+            `severity`, `facility`, `time`, `id` and `labels`.
+    """
+
+    join: Join | None = None
+    filter: Filter = Filter()
+    sample: Sample | None = None
+    rate_limit: RateLimit | None = None
+    redact: Redact = Redact()
+    rename: Rename = Rename()
+    labels: dict[str, str] = {}
+    template: str = ""
+
+
+class DryRunBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A shape to try; without one, the integration's own."""
+
+    shape: Shape | None = None
+    limit: int = 100
+
+
+class IntegrationBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A new integration.
+
+    Args:
+        config: As `config_schema` of its integration type says.
+        enabled: false pauses it: lines wait for it, as long as they are kept.
+    """
+
+    type: str
+    name: str
+    config: dict[str, Any]
+    enabled: bool = True
+    shape: Shape = Shape()
+
+
+class IntegrationChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What can be changed; where `config` itself changes, its secrets are to be given again.
+
+    Args:
+        config: As `config_schema` of its integration type says.
+        enabled: false pauses it: lines wait for it, as long as they are kept.
+    """
+
+    name: str
+    config: dict[str, Any]
+    enabled: bool = True
+    shape: Shape = Shape()
+
+
+class IntegrationView(msgspec.Struct, frozen=True, kw_only=True):
+    """An integration as the API shows it: secrets masked, and how it fares."""
+
+    id: str
+    project: str
+    type: str
+    name: str
+    enabled: bool
+    config: dict[str, Any]
+    shape: Shape
+    created_at: datetime
+    updated_at: datetime
+    status: IntegrationStatus | None = None
+
+
+class TestConfigBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A new integration as it would be made; only `type` and `config` are used.
+
+    Args:
+        message: Of the test line; there is one by default.
+    """
+
+    type: str
+    config: dict[str, Any]
+    name: str = ""
+    enabled: bool = True
+    shape: Shape = Shape()
+    message: str = ""
