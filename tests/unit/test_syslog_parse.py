@@ -1,6 +1,6 @@
 """Syslog messages taken apart, and cut out of streams: the RFCs' examples, and anything at all."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -216,10 +216,9 @@ def test_what_rfc_5424_says_comes_out_again(
     """Field by field."""
     stamp = moment.isoformat(timespec="microseconds")
     data = f"<{priority}>1 {stamp}Z {host} {program} - - - {text}".encode()
-    time = (moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
-    expected = Message(
-        round(time * 1_000_000), priority, "" if host == "-" else host, program, text
-    )
+    since = moment.replace(tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    time = since // timedelta(microseconds=1)  # no double holds all of these
+    expected = Message(time, priority, "" if host == "-" else host, program, text)
     assert parse(data, now=NOW) == expected
 
 
