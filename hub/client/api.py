@@ -13,6 +13,8 @@ from hub.client.structs import (
     ApiTokenView,
     AskResetBody,
     ChangedDevice,
+    CodeBody,
+    CodesView,
     DeadLetter,
     DeadLetterView,
     DeviceChanges,
@@ -20,6 +22,10 @@ from hub.client.structs import (
     Dropped,
     DryRunBody,
     EmailBody,
+    EntryBody,
+    EntryOptionsBody,
+    FactorBody,
+    FactorsView,
     IntegrationBody,
     IntegrationChange,
     IntegrationType,
@@ -27,13 +33,19 @@ from hub.client.structs import (
     LimitsView,
     LoginBody,
     LogLine,
+    NewPasskeyBody,
+    NewPasskeyView,
     NewSessionView,
+    NewTotpView,
+    OptionsView,
+    PasskeyView,
     PasswordBody,
     ProjectBody,
     ProjectHealth,
     ProjectTokenBody,
     ProjectTokenView,
     ProjectView,
+    ProofBody,
     RelayHealth,
     ReplayBody,
     ReplayView,
@@ -101,8 +113,9 @@ class Api:
     ) -> Pages[DeadLetterView]:
         """List what could not be delivered.
 
-        Oldest first, with the reason that the destination gave. How many there are is in
-        the integration's `status`.
+        Oldest first, with the reason that the destination gave. The integration's `status`
+        says how many there are, and how many age, or want of room, took before somebody did
+        (`lost_letters`).
         """
         return self._calls.pages(
             Ask(
@@ -152,7 +165,8 @@ class Api:
     ) -> Pages[DeadLetterView]:
         """List what devices sent and nobody can read.
 
-        Oldest first. `GET /projects/{project}/relay` says how many there are.
+        Oldest first. `GET /projects/{project}/relay` says how many there are, and how many
+        age, or want of room, took.
         """
         return self._calls.pages(
             Ask(
@@ -497,10 +511,98 @@ class Api:
     def get_relay(self) -> Answer[RelayHealth]:
         """See how the relay fares.
 
-        Figures of the whole relay, of all accounts together; none of a single one. In
-        Prometheus form they are at `/metrics`.
+        All projects of the account together. Who runs the hub finds the figures of the
+        whole relay, in Prometheus form, at `/metrics`.
         """
         return self._calls.answer(Ask("GET", "/api/v1/relay"), RelayHealth)
+
+    def list_passkeys(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[PasskeyView]:
+        """List one's passkeys."""
+        return self._calls.pages(
+            Ask("GET", "/api/v1/users/me/passkeys", query={"limit": limit, "cursor": cursor}),
+            PasskeyView,
+        )
+
+    def add(self, body: NewPasskeyBody | Json) -> Answer[NewPasskeyView]:
+        """Add a passkey.
+
+        From now on a login asks for a second factor, which the passkey is; it also logs in
+        by itself.
+        """
+        return self._calls.answer(
+            Ask("POST", "/api/v1/users/me/passkeys", body=body, keyed=True), NewPasskeyView
+        )
+
+    def ask(self) -> Answer[OptionsView]:
+        """Begin with a new passkey."""
+        return self._calls.answer(
+            Ask("POST", "/api/v1/users/me/passkeys/options", keyed=True), OptionsView
+        )
+
+    def remove(self, passkey: str) -> Answer[None]:
+        """Remove a passkey."""
+        return self._calls.nothing(Ask("DELETE", f"/api/v1/users/me/passkeys/{part(passkey)}"))
+
+    def get(self, passkey: str) -> Answer[PasskeyView]:
+        """Read one of one's passkeys."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/users/me/passkeys/{part(passkey)}"), PasskeyView
+        )
+
+    def rename(self, passkey: str, changes: Json) -> Answer[PasskeyView]:
+        """Rename a passkey."""
+        return self._calls.answer(
+            Ask("PATCH", f"/api/v1/users/me/passkeys/{part(passkey)}", body=changes, merge=True),
+            PasskeyView,
+        )
+
+    def renew_codes(self) -> Answer[CodesView]:
+        """Make new recovery codes.
+
+        Those that there were are good no more.
+        """
+        return self._calls.answer(
+            Ask("POST", "/api/v1/users/me/recovery-codes", keyed=True), CodesView
+        )
+
+    def get_factors(self) -> Answer[FactorsView]:
+        """Read what second factors one has."""
+        return self._calls.answer(Ask("GET", "/api/v1/users/me/second-factors"), FactorsView)
+
+    def remove_totp(self) -> Answer[None]:
+        """Remove one's authenticator app."""
+        return self._calls.nothing(Ask("DELETE", "/api/v1/users/me/totp"))
+
+    def start_totp(self) -> Answer[NewTotpView]:
+        """Begin with an authenticator app.
+
+        Gives the secret for it, once; nothing is asked for before it is confirmed.
+        Beginning again makes another secret.
+        """
+        return self._calls.answer(Ask("POST", "/api/v1/users/me/totp", keyed=True), NewTotpView)
+
+    def confirm_totp(self, body: CodeBody | Json) -> Answer[CodesView]:
+        """Confirm one's authenticator app.
+
+        From now on a login asks for a code. Gives recovery codes, unless there are some.
+        """
+        return self._calls.answer(Ask("PUT", "/api/v1/users/me/totp", body=body), CodesView)
+
+    def reauthenticate(self, body: ProofBody | Json | None = None) -> Answer[None]:
+        """Show once more that it is you.
+
+        By the password or a second factor; it is believed for 10 minutes, as a login is.
+        Changes of second factors ask for it (`proof-required`).
+        """
+        return self._calls.nothing(Ask("POST", "/api/v1/reauthentications", body=body, keyed=True))
+
+    def reauthentication_options(self) -> Answer[OptionsView]:
+        """Ask to show by a passkey that it is you."""
+        return self._calls.answer(
+            Ask("POST", "/api/v1/reauthentications/passkey-options", keyed=True), OptionsView
+        )
 
     def list_sessions(
         self, *, limit: int | None = None, cursor: str | None = None
@@ -515,7 +617,9 @@ class Api:
 
         Answers with a token to send as `Authorization: Bearer …`, or sets a cookie. It says
         the same for an address that has no account as for a wrong password; after five of
-        those each next one has to wait, and the tenth locks the address for an hour.
+        those each next one has to wait, and the tenth locks the address for an hour. Of
+        somebody with a second factor a right password begins no session yet: the answer is
+        202, with a challenge.
         """
         return self._calls.answer(Ask("POST", "/api/v1/sessions", body=body), NewSessionView)
 
@@ -526,6 +630,31 @@ class Api:
     def get_current_session(self) -> Answer[SessionView]:
         """Read the session that asks."""
         return self._calls.answer(Ask("GET", "/api/v1/sessions/current"), SessionView)
+
+    def enter(self, body: EntryBody | Json) -> Answer[NewSessionView]:
+        """Log in by a passkey alone.
+
+        The passkey must have made sure of its user, by a fingerprint or a PIN.
+        """
+        return self._calls.answer(
+            Ask("POST", "/api/v1/sessions/passkey", body=body), NewSessionView
+        )
+
+    def ask_passkey(self, body: EntryOptionsBody | Json | None = None) -> Answer[OptionsView]:
+        """Ask to log in by a passkey alone."""
+        return self._calls.answer(
+            Ask("POST", "/api/v1/sessions/passkey-options", body=body), OptionsView
+        )
+
+    def finish(self, body: FactorBody | Json) -> Answer[NewSessionView]:
+        """Finish logging in by a second factor.
+
+        After `POST /api/v1/sessions` has answered 202. Wrong answers count like wrong
+        passwords, and the fifth ends the challenge.
+        """
+        return self._calls.answer(
+            Ask("POST", "/api/v1/sessions/second-factor", body=body), NewSessionView
+        )
 
     def end_session(self, session: str) -> Answer[None]:
         """End one of one's sessions."""

@@ -58,6 +58,39 @@ class AskResetBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     email: str
 
 
+class AssertionResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`AuthenticatorAssertionResponseJSON`."""
+
+    clientDataJSON: str
+    authenticatorData: str
+    signature: str
+    userHandle: str | None = None
+
+
+class Attestation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`AuthenticatorAttestationResponseJSON`, as far as it is looked at."""
+
+    clientDataJSON: str
+    attestationObject: str
+    transports: list[str] = []
+
+
+class CodeBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The code that the app shows now."""
+
+    code: Secret
+
+
+class CodesView(msgspec.Struct, frozen=True, kw_only=True):
+    """Recovery codes, which are shown this once; each is good once.
+
+    Args:
+        recovery_codes: none where there are some already, which stay good.
+    """
+
+    recovery_codes: list[str]
+
+
 class DeadLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a dead letter; `time` is RFC 3339."""
 
@@ -101,7 +134,16 @@ class DeviceChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
-    """A device as the API shows it."""
+    """A device as the API shows it.
+
+    Args:
+        label: its host name in logs; "" stands for the id.
+        group: what an integration's filter, or a release, may ask for.
+        status: `pending` until its first session; `quarantined` when a copy of it was seen.
+        online: it has a session now.
+        agent, system: the versions that it told last.
+        last_seen_at: when its last session was opened, or ended; null before the first.
+    """
 
     id: str
     project: str
@@ -132,6 +174,29 @@ class EmailBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     email: str
     password: Secret
+
+
+class EntryOptionsBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How one wants to log in.
+
+    Args:
+        cookie: only the browser that asks may answer; it has to take a cookie.
+    """
+
+    cookie: bool = False
+
+
+class FactorsView(msgspec.Struct, frozen=True, kw_only=True):
+    """The second factors that one has.
+
+    Args:
+        totp_since: when the authenticator app was confirmed; null without one.
+        recovery_codes: that are left.
+    """
+
+    totp_since: datetime | None
+    recovery_codes: int
+    passkeys: int
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,8 +245,10 @@ class IntegrationStatus(msgspec.Struct, frozen=True, kw_only=True):
         delivered, rejected: lines since the start of this process.
         left_out: lines that the shape left out since then, by step (`filter`, `sample`, …).
         gap_lines: lines (at most) that retention, or damage to the store, took before they
-            were delivered.
+            were delivered; of dead letters that were to be replayed, too.
         dead_letters: kept, and not yet replayed or dropped.
+        lost_letters: dead letters (at most) that age, or want of room, took before they
+            were; `lost_lines` in them, as far as that is known.
         error, error_at: the last one, in words a user understands, and when (µs).
     """
 
@@ -195,6 +262,8 @@ class IntegrationStatus(msgspec.Struct, frozen=True, kw_only=True):
     left_out: dict[str, int] = {}
     gap_lines: int = 0
     dead_letters: int = 0
+    lost_letters: int = 0
+    lost_lines: int = 0
     error: str = ""
     error_at: int = 0
 
@@ -272,6 +341,21 @@ class LoginBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cookie: bool = False
 
 
+class NewPasskeyView(msgspec.Struct, frozen=True, kw_only=True):
+    """A passkey that was just added.
+
+    Args:
+        recovery_codes: see `CodesView`.
+    """
+
+    id: str
+    name: str
+    transports: list[str]
+    created_at: datetime
+    last_used_at: datetime | None
+    recovery_codes: list[str]
+
+
 class NewSessionView(msgspec.Struct, frozen=True, kw_only=True):
     """A session that has just begun; its token is shown this once, null where a cookie has it."""
 
@@ -284,6 +368,46 @@ class NewSessionView(msgspec.Struct, frozen=True, kw_only=True):
     current: bool
     csrf_token: str | None = None
     token: str | None
+
+
+class NewTotpView(msgspec.Struct, frozen=True, kw_only=True):
+    """A secret for an authenticator app, which is shown this once.
+
+    Args:
+        uri: the same as `otpauth://…`; `qr` is that as a QR code, in SVG.
+    """
+
+    secret: str
+    uri: str
+    qr: str
+
+
+class OptionsView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a browser is to be asked with, in its own JSON form.
+
+    Args:
+        challenge: goes with the answer; it is good once.
+        options: for `PublicKeyCredential.parseCreationOptionsFromJSON`, or
+            `parseRequestOptionsFromJSON`.
+    """
+
+    challenge: str
+    options: dict[str, Any]
+    expires_at: datetime
+
+
+class PasskeyView(msgspec.Struct, frozen=True, kw_only=True):
+    """A passkey, as its owner knows it.
+
+    Args:
+        transports: ways to reach it, as the browser told: `usb`, `internal`, `hybrid`, …
+    """
+
+    id: str
+    name: str
+    transports: list[str]
+    created_at: datetime
+    last_used_at: datetime | None
 
 
 class PasswordBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -350,13 +474,30 @@ class RedactPattern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     replacement: str = "[redacted]"
 
 
-class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """A JetStream stream of the relay."""
+class RelayHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How the relay fares with them.
 
-    name: str
-    messages: int
-    bytes: int
-    oldest: str
+    Args:
+        lines_per_second, samples_per_second, bytes_per_second: taken from devices and
+            sources, over ten seconds.
+        integrations: how many there are, by state.
+        pending: batches that are stored and not yet delivered, of all integrations.
+        lag_lines, lag_seconds: of the integration that is furthest behind.
+        gap_lines: lines (at most) that were lost before they were delivered.
+        dead_letters: of all integrations, and of what devices sent and nobody can read.
+        lost_letters: of these (at most), that age, or want of room, took.
+    """
+
+    lines_per_second: float
+    samples_per_second: float
+    bytes_per_second: float
+    integrations: dict[str, int]
+    pending: int
+    lag_lines: int
+    lag_seconds: float
+    gap_lines: int
+    dead_letters: int
+    lost_letters: int
 
 
 class Rename(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -500,6 +641,26 @@ class UserView(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class Assertion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`AuthenticationResponseJSON`: what `credential.toJSON()` of one that was asked for
+    gives.
+    """
+
+    id: str
+    rawId: str
+    type: Literal["public-key"]
+    response: AssertionResponse
+
+
+class NewCredential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`RegistrationResponseJSON`: what `credential.toJSON()` of a new passkey gives."""
+
+    id: str
+    rawId: str
+    type: Literal["public-key"]
+    response: Attestation
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """What could not be delivered (or taken), and why.
 
@@ -617,26 +778,50 @@ class Redact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     patterns: list[RedactPattern] = []
 
 
-class RelayHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """The relay as a whole.
+class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A passkey in answer to a challenge; `cookie` as at any login."""
+
+    challenge: Secret
+    passkey: Assertion
+    cookie: bool = False
+
+
+class FactorBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A second factor, in answer to a challenge: one of `totp`, `recovery_code` and `passkey`.
 
     Args:
-        lines_per_second, bytes_per_second: taken from devices and sources, over ten
-            seconds.
-        commit_seconds: what storing took on average over that time.
-        integrations: how many there are, by state.
-        lag_lines, lag_seconds: of the integration that is furthest behind.
+        challenge: as it was given.
+        cookie: keep the session in a cookie that scripts cannot read, and leave out its
+            token.
     """
 
-    lines_per_second: float
-    samples_per_second: float
-    bytes_per_second: float
-    commit_seconds: float
-    streams: list[StreamHealth]
-    integrations: dict[str, int]
-    lag_lines: int
-    lag_seconds: float
-    dead_letters: int
+    challenge: Secret
+    totp: Secret | None = None
+    recovery_code: Secret | None = None
+    passkey: Assertion | None = None
+    cookie: bool = False
+
+
+class ProofBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The password, or a second factor: one of `password`, `totp`, `recovery_code`, `passkey`.
+
+    Args:
+        challenge: that the passkey answers.
+    """
+
+    password: Secret | None = None
+    totp: Secret | None = None
+    recovery_code: Secret | None = None
+    passkey: Assertion | None = None
+    challenge: Secret | None = None
+
+
+class NewPasskeyBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A new passkey: what the browser made of the options, and what it is to be called."""
+
+    challenge: Secret
+    name: str
+    credential: NewCredential
 
 
 class ChangedDevice(msgspec.Struct, frozen=True, kw_only=True):
@@ -660,16 +845,21 @@ class ProjectHealth(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         states: how many integrations there are, by state.
         lag_lines, lag_seconds: of the one that is furthest behind.
+        gap_lines: lines (at most) that were lost before they were delivered.
         dead_letters: of all integrations; `refused` those of the intake: what devices sent
             and nobody can read.
+        lost_letters, refused_lost: of these (at most), that age, or want of room, took.
     """
 
     integrations: list[IntegrationHealth]
     states: dict[str, int]
     lag_lines: int
     lag_seconds: float
+    gap_lines: int
     dead_letters: int
+    lost_letters: int
     refused: int
+    refused_lost: int
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
