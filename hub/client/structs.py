@@ -61,17 +61,17 @@ class AskResetBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 class AssertionResponse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`AuthenticatorAssertionResponseJSON`."""
 
-    clientDataJSON: str
-    authenticatorData: str
+    client_data_json: str = msgspec.field(name="clientDataJSON")
+    authenticator_data: str = msgspec.field(name="authenticatorData")
     signature: str
-    userHandle: str | None = None
+    user_handle: str | None = msgspec.field(name="userHandle", default=None)
 
 
 class Attestation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`AuthenticatorAttestationResponseJSON`, as far as it is looked at."""
 
-    clientDataJSON: str
-    attestationObject: str
+    client_data_json: str = msgspec.field(name="clientDataJSON")
+    attestation_object: str = msgspec.field(name="attestationObject")
     transports: list[str] = []
 
 
@@ -647,7 +647,7 @@ class Assertion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     id: str
-    rawId: str
+    raw_id: str = msgspec.field(name="rawId")
     type: Literal["public-key"]
     response: AssertionResponse
 
@@ -656,7 +656,7 @@ class NewCredential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """`RegistrationResponseJSON`: what `credential.toJSON()` of a new passkey gives."""
 
     id: str
-    rawId: str
+    raw_id: str = msgspec.field(name="rawId")
     type: Literal["public-key"]
     response: Attestation
 

@@ -11,7 +11,7 @@ from hub.client.commands.options import AsJson, HubName, MaybeProject, OneProjec
 from hub.client.credentials import NoLogin
 
 if TYPE_CHECKING:
-    from hub.client.structs import LimitsView, ProjectView
+    from hub.client.structs import LimitsView, ProjectHealth, ProjectView
 
 app = typer.Typer(no_args_is_help=True, help="Projects: what devices and integrations are in.")
 
@@ -28,6 +28,15 @@ LIMITS: "output.Columns[LimitsView]" = {
     "lines today": lambda one: one.today.lines,
     "samples today": lambda one: one.today.samples,
     "bytes today": lambda one: one.today.bytes,
+}
+HEALTH: "output.Columns[ProjectHealth]" = {
+    "lines behind": lambda one: one.lag_lines,
+    "seconds behind": lambda one: one.lag_seconds,
+    "lines lost": lambda one: one.gap_lines,
+    "dead letters": lambda one: one.dead_letters,
+    "letters lost": lambda one: one.lost_letters,
+    "unreadable": lambda one: one.refused,
+    "unreadable lost": lambda one: one.refused_lost,
 }
 Name = Annotated[str, typer.Argument(help="Of the project.")]
 
@@ -128,12 +137,7 @@ def status(project: MaybeProject = None, hub: HubName = None, as_json: AsJson = 
             "dead letters": lambda row: row[1].dead_letters if row[1] else None,
             "error": lambda row: row[1].error if row[1] else None,
         })  # fmt: skip
-    output.show_fields({
-        "lines behind": found.value.lag_lines,
-        "seconds behind": found.value.lag_seconds,
-        "dead letters": found.value.dead_letters,
-        "unreadable": found.value.refused,
-    })  # fmt: skip
+    output.show_one(found, HEALTH, as_json=False)
 
 
 def _limit(value: float | None) -> Any:

@@ -1,31 +1,29 @@
-"""`isaax status`: how the relay of a hub fares."""
+"""`isaax status`: how the relay fares with an account's projects."""
+
+from typing import TYPE_CHECKING
 
 from hub.client.commands import output
 from hub.client.commands.connection import opened
 from hub.client.commands.options import AsJson, HubName
 
+if TYPE_CHECKING:
+    from hub.client.structs import RelayHealth
+
+FIELDS: "output.Columns[RelayHealth]" = {
+    "lines a second": lambda one: one.lines_per_second,
+    "samples a second": lambda one: one.samples_per_second,
+    "bytes a second": lambda one: one.bytes_per_second,
+    "integrations": lambda one: [f"{count} {state}" for state, count in one.integrations.items()],
+    "batches waiting": lambda one: one.pending,
+    "lines behind": lambda one: one.lag_lines,
+    "seconds behind": lambda one: one.lag_seconds,
+    "lines lost": lambda one: one.gap_lines,
+    "dead letters": lambda one: one.dead_letters,
+    "letters lost": lambda one: one.lost_letters,
+}
+
 
 def status(hub: HubName = None, as_json: AsJson = False) -> None:
-    """Show how the hub's relay fares, as a whole (of one project: isaax projects status)."""
+    """Show how the relay fares with all your projects (with one: isaax projects status)."""
     with opened(hub) as session:
-        found = session.hub.get_relay()
-    if as_json:
-        output.write_json(found.body)
-        return
-    health = found.value
-    output.show_fields({
-        "lines a second": health.lines_per_second,
-        "samples a second": health.samples_per_second,
-        "bytes a second": health.bytes_per_second,
-        "seconds to store": health.commit_seconds,
-        "lines behind": health.lag_lines,
-        "seconds behind": health.lag_seconds,
-        "dead letters": health.dead_letters,
-        "integrations": [f"{count} {state}" for state, count in health.integrations.items()],
-    })  # fmt: skip
-    output.show_table(health.streams, {
-        "stream": lambda one: one.name,
-        "messages": lambda one: one.messages,
-        "bytes": lambda one: one.bytes,
-        "oldest": lambda one: one.oldest,
-    })  # fmt: skip
+        output.show_one(session.hub.get_relay(), FIELDS, as_json=as_json)

@@ -2,6 +2,7 @@
 
 import graphlib
 import keyword
+import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -10,6 +11,7 @@ from hub.client.generator.annotations import WIDTH, annotation, docstring, refer
 
 JsonObject = Mapping[str, Any]
 
+_CAPITAL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
 _PAGE: Final = "text/html"
 _IMPORTS: Final = """
 from datetime import datetime
@@ -93,7 +95,8 @@ def _struct(name: str, schemas: JsonObject, *, body: bool, closed: bool) -> str:
     lines.append("\n")
     for key, one in schema.get("properties", {}).items():
         value = "" if key in schema["required"] else _default(one, schemas)
-        python = f"{key}_" if keyword.iskeyword(key) else key
+        snake = _CAPITAL.sub(r"_\1", key).lower()
+        python = f"{snake}_" if keyword.iskeyword(snake) else snake
         if python != key:
             value = f'msgspec.field(name="{key}"{f", default={value}" if value else ""})'
         kind = annotation(one, closed=closed)
