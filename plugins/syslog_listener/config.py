@@ -66,7 +66,7 @@ class SyslogListenerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=
         handshake: seconds that TLS may take.
         idle: seconds without a byte after which a connection is closed.
         memory: bytes that storing what was read may take at each listener; a project takes no more
-            of it than it leaves free. Each connection has a buffer of 64 KiB besides.
+            of it than it leaves free. Connections have buffers of their own besides, of 256 KiB.
         udp_queue: bytes of datagrams that wait at each UDP listener; what comes then is dropped,
             and counted.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict, Parse
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -34,6 +34,7 @@ from tests.fixtures.made_batches import BATCHES, METRIC_BATCHES, PLAIN
 # ── columns ───────────────────────────────────────────────────────────────────────────────────
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs",))) | st.integers(0, 10**9)))
 def test_values_encoded_at_once_come_apart_again(values: list[object]) -> None:
     """JSON has no line feed in it, whatever the text has."""
@@ -41,6 +42,7 @@ def test_values_encoded_at_once_come_apart_again(values: list[object]) -> None:
     assert [json.loads(one) for one in column] == values
 
 
+@settings(deadline=None)
 @given(BATCHES)
 def test_ids_and_what_lines_share_come_row_by_row(batch: Batch) -> None:
     """As a line by itself has them."""
@@ -67,6 +69,7 @@ def test_columns_of_other_lengths_are_a_mistake() -> None:
 # ── OTLP ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@settings(deadline=None)
 @given(BATCHES)
 def test_otlp_lines_are_what_the_library_would_write(batch: Batch) -> None:
     """Byte for byte; and in JSON the same message."""
@@ -77,6 +80,7 @@ def test_otlp_lines_are_what_the_library_would_write(batch: Batch) -> None:
     assert set(_keys(json.loads(written))) <= _known_keys(expected)
 
 
+@settings(deadline=None)
 @given(METRIC_BATCHES)
 def test_otlp_samples_are_what_the_library_would_write(batch: MetricBatch) -> None:
     """Byte for byte; and in JSON the same message."""
@@ -96,6 +100,7 @@ def test_otlp_lines_of_every_length(size: int) -> None:
 # ── JSON ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@settings(deadline=None)
 @given(BATCHES)
 def test_elasticsearch(batch: Batch) -> None:
     """An action and a document."""
@@ -126,6 +131,7 @@ def test_elasticsearch(batch: Batch) -> None:
         }
 
 
+@settings(deadline=None)
 @given(BATCHES, st.sampled_from([[], ["severity"], ["program", "severity", "host"]]))
 def test_loki(batch: Batch, labels: list[str]) -> None:
     """Time, text, and as metadata what is no label."""
@@ -145,6 +151,7 @@ def test_loki(batch: Batch, labels: list[str]) -> None:
         assert time == line.time
 
 
+@settings(deadline=None)
 @given(BATCHES, st.sampled_from(["", "main"]))
 def test_splunk(batch: Batch, index: str) -> None:
     """An event with fields."""
@@ -167,6 +174,7 @@ def test_splunk(batch: Batch, index: str) -> None:
         }  # fmt: skip
 
 
+@settings(deadline=None)
 @given(BATCHES, st.sampled_from(["", "shop"]))
 def test_datadog(batch: Batch, service: str) -> None:
     """A log, with its own time where that is taken."""
@@ -196,6 +204,7 @@ def test_datadog(batch: Batch, service: str) -> None:
         }
 
 
+@settings(deadline=None)
 @given(BATCHES)
 def test_gelf(batch: Batch) -> None:
     """A message, with the full text where that is more than a line."""
@@ -223,6 +232,7 @@ def test_gelf(batch: Batch) -> None:
 # ── line protocol ─────────────────────────────────────────────────────────────────────────────
 
 
+@settings(deadline=None)
 @given(BATCHES)
 def test_influx_lines(batch: Batch) -> None:
     """Keys, fields and time of each."""
@@ -239,6 +249,7 @@ def test_influx_lines(batch: Batch) -> None:
         )
 
 
+@settings(deadline=None)
 @given(METRIC_BATCHES)
 def test_influx_samples(batch: MetricBatch) -> None:
     """Keys, value and time of each."""

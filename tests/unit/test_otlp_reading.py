@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
@@ -101,6 +101,7 @@ def as_json(request: ExportLogsServiceRequest) -> bytes:
     return json.dumps(document).encode()
 
 
+@settings(deadline=None)
 @given(REQUESTS)
 def test_both_forms_say_the_same(request: ExportLogsServiceRequest) -> None:
     """Nothing of a record is lost; what holds nothing is counted."""
@@ -113,6 +114,7 @@ def test_both_forms_say_the_same(request: ExportLogsServiceRequest) -> None:
     assert [body for body in bodies if not any(text.startswith(body) for text in texts)] == []
 
 
+@settings(deadline=None)
 @given(st.lists(REQUESTS, min_size=1, max_size=3))
 def test_requests_one_behind_the_other_are_one(requests: list[ExportLogsServiceRequest]) -> None:
     """By the wire format; so are messages in a field that comes twice, such as a resource."""
@@ -133,6 +135,7 @@ def test_what_comes_in_parts_is_merged() -> None:
     assert (entry.host, entry.program, entry.message) == ("x", "x", "one")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60) | REQUESTS.map(lambda one: one.SerializeToString()), st.data())
 def test_damaged_protobuf_is_refused_or_read(body: bytes, data: st.DataObject) -> None:
     """Nothing else comes of it."""

@@ -7,7 +7,7 @@ import tracemalloc
 from typing import cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.protocol import Lines, encode_batch
@@ -125,6 +125,7 @@ async def test_more_than_there_is_waits_for_all_of_it() -> None:
     assert second.has
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_no_byte_is_lost_whoever_gives_up(seed: int) -> None:
     """At the end all of it can be had, and nobody waits that need not."""
@@ -152,6 +153,7 @@ def test_no_byte_is_lost_whoever_gives_up(seed: int) -> None:
     asyncio.run(run())
 
 
+@settings(deadline=None)
 @given(st.lists(MESSAGES, max_size=40), st.sampled_from([1, 100, 3_000]))
 def test_no_more_messages_end_in_a_piece_than_are_stored_together(
     messages: list[bytes], times: int
