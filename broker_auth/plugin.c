@@ -15,6 +15,7 @@
 
 #define CONTROL_TOPIC "$CONTROL/isaax/v1"
 #define STATUS_TOPIC "$isaax/status"
+#define REFUSED_TOPIC "$isaax/refused"
 
 enum {
     LOGGED_MAX = 96,       /* bytes of a client's text in a log line */
@@ -45,13 +46,18 @@ static const char *printable(const char *text)
 }
 
 static void log_refusal(struct plugin *plugin, enum audit_kind kind, const char *what,
-                        const char *client, const char *detail)
+                        const char *client, const char *project, const char *detail)
 {
+    struct refusal refusal = {what, printable(client), printable(project), printable(detail), 0};
+    char json[REFUSAL_MAX];
     uint64_t silent;
     plugin->status_changed = true;
     if (!audit_count(&plugin->audit, kind, 1, unix_seconds(), &silent)) {
         return;
     }
+    refusal.silent = silent;
+    mosquitto_broker_publish_copy(NULL, REFUSED_TOPIC, refusal_format(json, &refusal), json, 0,
+                                  false, NULL);
     char shown_client[LOGGED_MAX], shown_detail[LOGGED_MAX];
     text_for_log(printable(client), shown_client, sizeof shown_client);
     text_for_log(printable(detail), shown_detail, sizeof shown_detail);
@@ -93,7 +99,7 @@ static int on_basic_auth(int event, void *data, void *context)
     if (reason == NULL) {
         return BROKER_OK;
     }
-    log_refusal(plugin, AUDIT_CONNECT, "connect", request.client, reason);
+    log_refusal(plugin, AUDIT_CONNECT, "connect", request.client, request.username, reason);
     return BROKER_REFUSED;
 }
 
@@ -137,7 +143,7 @@ static int on_acl_check(int event, void *data, void *context)
         return BROKER_OK;
     }
     log_refusal(plugin, questions[asked->access].kind, questions[asked->access].name, client,
-                asked->topic);
+                policy_project(&plugin->policy, asked->client), asked->topic);
     return BROKER_FORBIDDEN;
 }
 

@@ -270,6 +270,12 @@ const char *policy_connect_again(struct policy *policy, const struct connect_req
     return reason;
 }
 
+const char *policy_project(const struct policy *policy, const void *connection)
+{
+    const struct client *client = clients_by_connection(&policy->clients, connection);
+    return client != NULL ? client->project : "";
+}
+
 void policy_disconnect(struct policy *policy, const void *connection)
 {
     struct client *client = clients_by_connection(&policy->clients, connection);

@@ -59,6 +59,9 @@ const char *policy_connect(struct policy *policy, const struct connect_request *
 const char *policy_connect_again(struct policy *policy, const struct connect_request *request,
                                  int64_t now);
 
+/* The project that a connection was let in with; "" for the hub, and for one that was not. */
+const char *policy_project(const struct policy *policy, const void *connection);
+
 /* The connection has ended: its session is void. Its will may still be sent. */
 void policy_disconnect(struct policy *policy, const void *connection);
 

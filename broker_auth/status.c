@@ -3,6 +3,31 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "text.h"
+
+/* Printable ASCII without quotes and backslashes needs no escapes (RFC 8259, section 7). */
+static void shown(const char *text, char out[SHOWN_MAX])
+{
+    text_for_log(text, out, SHOWN_MAX);
+    for (char *c = out; *c != '\0'; c++) {
+        if (*c == '\\') {
+            *c = '?';
+        }
+    }
+}
+
+int refusal_format(char json[REFUSAL_MAX], const struct refusal *refusal)
+{
+    char client[SHOWN_MAX], project[SHOWN_MAX], detail[SHOWN_MAX];
+    shown(refusal->client, client);
+    shown(refusal->project, project);
+    shown(refusal->detail, detail);
+    return snprintf(json, REFUSAL_MAX,
+                    "{\"what\":\"%s\",\"client\":\"%s\",\"project\":\"%s\",\"detail\":\"%s\""
+                    ",\"silent\":%" PRIu64 "}",
+                    refusal->what, client, project, detail, refusal->silent);
+}
+
 int status_format(char json[STATUS_MAX], const struct instance *instance,
                   const struct policy *policy, const struct audit *audit)
 {

@@ -8,6 +8,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hub.audit.deeds import HUB, Actor, Deed
+    from hub.audit.log import Audit
+    from hub.audit.shown import PASSING, SHOWN_ONCE
     from hub.batches import Batch, Chunk, Line, MetricBatch, MetricChunk, Sample
     from hub.bulk import IfMatch, ItemProblem, Outcome, versions_of
     from hub.certificate import ServerCertificate
@@ -112,6 +115,9 @@ if TYPE_CHECKING:
     from hub.vault import Vault
 
 _HOMES = {
+    "audit.deeds": "HUB Actor Deed",
+    "audit.log": "Audit",
+    "audit.shown": "PASSING SHOWN_ONCE",
     "telemetry": "Metrics",
     "bulk": "IfMatch ItemProblem Outcome versions_of",
     "certificate": "ServerCertificate",
@@ -168,17 +174,22 @@ __all__ = [
     "ADMINS",
     "DEVELOPERS",
     "EVERYONE",
+    "HUB",
     "LATEST_METRICS",
     "MAIL_REQUESTED",
     "OWNERS",
+    "PASSING",
     "PAYERS",
     "SEVERITIES",
+    "SHOWN_ONCE",
     "SIGNED_IN",
     "SKEWED",
     "THROTTLED",
     "VIEWERS",
+    "Actor",
     "AlertRule",
     "Answer",
+    "Audit",
     "Authenticator",
     "Batch",
     "Bus",
@@ -199,6 +210,7 @@ __all__ = [
     "Database",
     "DatagramSender",
     "Datagrams",
+    "Deed",
     "Deprecated",
     "Destination",
     "DestinationType",

@@ -21,6 +21,7 @@ _log = structlog.get_logger("broker")
 
 CONTROL_TOPIC: Final = "$CONTROL/isaax/v1"
 STATUS_TOPIC: Final = "$isaax/status"
+REFUSED_TOPIC: Final = "$isaax/refused"
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 _CONNECTION: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
@@ -49,6 +50,23 @@ class BrokerStatus(msgspec.Struct, frozen=True):
     refused_subscribes: int = 0
     refused_deliveries: int = 0
     bad_control_lines: int = 0
+
+
+class BrokerRefusal(msgspec.Struct, frozen=True):
+    """Something that a client was not allowed to do at the broker.
+
+    Args:
+        what: `connect`, `publish`, `subscribe` or `delivery`.
+        client: what it calls itself; project: that it came in with, or named.
+        detail: the topic, or the reason.
+        silent: how many of the kind before it were not told.
+    """
+
+    what: str
+    client: str
+    project: str
+    detail: str
+    silent: int = 0
 
 
 class BrokerControl:
@@ -192,4 +210,18 @@ async def watch_status(
         await asyncio.gather(task, return_exceptions=True)
 
 
+async def watch_refusals(mqtt: Mqtt, handler: Callable[[BrokerRefusal], None]) -> None:
+    """Have what the broker refuses handled, as long as the connection lives."""
+
+    def take(message: MqttMessage) -> None:
+        try:
+            handler(_refusals.decode(message.payload))
+        except msgspec.DecodeError as error:
+            _log.error("what the broker refused cannot be read", error=str(error))
+        message.ack()
+
+    await mqtt.subscribe(REFUSED_TOPIC, take)
+
+
 _decoder: Final = msgspec.json.Decoder(BrokerStatus)
+_refusals: Final = msgspec.json.Decoder(BrokerRefusal)

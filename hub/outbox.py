@@ -19,7 +19,8 @@ from nats.aio.client import Client
 
 from hub.contracts import Topic
 from hub.database import Connection, Database, Queries
-from hub.errors import IsaaxError, TooLarge, Unavailable
+from hub.errors import IsaaxError, TooLarge
+from hub.leader import stand
 from hub.messaging.events import Pace, encode_event, event_headers
 from hub.messaging.jetstream import store
 from hub.messaging.nats_transport import NatsTransport
@@ -174,7 +175,6 @@ class OutboxRelay:
         self._transport = NatsTransport(client)
         self._outbox = outbox
         self._blocked = _Blocked()
-        self._pace = Pace(first=0.25, limit=5.0)
 
     @property
     def leading(self) -> bool:
@@ -185,7 +185,9 @@ class OutboxRelay:
     async def run(self) -> AsyncIterator[None]:
         """Stand for election, and publish while elected, for as long as the context is open."""
         subscription = await self._transport.subscribe(WAKE_SUBJECT, self._woken)
-        task = asyncio.create_task(self._stand())
+        task = asyncio.create_task(
+            stand("outbox relay", self._database, _LOCK, self._lead, election=self._election)
+        )
         try:
             yield
         finally:
@@ -195,24 +197,6 @@ class OutboxRelay:
 
     def _woken(self, _message: Message) -> None:
         self._outbox.wake.set()
-
-    async def _stand(self) -> None:
-        failures = 0
-        while True:
-            try:
-                async with self._database.session() as raw:
-                    tx = Connection(raw)
-                    while not await tx.one(_SQL["try_lead"], bool, lock=_LOCK):
-                        failures = 0
-                        await asyncio.sleep(self._election)
-                    await self._lead(tx)
-            except Unavailable as error:
-                failures += 1
-                _log.warning("outbox relay interrupted", reason=str(error))
-            except Exception:  # noqa: BLE001 - whatever it was, events must go on flowing
-                failures += 1
-                _log.exception("outbox relay failed; starting again")
-            await asyncio.sleep(self._pace.wait(failures))
 
     async def _lead(self, tx: Connection) -> None:
         """Publish until the connection that holds the lock is gone."""

@@ -14,6 +14,7 @@ import structlog
 from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
+from hub.audit.log import Audit, Recorder
 from hub.bus import NatsBus
 from hub.contracts import Bus
 from hub.database import Database, Queries
@@ -119,6 +120,19 @@ async def postbox(box: Outbox, vault: Vault) -> AsyncIterator[Postbox]:
     yield Postbox(box, vault)
 
 
+@asynccontextmanager
+async def recorder(pool: Database, metrics: Metrics) -> AsyncIterator[Recorder]:
+    """Open the audit log; one hub at a time leads and chains what was told."""
+    async with Recorder.open(pool, metrics) as log:
+        yield log
+
+
+@asynccontextmanager
+async def audit(log: Recorder) -> AsyncIterator[Audit]:
+    """Give services the audit log's face."""
+    yield log
+
+
 PARTS: Final = (
     Service("database", database, provides=Database),
     Service("nats", nats_client, provides=Client),
@@ -126,6 +140,8 @@ PARTS: Final = (
     Service("outbox", outbox, provides=Outbox),
     Service("vault", vault, provides=Vault),
     Service("postbox", postbox, provides=Postbox),
+    Service("recorder", recorder, provides=Recorder),
+    Service("audit-log", audit, provides=Audit),
 )
 """What `hub.registry.run` starts when it is asked for."""
 

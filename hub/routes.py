@@ -234,6 +234,8 @@ class Route(Generic[B, Q]):
             `Prefer: return=minimal` does not apply to it.
         key_required: a POST that is refused without an `Idempotency-Key`.
         deprecated: it is better not used any more.
+        audited: a GET is recorded in the audit log, as every other method is.
+        unaudited: why another method is not; docs/audit.md lists these.
         examples: of the body.
     """
 
@@ -262,6 +264,8 @@ class Route(Generic[B, Q]):
     once: bool = False
     key_required: bool = False
     deprecated: Deprecated | None = None
+    audited: bool = False
+    unaudited: str = ""
     description: str = ""
     examples: tuple[Any, ...] = field(default=())
 

@@ -28,7 +28,7 @@ class HubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str = "isaax"
     services: tuple[str, ...] = (
-        "accounts", "projects", "auth", "devices", "messages", "mail", "relay",
+        "accounts", "projects", "auth", "devices", "messages", "mail", "relay", "audit",
         "syslog_listener", "http_listener", "gateway",
     )  # fmt: skip
     remote: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ A table with a column `account` is open to its account's transactions, one with 
 as well to those from which that project is not hidden; any other table is the system's alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import asyncpg
@@ -21,8 +21,35 @@ SYSTEM: Final = "isaax_system"
 """Role of the hub's own work across accounts."""
 
 _SQL: Final = Queries.load("hub.sql", "tenancy.sql")
-_INSERT_ONLY: Final = frozenset({"outbox", "inbox"})
-"""What every transaction may add to, whoever it is for: no tenant reads from them."""
+
+
+class Rights(msgspec.Struct, frozen=True):
+    """What transactions may do with a table's rows, in SQL's words.
+
+    Args:
+        tenant: those on behalf of an account, with its own rows.
+        system: those of the hub itself, with all rows.
+    """
+
+    tenant: frozenset[str] = frozenset()
+    system: frozenset[str] = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+
+
+_READ: Final = frozenset({"SELECT"})
+_ADD: Final = frozenset({"INSERT"})
+_OF_THE_SYSTEM: Final = Rights()
+OF_TENANTS: Final = Rights(_OF_THE_SYSTEM.system)
+NARROWED: Final[Mapping[str, Rights]] = {
+    # Every transaction may add to these, whoever it is for; no tenant reads from them.
+    "outbox": Rights(_ADD),
+    "inbox": Rights(_ADD),
+    # The audit log: anybody tells what was done, and nobody changes what was sealed.
+    "audit_pending": Rights(_ADD),
+    "audit_entry": Rights(_READ, _READ | _ADD),
+    "audit_value": Rights(_READ, _READ | _ADD | {"DELETE"}),
+    "audit_chain": Rights(_READ, _READ | _ADD | {"UPDATE"}),
+}
+"""Tables with fewer rights than their columns would give; also to the hub itself."""
 
 _ACCOUNT: Final = "account = current_setting('isaax.account', true)"
 _PROJECT: Final = (
@@ -44,6 +71,7 @@ class _Table(msgspec.Struct, frozen=True):
         forced: row-level security binds even its owner.
         policies: names of those that it has, sorted.
         blinded: its tenants' policy hides projects.
+        granted: `<role>:<right>` of both roles.
     """
 
     name: str
@@ -52,14 +80,25 @@ class _Table(msgspec.Struct, frozen=True):
     forced: bool
     policies: list[str]
     blinded: bool
+    granted: list[str]
+
+    @property
+    def rights(self) -> Rights:
+        """What it is to grant."""
+        return NARROWED.get(self.name, OF_TENANTS if self.account else _OF_THE_SYSTEM)
 
     @property
     def is_closed(self) -> bool:
         """Nothing is left to do."""
-        tenants = self.account or self.name in _INSERT_ONLY
-        wanted = ["system", "tenant"] if tenants else ["system"]
-        hides = self.account and self.project
-        return self.forced and self.policies == wanted and self.blinded == hides
+        wanted = ["system", "tenant"] if self.rights.tenant else ["system"]
+        grants = {f"{TENANT}:{right}" for right in self.rights.tenant}
+        grants |= {f"{SYSTEM}:{right}" for right in self.rights.system}
+        return (
+            self.forced
+            and self.policies == wanted
+            and self.blinded == (self.account and self.project)
+            and set(self.granted) == grants
+        )
 
 
 async def ensure_roles(raw: asyncpg.Connection) -> None:
@@ -118,7 +157,7 @@ async def close_tables(raw: asyncpg.Connection) -> None:
 
 
 def _statements(table: _Table) -> Sequence[str]:
-    name = f'"{table.name}"'
+    name, rights = f'"{table.name}"', table.rights
     statements = [
         f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY",
@@ -126,18 +165,17 @@ def _statements(table: _Table) -> Sequence[str]:
         f"DROP POLICY IF EXISTS system ON {name}",
         f"CREATE POLICY system ON {name} TO {SYSTEM} USING (true) WITH CHECK (true)",
         f"REVOKE ALL ON {name} FROM {TENANT}, {SYSTEM}",
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {SYSTEM}",
+        f"GRANT {', '.join(sorted(rights.system))} ON {name} TO {SYSTEM}",
     ]
-    if table.name in _INSERT_ONLY:
+    if rights.tenant:
+        if table.account:
+            rule = f"{_ACCOUNT} AND {_PROJECT}" if table.project else _ACCOUNT
+            scope = f"TO {TENANT} USING ({rule}) WITH CHECK ({rule})"
+        else:
+            scope = f"FOR INSERT TO {TENANT} WITH CHECK (true)"
         statements += [
-            f"CREATE POLICY tenant ON {name} FOR INSERT TO {TENANT} WITH CHECK (true)",
-            f"GRANT INSERT ON {name} TO {TENANT}",
-        ]
-    elif table.account:
-        rule = f"{_ACCOUNT} AND {_PROJECT}" if table.project else _ACCOUNT
-        statements += [
-            f"CREATE POLICY tenant ON {name} TO {TENANT} USING ({rule}) WITH CHECK ({rule})",
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON {name} TO {TENANT}",
+            f"CREATE POLICY tenant ON {name} {scope}",
+            f"GRANT {', '.join(sorted(rights.tenant))} ON {name} TO {TENANT}",
         ]
     return statements
 

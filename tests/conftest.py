@@ -6,6 +6,7 @@ pytest_plugins = [
     "tests.fixtures.bus",
     "tests.fixtures.certificates",
     "tests.fixtures.core",
+    "tests.fixtures.audit",
     "tests.fixtures.gateway",
     "tests.fixtures.lobby",
     "tests.fixtures.plugins",

@@ -48,10 +48,17 @@ class Forged(HttpError, Forbidden):
 
     A request that shows a cookie and changes something needs the header X-CSRF-Token, and must
     come from the hub's own origin. A program uses `Authorization` instead.
+
+    Args:
+        caller: whose cookie it came with.
     """
 
     status = Forbidden.status
     code = "forged"
+
+    def __init__(self, detail: str = "", caller: Caller = ANYONE) -> None:
+        super().__init__(detail)
+        self.caller = caller
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -112,10 +119,11 @@ class Authentication:
             if credential := nobody.cookies.get(one.cookie, ""):
                 caller_of_cookie = await self._ask(one, credential, account)
                 if caller_of_cookie is not None:
-                    _refuse_forged(request, nobody.client, credential)
-                    return msgspec.structs.replace(
+                    shown = msgspec.structs.replace(
                         nobody, caller=caller_of_cookie, credential=credential
                     )
+                    _refuse_forged(request, shown)
+                    return shown
         return nobody
 
     def nobody(self, request: web.BaseRequest) -> Identity:
@@ -212,14 +220,15 @@ def _only(request: web.BaseRequest, name: str) -> str | None:
     return values[0] if values else None
 
 
-def _refuse_forged(request: web.BaseRequest, client: Client, credential: str) -> None:
+def _refuse_forged(request: web.BaseRequest, shown: Identity) -> None:
     if request.method in forgery.SAFE:
         return
-    origin = f"{'https' if client.secure else 'http'}://{request.host}"
+    origin = f"{'https' if shown.client.secure else 'http'}://{request.host}"
     if not forgery.is_of_our_own(request.headers, origin):
-        raise Forged("a cookie counts only for requests from the hub's own pages")
-    if not forgery.shows_token(credential, request.headers.get(forgery.HEADER, "")):
-        raise Forged(f"the header {forgery.HEADER} is missing, or is another session's")
+        raise Forged("a cookie counts only for requests from the hub's own pages", shown.caller)
+    if not forgery.shows_token(shown.credential, request.headers.get(forgery.HEADER, "")):
+        missing = f"the header {forgery.HEADER} is missing, or is another session's"
+        raise Forged(missing, shown.caller)
 
 
 def _cookies_of(sent: Mapping[str, str], *, secure: bool) -> dict[str, str]:

@@ -11,15 +11,16 @@ import structlog
 from aiohttp import hdrs, web
 
 from hub.contracts import Bus
-from hub.errors import DeadlineExceeded, IsaaxError, Unauthenticated
+from hub.errors import DeadlineExceeded, Forbidden, IsaaxError, Unauthenticated
 from hub.gateway import answers, decoding, deprecation, media, preferences
 from hub.gateway.answers import Answer
-from hub.gateway.authentication import ANYONE, Authentication, Identity
+from hub.gateway.auditing import Auditing
+from hub.gateway.authentication import ANYONE, Authentication, Forged, Identity
 from hub.gateway.conditional import ChangeConditions, Conditions
 from hub.gateway.connection import connection_of
 from hub.gateway.exchange import Exchange, exchange_of, to_response
 from hub.gateway.idempotency import HEADER as IDEMPOTENCY_KEY
-from hub.gateway.idempotency import Idempotency, Keyed
+from hub.gateway.idempotency import REPLAYED, Idempotency, Keyed
 from hub.gateway.intake import read_body, refuse_body
 from hub.gateway.locality import is_local, is_to_this_machine
 from hub.gateway.problems import KeyRequired, LocalOnly, NoSuchPath
@@ -53,6 +54,7 @@ class Parts:
     streams: Streams
     quotas: Quotas
     turns: Turns
+    auditing: Auditing
     deadline: float = DEADLINE
 
 
@@ -65,6 +67,7 @@ class Dispatcher:
     def __init__(self, route: AnyRoute, parts: Parts) -> None:
         self._route = route
         self._parts = parts
+        self._witness = parts.auditing.of(route)
         self._query = decoding.QueryDecoder(route.query)
         self._no_body = decoding.of_nothing(route)
         self._body = _body_decoder(route)
@@ -86,12 +89,16 @@ class Dispatcher:
         if route.local and not (is_local(request) and is_to_this_machine(request)):
             raise LocalOnly("ask from there, by the name localhost, past any proxy")
         shown = await self._identify(request, exchange)
-        identity = self._parts.authentication.let_in(
-            shown,
-            route.permission,
-            project=request.match_info.get("project", ""),
-            interactive=route.interactive,
-        )
+        try:
+            identity = self._parts.authentication.let_in(
+                shown,
+                route.permission,
+                project=request.match_info.get("project", ""),
+                interactive=route.interactive,
+            )
+        except Forbidden as error:
+            self._witness.refused(exchange, request.match_info, error)
+            raise
         with hiding(identity.hidden):
             return await self._serve(request, identity)
 
@@ -104,8 +111,11 @@ class Dispatcher:
                 shown = authentication.nobody(request)
             else:
                 shown = await authentication.identify(request)
-        except Unauthenticated:
-            quotas.of_unauthenticated(address, exchange.headers)
+        except (Unauthenticated, Forbidden) as error:
+            exchange.caller = error.caller if isinstance(error, Forged) else ANYONE
+            self._witness.refused(exchange, request.match_info, error)
+            if isinstance(error, Unauthenticated):
+                quotas.of_unauthenticated(address, exchange.headers)
             raise
         exchange.caller = shown.caller
         if shown.caller is ANYONE:
@@ -145,10 +155,13 @@ class Dispatcher:
             target = request.raw_path.encode(errors="surrogateescape")
             content = b"%d:%b%b" % (len(target), target, body)
             keyed = Keyed.of(identity, self._name, key, content)
-            return await self._parts.idempotency.once(keyed, self._worker(request, call))
+            answer = await self._parts.idempotency.once(keyed, self._worker(request, call))
+            if REPLAYED in answer.headers:
+                self._witness.replayed(exchange_of(request), call.path, answer.status)
+            return answer
         if self._route.key_required and not key:
             raise KeyRequired("send a key of your own: a request that is repeated is done once")
-        result = await self._handle(call)
+        result = await self._handle(request, call)
         if isinstance(result, EventStream):
             return result
         return self._answer(request, conditions, result, call)
@@ -196,7 +209,10 @@ class Dispatcher:
         raw = await read_body(request)
         return replace(call, body=self._body(raw)), raw
 
-    async def _handle(self, call: Call[Any, Any]) -> Reply | EventStream:
+    async def _handle(self, request: web.Request, call: Call[Any, Any]) -> Reply | EventStream:
+        return await self._witness.watch(exchange_of(request), call, self._in_time)
+
+    async def _in_time(self, call: Call[Any, Any]) -> Reply | EventStream:
         try:
             async with asyncio.timeout(self._parts.deadline) as deadline:
                 return await self._route.handler(call)
@@ -239,7 +255,7 @@ class Dispatcher:
         async def work() -> Answer:
             request_id = exchange_of(request).id
             try:
-                result = await self._handle(call)
+                result = await self._handle(request, call)
                 if isinstance(result, EventStream):
                     raise TypeError("only a GET can be answered by a stream")
                 return self._answer(request, None, result, call)

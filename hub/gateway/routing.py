@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from hub.audit.shown import shows_once
 from hub.gateway import media
 from hub.gateway.decoding import FormDecoder, QueryDecoder
 from hub.routes import Route
@@ -95,6 +96,8 @@ def faults_of(route: AnyRoute, permissions: Container[str]) -> Iterator[str]:
         yield "its path names a parameter twice"
     if route.anonymous and route.permission is not None:
         yield "nobody has a permission where nobody is asked who they are"
+    if (route.unaudited != "") if route.method == "GET" else route.audited:
+        yield f"a {route.method} is {'not ' * (route.method == 'GET')}audited anyway"
     yield from _faults_of_input(route)
     yield from _faults_of_answer(route)
     yield from _unkept(route)
@@ -125,6 +128,8 @@ def _faults_of_answer(route: AnyRoute) -> Iterator[str]:
         yield "only a GET or a form without a response can be answered by text"
     if not 200 <= route.status < 300:
         yield "its status is not one of success"
+    if route.once and _is_struct(route.response) and not shows_once(route.response):
+        yield "its answer tells something once, and no field of that is marked SHOWN_ONCE"
     answers = route.response is not None or bool(route.texts)
     if (route.status == 204) == answers and route.stream is None:
         yield "it answers 204 exactly when it has no response"

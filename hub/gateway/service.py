@@ -9,10 +9,12 @@ from typing import Any, Final
 
 import structlog
 
+from hub.audit.log import Recorder
 from hub.certificate import EVERY
 from hub.contracts import Bus
 from hub.database import Database
 from hub.gateway.app import build_app
+from hub.gateway.auditing import Auditing
 from hub.gateway.authentication import Authentication
 from hub.gateway.connection import Limits
 from hub.gateway.cors import Cors
@@ -74,6 +76,7 @@ async def gateway(
     database: Database,
     metrics: Metrics,
     health: Health,
+    recorder: Recorder,
 ) -> AsyncIterator[Listening]:
     """Run the gateway: the service `gateway`.
 
@@ -82,7 +85,9 @@ async def gateway(
     """
     # The services that the requests wait for have to drain within the same budget.
     tuning = Tuning(drain=min(DRAIN, hub_settings.drain / 2))
-    async with serve(settings, plugins, bus, database, metrics, health, tuning) as listening:
+    async with serve(
+        settings, plugins, bus, database, metrics, health, recorder, tuning
+    ) as listening:
         yield listening
 
 
@@ -94,6 +99,7 @@ async def serve(
     database: Database,
     metrics: Metrics,
     health: Health,
+    recorder: Recorder,
     tuning: Tuning,
 ) -> AsyncIterator[Listening]:
     """Serve what the plugins declared over HTTP.
@@ -148,6 +154,7 @@ async def serve(
             metrics.gauge("isaax_http_waiting", "Requests that wait for their account's turn."),
             waiting=tuning.waiting,
         ),
+        Auditing(table, recorder),
         tuning.deadline,
     )
     cors = Cors(settings.allowed_origins)

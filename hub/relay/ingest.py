@@ -32,7 +32,7 @@ from hub.protocol import (
 from hub.relay.contracts import PROJECT_OF_TOKEN, TokenDigest
 from hub.relay.counts import CountKey
 from hub.relay.limits import Gate
-from hub.relay.marks import MarkKey, MarkTable
+from hub.relay.marks import ZERO, MarkKey, MarkTable
 from hub.relay.writer import Entry, Writer
 from hub.secret import Secret
 
@@ -60,6 +60,14 @@ class _Known:
 class _Waiter:
     future: asyncio.Future[None]
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """One stream of a source, and the host to show for it."""
+
+    mark: MarkKey
+    host: str
 
 
 class Ingest:
@@ -132,20 +140,22 @@ class Ingest:
             Unavailable: JetStream does not store them in time.
             Invalid: the columns do not fit, or a priority is none.
         """
-        if stream not in STREAMS:
-            raise Invalid(f"no such stream: {stream!r}")
-        if not len(lines):
-            return
-        host = self._host(project, source, host)
-        key = MarkKey(project, device_id(project, source, host), stream)
-        batches = list(_encoded(lines))
-        size = sum(len(payload) for _, payload in batches)
-        if not self._room(project, size):
-            raise Unavailable("more waits to be stored than may")
-        wait = self._gate.ask(CountKey("log", project), len(lines), size, overdraw=overdraw)
-        if wait:
-            raise LimitReached("the project sends more than it may", retry_after=wait)
-        await self._stored(key, _shown(host), batches, size)
+        key = self._key(project, source, host, stream)
+        await self.take(key, lines, self._boot, overdraw=overdraw)
+
+    def series(
+        self, project: str, source: str, host: str, *, boot: int, stream: str = "sys"
+    ) -> "Series":
+        """Take lines that have numbers of their own, 1, 2, 3, …, each of them once.
+
+        Args:
+            boot: names this numbering; larger than that of any before for the same source.
+            project, source, host, stream: as for `submit`.
+
+        Raises:
+            Invalid: there is no such stream.
+        """
+        return Series(self, self._marks, self._key(project, source, host, stream), boot)
 
     async def project_of(self, token: Secret) -> str | None:
         """Say which project a project token is for; None when it is no live token.
@@ -171,14 +181,35 @@ class Ingest:
         self._tokens[digest] = _Known(project, now + fresh)
         return project
 
+    def _key(self, project: str, source: str, host: str, stream: str) -> "_Key":
+        if stream not in STREAMS:
+            raise Invalid(f"no such stream: {stream!r}")
+        host = self._host(project, source, host)
+        return _Key(MarkKey(project, device_id(project, source, host), stream), _shown(host))
+
+    async def take(self, key: "_Key", lines: Lines, boot: int, *, overdraw: bool = False) -> None:
+        """Have lines stored under the next numbers of `boot`: see `submit`."""
+        if not len(lines):
+            return
+        batches = list(_encoded(lines))
+        size = sum(len(payload) for _, payload in batches)
+        project = key.mark.project
+        if not self._room(project, size):
+            raise Unavailable("more waits to be stored than may")
+        wait = self._gate.ask(CountKey("log", project), len(lines), size, overdraw=overdraw)
+        if wait:
+            raise LimitReached("the project sends more than it may", retry_after=wait)
+        await self._stored(key, batches, size, boot)
+
     async def _stored(
-        self, key: MarkKey, host: str, batches: Sequence[tuple[int, bytes]], size: int
+        self, of: "_Key", batches: Sequence[tuple[int, bytes]], size: int, boot: int
     ) -> None:
+        key, host = of.mark, of.host
         loop = asyncio.get_running_loop()
         waiters = [_Waiter(loop.create_future(), len(payload)) for _, payload in batches]
         self._waiting[key.project] = self._waiting.get(key.project, 0) + size
         for (count, payload), waiter in zip(batches, waiters, strict=True):
-            header = self._marks.extend(key, self._boot, count)
+            header = self._marks.extend(key, boot, count)
             wire = renumber(payload, boot=header.boot, first=header.first)
             self._writer.submit(Entry(key, header, wire, self._settled, waiter, host))
         try:
@@ -210,6 +241,43 @@ class Ingest:
                 return OTHER
             hosts.add(host)
         return host
+
+
+class Series:
+    """Lines of a source that numbers them itself, so that none is stored twice.
+
+    Which of them are stored is known from the relay's streams, also after a restart: whoever hands
+    lines over goes on after `taken`, and needs to remember nothing.
+    """
+
+    def __init__(self, ingest: Ingest, marks: MarkTable, key: _Key, boot: int) -> None:
+        self._ingest = ingest
+        self._marks = marks
+        self._key = key
+        self._boot = boot
+
+    @property
+    def taken(self) -> int:
+        """Number of the last line that is stored, or on its way."""
+        mark = self._marks.offered(self._key.mark)
+        return mark.seq if mark.boot == self._boot else 0
+
+    @property
+    def stored(self) -> int:
+        """Number of the last line that is on disk."""
+        of_device = self._marks.of_device(self._key.mark.project, self._key.mark.device)
+        mark = of_device.get(self._key.mark.stream, ZERO)
+        return mark.seq if mark.boot == self._boot else 0
+
+    async def submit(self, lines: Lines) -> None:
+        """Have the lines that follow `taken` stored; returning says that they are on disk.
+
+        After `Unavailable` they may be on their way: `taken` counts them then.
+
+        Raises:
+            LimitReached, Unavailable, Invalid: as `Ingest.submit`.
+        """
+        await self._ingest.take(self._key, lines, self._boot)
 
 
 def device_id(project: str, source: str, host: str) -> str:

@@ -7,7 +7,7 @@ hidden: what one replaces cannot keep another from finding its own.
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar, cast
 
@@ -116,6 +116,11 @@ class Redactor:
         data = to_bytes(text)
         hidden = list(self._hidden(data))
         return _without(data, hidden).decode("utf-8", "replace") if hidden else text
+
+    def texts(self, texts: Sequence[str]) -> list[str]:
+        """Do so with each of some texts."""
+        changed = self._changes(Texts(list(texts)))
+        return [changed.get(index, text) for index, text in enumerate(texts)]
 
     def _changes(self, texts: Texts) -> dict[int, str]:
         """Give the messages that are changed, by index."""

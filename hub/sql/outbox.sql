@@ -21,9 +21,6 @@ ON CONFLICT DO NOTHING  -- naming the columns would take the right to read them
 -- name: sweep_inbox
 DELETE FROM inbox WHERE handled_at < now() - interval '30 days'
 
--- name: try_lead
-SELECT pg_try_advisory_lock(:lock)
-
 -- name: backlog
 SELECT count(*) AS pending,
        coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS oldest

@@ -14,7 +14,7 @@ SELECT wanted.name AS name,
   FROM (VALUES ('isaax_tenant'), ('isaax_system')) AS wanted (name)
 
 -- name: tables
--- What a table is scoped by, and which policies it has so far.
+-- What a table is scoped by, and which policies and grants it has so far.
 SELECT c.relname AS name,
        EXISTS (SELECT FROM pg_attribute AS a
                 WHERE a.attrelid = c.oid AND a.attname = 'account' AND NOT a.attisdropped)
@@ -27,7 +27,10 @@ SELECT c.relname AS name,
                ORDER BY p.polname) AS policies,
        EXISTS (SELECT FROM pg_policy AS p
                 WHERE p.polrelid = c.oid AND p.polname = 'tenant'
-                  AND pg_get_expr(p.polqual, p.polrelid) LIKE '%isaax.hidden%') AS blinded
+                  AND pg_get_expr(p.polqual, p.polrelid) LIKE '%isaax.hidden%') AS blinded,
+       ARRAY (SELECT g.grantee::regrole || ':' || g.privilege_type
+                FROM aclexplode(c.relacl) AS g
+               WHERE g.grantee::regrole::text IN ('isaax_tenant', 'isaax_system')) AS granted
   FROM pg_class AS c
  WHERE c.relnamespace = 'public'::regnamespace
    AND c.relkind IN ('r', 'p')

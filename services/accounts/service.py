@@ -6,10 +6,13 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from hub import (
+    Actor,
+    Audit,
     Bus,
     Caller,
     Connection,
     Database,
+    Deed,
     Endpoint,
     Metrics,
     Nothing,
@@ -72,16 +75,26 @@ class Accounts:
         return await self.bootstrap(Nothing())  # another hub made it between the two statements
 
     async def add_token(self, tx: Connection, account: str, name: str) -> str:
-        """Make an API token and give it; it cannot be read again."""
-        token = new_token()
+        """Make an API token at the terminal and give it; it cannot be read again."""
+        token, identifier = new_token(), new("apt")
+        prefix = shown_of(token)
         await tx.run(
             self._sql["add_token"],
-            id=new("apt"),
+            id=identifier,
             account=account,
             name=name,
-            prefix=shown_of(token),
+            prefix=prefix,
             digest=digest_of(token),
         )
+        deed = Deed(
+            action="api-token.made",
+            summary="Make an API token at the hub's terminal",
+            account=account,
+            object={"id": identifier},
+            actor=Actor.at_terminal(),
+            after={"id": identifier, "name": name, "prefix": prefix},
+        )
+        await Audit().record(tx, deed)
         return token
 
     async def authenticate(self, request: Authenticate) -> Authenticated:

@@ -9,7 +9,18 @@ from typing import Literal
 
 import msgspec
 
-from hub import Bus, Connection, Database, IsaaxError, NotFound, Nothing, Outbox, Queries, Vault
+from hub import (
+    Audit,
+    Bus,
+    Connection,
+    Database,
+    IsaaxError,
+    NotFound,
+    Nothing,
+    Outbox,
+    Queries,
+    Vault,
+)
 from hub.ids import new
 from hub.protocol import (
     Hello,
@@ -21,6 +32,7 @@ from hub.protocol import (
     register_proof_from_digest,
 )
 from hub.relay.contracts import MARKS, MarksOf
+from services.auth import deeds
 from services.auth.contracts import DEVICE, DeviceEvent, RevokeDevice
 from services.auth.nonces import Nonces
 from services.auth.peers import ProjectChanged
@@ -103,6 +115,7 @@ class Rules:
         vault: Vault,
         bus: Bus,
         tokens: TokenTable,
+        audit: Audit,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -110,6 +123,7 @@ class Rules:
         self._vault = vault
         self._bus = bus
         self._tokens = tokens
+        self._audit = audit
         self._sql = Queries.load("services.auth")
         self.nonces = Nonces(settings.nonce_seconds)
 
@@ -317,6 +331,8 @@ class Rules:
 
     async def _say(self, tx: Connection, event: DeviceEvent) -> None:
         await self._outbox.add(tx, DEVICE, event, key=event.device)
+        if event.kind in deeds.SUMMARIES:
+            await self._audit.record(tx, deeds.of_device(event))
 
 
 def _same(expected: str, request: Register | Hello) -> bool:

@@ -5,12 +5,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
-from hub import Bus, Consumer, Database, Endpoint, EventInfo, Nothing, Outbox, Vault
-from hub.broker import BrokerControl, BrokerStatus, watch_status
+from hub import Audit, Bus, Consumer, Database, Endpoint, EventInfo, Nothing, Outbox, Vault
+from hub.broker import BrokerControl, BrokerStatus, watch_refusals, watch_status
 from hub.mqtt import Mqtt
 from hub.settings import MqttSettings
 from services.auth import contracts as c
-from services.auth import peers
+from services.auth import deeds, peers
 from services.auth.door import Door, repeating
 from services.auth.gate import Gate
 from services.auth.rules import Rules
@@ -102,10 +102,11 @@ async def auth(
     outbox: Outbox,
     vault: Vault,
     bus: Bus,
+    audit: Audit,
 ) -> AsyncIterator[None]:
     """Run the service."""
     tokens = TokenTable()
-    rules = Rules(settings, database, outbox, vault, bus, tokens)
+    rules = Rules(settings, database, outbox, vault, bus, tokens, audit)
     async with AsyncExitStack() as stack:
         mqtt = await stack.enter_async_context(
             Mqtt.connect(mqtt_settings, client="hub-auth", persistent=True)
@@ -116,6 +117,7 @@ async def auth(
         service = Auth(rules, tokens, control, bus, gate)
         await service.sync()
         await stack.enter_async_context(watch_status(mqtt, service.broker_seen))
+        await watch_refusals(mqtt, lambda one: audit.refused(deeds.of_refusal(one, tokens)))
         await stack.enter_async_context(
             bus.consume(
                 Consumer(peers.TOKEN_CHANGED, "auth-tokens", service.token_changed),

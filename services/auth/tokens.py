@@ -43,6 +43,10 @@ class TokenTable:
         """Give the account of a project that has, or had, a token."""
         return self._accounts[project]
 
+    def account_of(self, project: str) -> str:
+        """Give the account of a project; "" when it has no token that is known here."""
+        return self._accounts.get(project, "")
+
     def pairs(self) -> Iterator[tuple[str, bytes]]:
         """Give (project, digest) of every live token."""
         for project, digests in self._digests.items():

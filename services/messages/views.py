@@ -1,11 +1,11 @@
 """What the routes of integrations share: where things are, and how they are shown."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
-from hub import Call, NoQuery, Reply, Shape
+from hub import PASSING, Call, NoQuery, Reply, Shape
 from hub.relay import contracts as relay
 from services.messages import contracts as c
 
@@ -26,7 +26,7 @@ class IntegrationView(msgspec.Struct, frozen=True):
     shape: Shape
     created_at: datetime
     updated_at: datetime
-    status: relay.IntegrationStatus | None = None
+    status: Annotated[relay.IntegrationStatus | None, PASSING] = None
 
 
 def view(item: c.Integration) -> IntegrationView:

@@ -4,7 +4,7 @@ import datetime as dt
 
 import msgspec
 
-from hub import Database, EventInfo, NotFound, Queries, first_time
+from hub import Actor, Audit, Database, Deed, EventInfo, NotFound, Queries, first_time
 from hub.relay.contracts import (
     Accounts,
     AccountsOf,
@@ -60,21 +60,29 @@ class Limits:
         return found
 
     async def put(self, project: str, limits: ProjectLimits) -> None:
-        """Set the limits of any project: for the operator of the hub alone.
+        """Set the limits of any project: for the operator of the hub alone, at the terminal.
 
         Raises:
             NotFound: there is no such project.
         """
+        before = _rates(await self.read(project))
         async with self._database.system() as tx:
-            changed = await tx.run(
-                self._sql["set_limits"],
-                project=project,
-                lines_per_second=limits.lines_per_second,
-                bytes_per_second=limits.bytes_per_second,
-                lines_per_day=limits.lines_per_day,
+            account = await tx.maybe(
+                self._sql["set_limits"], str, project=project, **_rates(limits)
             )
-        if not changed:
-            raise NotFound(f"no project {project}")
+            if account is None:
+                raise NotFound(f"no project {project}")
+            deed = Deed(
+                action="limits.set",
+                summary="Set what a project may send",
+                account=account,
+                project=project,
+                object={"project": project},
+                actor=Actor.at_terminal(),
+                before=before,
+                after=_rates(limits),
+            )
+            await Audit().record(tx, deed)
 
     async def noted(self, event: UsageNoted, info: EventInfo) -> None:
         """Add up what a project sent."""
@@ -112,6 +120,14 @@ class _Owner(msgspec.Struct):
 class _Account(msgspec.Struct):
     project: str
     account: str
+
+
+def _rates(limits: ProjectLimits) -> dict[str, float | int | None]:
+    return {
+        "lines_per_second": limits.lines_per_second,
+        "bytes_per_second": limits.bytes_per_second,
+        "lines_per_day": limits.lines_per_day,
+    }
 
 
 def _is_digest(text: str) -> bool:

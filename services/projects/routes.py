@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from hub import (
+    SHOWN_ONCE,
     Call,
     Conflict,
     NoQuery,
@@ -51,7 +52,7 @@ class ProjectTokenView(msgspec.Struct, frozen=True):
     name: str
     prefix: str
     created_at: datetime
-    token: str | None = None
+    token: Annotated[str | None, SHOWN_ONCE] = None
 
 
 class UsageView(msgspec.Struct, frozen=True):

@@ -102,6 +102,7 @@ UPDATE projects_project
        bytes_per_second = CAST(:bytes_per_second AS double precision),
        lines_per_day = CAST(:lines_per_day AS bigint)
  WHERE id = :project
+RETURNING account
 
 -- name: note_usage
 -- Nothing is noted of a project that is gone.

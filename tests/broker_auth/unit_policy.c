@@ -357,6 +357,32 @@ static void test_status(void)
     policy_free(&w.policy);
 }
 
+static void test_refusal(void)
+{
+    char json[REFUSAL_MAX];
+    const struct refusal refusal = {"publish", "dev_1", "prj\\\"\x01", "d/p/" SID_A "/x", 7};
+    int length = refusal_format(json, &refusal);
+    CHECK(strcmp(json, "{\"what\":\"publish\",\"client\":\"dev_1\",\"project\":\"prj???\","
+                       "\"detail\":\"d/p/*/x\",\"silent\":7}") == 0);
+    CHECK(length == (int)strlen(json));
+    char long_text[4096];
+    memset(long_text, 'x', sizeof long_text - 1);
+    long_text[sizeof long_text - 1] = '\0';
+    const struct refusal longest = {"subscribe", long_text, long_text, long_text, UINT64_MAX};
+    CHECK(refusal_format(json, &longest) < REFUSAL_MAX);
+}
+
+static void test_project_of_a_connection(void)
+{
+    struct world w;
+    set_up(&w);
+    CHECK(strcmp(policy_project(&w.policy, at(&w, 0)), "") == 0); /* the hub */
+    CHECK(strcmp(policy_project(&w.policy, at(&w, 9)), "") == 0);
+    CHECK(join(&w, 1, "dev_1", "prj_1", "one") == NULL);
+    CHECK(strcmp(policy_project(&w.policy, at(&w, 1)), "prj_1") == 0);
+    policy_free(&w.policy);
+}
+
 void test_policy(void)
 {
     test_connect();
@@ -372,4 +398,6 @@ void test_policy(void)
     test_lines_beside_a_stage();
     test_audit();
     test_status();
+    test_refusal();
+    test_project_of_a_connection();
 }

@@ -3,8 +3,6 @@
 import asyncio
 import random
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -20,6 +18,7 @@ from hub.outbox import Outbox, OutboxRelay, first_time
 from hub.settings import NatsSettings, PostgresSettings
 from hub.tenancy import close_tables
 from tests.deadline import until
+from tests.fixtures.crashes import CrashingDatabase, CrashPoint, Steps
 from tests.programs.outbox_relay import Where
 
 EFFECT = Query.parse("effect", "INSERT INTO effects (key, number) VALUES (:key, :number)")
@@ -32,63 +31,6 @@ class Happened(msgspec.Struct, frozen=True):
     number: int
 
 
-class Crash(BaseException):
-    """The process ends here: nothing after this is done, nothing is tidied up."""
-
-
-class CrashPoint:
-    """Counts steps, and ends the process before or after one of them."""
-
-    def __init__(self, seed: int) -> None:
-        dice = random.Random(seed)
-        self._left = dice.randrange(14)
-        self._before = dice.random() < 0.5
-        self.reached = False
-
-    async def step(self, work: Any) -> Any:
-        """Do one piece of work that leaves the process, unless it ends before."""
-        self._left -= 1
-        if self.reached or (self._left < 0 and self._before):
-            self.reached = True
-            work.close()
-            raise Crash
-        result = await work
-        if self._left < 0:
-            self.reached = True
-            raise Crash
-        return result
-
-
-class CrashingDatabase(Database):
-    """Its sessions break off where the crash point says, as a killed process's would."""
-
-    def __init__(self, real: Database, point: CrashPoint) -> None:
-        super().__init__(real._pool, real._settings)
-        self._point = point
-
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[Any]:
-        async with super().session() as raw:
-            try:
-                yield _Steps(raw, self._point, ("fetch", "execute"))
-            except BaseException:
-                raw.terminate()
-                raise
-
-
-class _Steps:
-    """Something whose named methods are steps."""
-
-    def __init__(self, real: Any, point: CrashPoint, methods: tuple[str, ...]) -> None:
-        self._real, self._point, self._methods = real, point, methods
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(self._real, name)
-        if name not in self._methods:
-            return real
-        return lambda *args, **more: self._point.step(real(*args, **more))
-
-
 class CrashingClient:
     """Publishing to JetStream is a step."""
 
@@ -96,7 +38,7 @@ class CrashingClient:
         self._real, self._point = real, point
 
     def jetstream(self) -> Any:
-        return _Steps(self._real.jetstream(), self._point, ("publish",))
+        return Steps(self._real.jetstream(), self._point, ("publish",))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from typer.testing import CliRunner
 
+from hub.audit.log import Recorder
 from hub.contracts import EventInfo
 from hub.database import Database
 from hub.errors import NotFound
@@ -16,10 +17,12 @@ from hub.outbox import Outbox
 from hub.relay.contracts import AccountsOf, LimitsOf, ProjectLimits, TokenDigest, UsageNoted
 from hub.services import Migrations
 from hub.settings import PostgresSettings
+from hub.telemetry import Metrics
 from services.projects import contracts as c
 from services.projects.commands import app
 from services.projects.limits import Limits
 from services.projects.service import Projects
+from tests.fixtures.audit import Log
 
 ACCOUNT = "acc_one"
 IDS = [str(uuid.uuid4()) for _ in range(10)]
@@ -83,6 +86,21 @@ async def test_the_relay_is_told_whose_account_projects_are_of(
     found = await Limits(database).accounts(AccountsOf([project, other.id, "prj_none"]))
     assert found.accounts == {project: ACCOUNT, other.id: "acc_two"}
     assert (await Limits(database).accounts(AccountsOf([]))).accounts == {}
+
+
+async def test_what_the_operator_sets_is_in_the_accounts_audit_log(
+    database: Database, project: str
+) -> None:
+    await Limits(database).put(project, ProjectLimits(5.5, None, 1_000))
+    await Limits(database).put(project, ProjectLimits(5.5, 7.0, None))
+    async with Recorder.open(database, Metrics()):
+        entries = await Log(database, ACCOUNT).until(2)
+    assert [(one.action, one.project, one.actor.kind) for one in entries] == [
+        ("limits.set", project, "terminal")
+    ] * 2
+    assert [one.changed for one in entries] == [
+        ["/lines_per_second", "/lines_per_day"], ["/bytes_per_second", "/lines_per_day"],
+    ]  # fmt: skip
 
 
 async def test_limits_are_shown_to_their_own_account_alone(

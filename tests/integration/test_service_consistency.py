@@ -8,6 +8,9 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from hub.audit.deeds import HUB
+from hub.audit.log import Audit, Recorder
+from hub.broker import BrokerRefusal
 from hub.contracts import Endpoint, EventInfo, Nothing
 from hub.database import Database
 from hub.errors import NotFound
@@ -18,7 +21,9 @@ from hub.plugins import PluginHost
 from hub.protocol import Register, register_proof_from_digest
 from hub.relay import contracts as relay
 from hub.settings import PostgresSettings
+from hub.telemetry import Metrics
 from hub.vault import Vault
+from services.auth import deeds
 from services.auth import peers as auth_peers
 from services.auth.contracts import DEVICE, DeviceEvent, RevokeDevice
 from services.auth.rules import Rules
@@ -29,6 +34,7 @@ from services.messages import peers as messages_peers
 from services.messages.service import Messages
 from services.projects import contracts as p
 from services.projects.service import Projects
+from tests.fixtures.audit import Log
 
 ACCOUNT = "acc_1"
 
@@ -121,7 +127,7 @@ async def test_a_device_of_a_deleted_project_is_dropped_after_it_was_registered(
     """The last word on it comes in its own order, so a late registration is undone by it."""
     tokens, token = TokenTable(), secrets.token_bytes(32)
     tokens.replace([auth_peers.TokenDigest(1, ACCOUNT, "prj_1", token.hex())])
-    rules = Rules(AuthSettings(), hub.database, hub.outbox, hub.vault, hub.bus, tokens)
+    rules = Rules(AuthSettings(), hub.database, hub.outbox, hub.vault, hub.bus, tokens, Audit())
     nonce = rules.nonces.give("new-1")
     proof = register_proof_from_digest(token, "prj_1", "new-1", nonce)
     device = (await rules.register("new-1", Register("prj_1", nonce, proof))).device
@@ -130,3 +136,36 @@ async def test_a_device_of_a_deleted_project_is_dropped_after_it_was_registered(
     assert [event.kind for event in said] == ["registered", "dropped"]
     with pytest.raises(NotFound):
         await rules.revoke(RevokeDevice(ACCOUNT, device))
+
+
+async def test_what_becomes_of_devices_is_in_the_audit_log(hub: Hub) -> None:
+    """In the transaction in which it is done; whoever registers is on record by its own words."""
+    tokens, token = TokenTable(), secrets.token_bytes(32)
+    tokens.replace([auth_peers.TokenDigest(1, ACCOUNT, "prj_1", token.hex())])
+    rules = Rules(AuthSettings(), hub.database, hub.outbox, hub.vault, hub.bus, tokens, Audit())
+    nonce = rules.nonces.give("new-1")
+    proof = register_proof_from_digest(token, "prj_1", "new-1", nonce)
+    register = Register("prj_1", nonce, proof, label="greenhouse")
+    device = (await rules.register("new-1", register)).device
+    await rules.revoke(RevokeDevice(ACCOUNT, device))
+    async with Recorder.open(hub.database, Metrics()):
+        registered, revoked = await Log(hub.database, ACCOUNT).until(2)
+    assert (registered.action, revoked.action) == ("device.registered", "device.revoked")
+    assert {(one.project, one.object["device"]) for one in (registered, revoked)} == {
+        ("prj_1", device)
+    }
+    assert (registered.actor.kind, registered.after["label"]) == ("device", "greenhouse")
+
+
+@pytest.mark.parametrize(
+    ("what", "project", "account"),
+    [("publish", "prj_1", ACCOUNT), ("publish", "prj_9", HUB), ("connect", "prj_1", HUB)],
+)
+def test_whose_log_a_refusal_of_the_broker_is_in(what: str, project: str, account: str) -> None:
+    """Who was not let in may name any project: nobody else's log is filled by it."""
+    tokens = TokenTable()
+    tokens.replace([auth_peers.TokenDigest(1, ACCOUNT, "prj_1", "00" * 32)])
+    refusal = BrokerRefusal(what, "dev_1", project, "d/x", silent=4)
+    deed = deeds.of_refusal(refusal, tokens)
+    assert (deed.account, deed.action, deed.count) == (account, f"broker.{what}", 5)
+    assert deed.project == ("prj_1" if account == ACCOUNT else "")

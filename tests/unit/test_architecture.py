@@ -30,6 +30,16 @@ SHARED_WITH_ONE = {
     "services/accounts": {"hub.process", "hub.plugins"},
     "services/projects": {"hub.process"},  # so does its own
     "services/mail": {"hub.process"},
+    "services/audit": {  # it shows and sends the core's audit log
+        "hub.audit",
+        "hub.audit.chain",
+        "hub.audit.deeds",
+        "hub.audit.export",
+        "hub.audit.reading",
+        "hub.audit.records",
+        "hub.audit.verify",
+        "hub.process",
+    },
 }
 
 

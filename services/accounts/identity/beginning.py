@@ -7,6 +7,7 @@ import msgspec
 
 from hub import Connection, Queries, Vault
 from services.accounts.identity import contracts as c
+from services.accounts.identity.deeds import Deeds
 from services.accounts.identity.devices import Devices
 from services.accounts.identity.errands import HOUR
 from services.accounts.identity.errors import Suspended, Unverified
@@ -56,6 +57,7 @@ class Beginning:
         self._devices = devices
         self._tallies = tallies
         self._letters = letters
+        self._deeds = Deeds()
         self._sql = Queries.load("services.accounts.identity", "people.sql")
 
     async def find(self, tx: Connection, email: str, device: str) -> Known | None:
@@ -83,6 +85,7 @@ class Beginning:
         session = await self._sessions.begin(
             tx, person.id, password, digest=request.digest, client=request.client
         )
+        await self._deeds.session_begun(tx, person.id, session.id, request.client)
         if request.replaces:
             await self._sessions.end_replaced(tx, request.replaces)
         await self._devices.note(tx, person.id, person.device, request.new_device)

@@ -23,6 +23,7 @@ from hub import (
 from hub.ids import new
 from hub.structs import decode
 from services.accounts.identity.contracts import LinkKind, Locale
+from services.accounts.identity.deeds import Deeds
 from services.accounts.identity.letters import Letters
 from services.accounts.identity.links import LIFETIMES, Links, NewEmail
 from services.accounts.identity.people import People, Person, Wanted
@@ -94,6 +95,7 @@ class Errands:
         self._letters = letters
         self._people = People()
         self._links = Links()
+        self._deeds = Deeds()
 
     def consumer(self) -> Consumer[Errand]:
         """Give what does them."""
@@ -168,6 +170,7 @@ class Errands:
         person = await self._people.at(tx, email)
         if person is None or person.suspended:
             return
+        await self._deeds.locked(tx, person.id)
         unlock = await self._link(tx, "unlock", person.id, person.locale)
         reset = await self._link(tx, "reset", person.id, person.locale)
         await self._letters.send(

@@ -45,6 +45,9 @@ SELECT EXISTS (
 -- name: add_owner
 INSERT INTO accounts_member (account, "user", role) VALUES (:account, :user, 'owner')
 
+-- name: accounts_of
+SELECT account FROM accounts_member WHERE "user" = :user ORDER BY account
+
 -- name: get_user
 SELECT id, email, name, locale, version, created_at, updated_at
   FROM accounts_user

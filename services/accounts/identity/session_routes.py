@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from hub import (
+    SHOWN_ONCE,
     SIGNED_IN,
     Call,
     Cookie,
@@ -75,7 +76,7 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
 class NewSessionView(SessionView, frozen=True, kw_only=True):
     """A session that has just begun; its token is shown this once, null where a cookie has it."""
 
-    token: str | None
+    token: Annotated[str | None, SHOWN_ONCE]
 
 
 class SecondFactorView(msgspec.Struct, frozen=True):
@@ -88,7 +89,7 @@ class SecondFactorView(msgspec.Struct, frozen=True):
             has no passkey.
     """
 
-    challenge: str
+    challenge: Annotated[str, SHOWN_ONCE]
     kinds: tuple[c.FactorKind, ...]
     passkey_options: dict[str, Any] | None
     expires_at: datetime

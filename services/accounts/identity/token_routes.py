@@ -7,6 +7,7 @@ import msgspec
 
 from hub import (
     ADMINS,
+    SHOWN_ONCE,
     Call,
     Conflict,
     NoQuery,
@@ -59,7 +60,7 @@ class ApiTokenView(msgspec.Struct, frozen=True):
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
-    token: str | None = None
+    token: Annotated[str | None, SHOWN_ONCE] = None
 
 
 def _view(token: c.ApiToken, secret: str | None = None) -> ApiTokenView:

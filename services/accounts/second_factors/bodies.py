@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from hub import FieldError, Invalid, Secret
+from hub import SHOWN_ONCE, FieldError, Invalid, Secret
 from services.accounts.second_factors.contracts import Assertion, NewCredential, Proof
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
@@ -87,8 +87,8 @@ class OptionsView(msgspec.Struct, frozen=True):
             `parseRequestOptionsFromJSON`.
     """
 
-    challenge: str
-    options: dict[str, Any]
+    challenge: Annotated[str, SHOWN_ONCE]
+    options: Annotated[dict[str, Any], SHOWN_ONCE]
     expires_at: datetime
 
 
@@ -112,9 +112,9 @@ class NewTotpView(msgspec.Struct, frozen=True):
         uri: the same as `otpauth://…`; `qr` is that as a QR code, in SVG.
     """
 
-    secret: str
-    uri: str
-    qr: str
+    secret: Annotated[str, SHOWN_ONCE]
+    uri: Annotated[str, SHOWN_ONCE]
+    qr: Annotated[str, SHOWN_ONCE]
 
 
 class CodesView(msgspec.Struct, frozen=True):
@@ -124,7 +124,7 @@ class CodesView(msgspec.Struct, frozen=True):
         recovery_codes: none where there are some already, which stay good.
     """
 
-    recovery_codes: tuple[str, ...]
+    recovery_codes: Annotated[tuple[str, ...], SHOWN_ONCE]
 
 
 class PasskeyView(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,7 +148,7 @@ class NewPasskeyView(PasskeyView, frozen=True, kw_only=True):
         recovery_codes: see `CodesView`.
     """
 
-    recovery_codes: tuple[str, ...]
+    recovery_codes: Annotated[tuple[str, ...], SHOWN_ONCE]
 
 
 def proof_of(body: FactorBody | ProofBody) -> Proof:
