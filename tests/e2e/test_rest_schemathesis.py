@@ -38,6 +38,8 @@ def described(spine: Spine, tmp_path: Path) -> Path:
     for path in document["paths"].values():
         for operation in path.values():
             assert operation["responses"].pop("default")
+            # No description can say that a header takes the body away, or is left alone if unknown.
+            operation["parameters"] = [p for p in operation["parameters"] if p["name"] != "Prefer"]
     file = tmp_path / "openapi.json"
     file.write_text(json.dumps(document))
     return file
