@@ -1,7 +1,7 @@
 """Lines made by column: what many of them share is encoded once, the rest all at once.
 
-A destination's own bytes of each line are the most expensive part of its work. Encoding an object
-a line takes three times as long as joining columns, most of which are the same in every line.
+A destination's own bytes of each line are the most expensive part of its work. To encode an object
+a line takes two to three times as long as to join columns, most of which are the same in all lines.
 """
 
 from collections.abc import Callable, Iterable, Sequence
