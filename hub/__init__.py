@@ -8,6 +8,18 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hub.account_data import (
+        AccountData,
+        AccountKeeper,
+        Counts,
+        Erased,
+        Exported,
+        OfAccount,
+        account_endpoints,
+        difference,
+        export_nothing,
+        export_rows,
+    )
     from hub.audit.deeds import HUB, Actor, Deed
     from hub.audit.log import Audit
     from hub.audit.shown import PASSING, SHOWN_ONCE
@@ -58,6 +70,7 @@ if TYPE_CHECKING:
     from hub.gateway.quotas import network_of
     from hub.headers import check_headers
     from hub.hookspecs import hookimpl
+    from hub.leftovers import Leftovers
     from hub.mail.local import local_outbox
     from hub.mail.postbox import MAIL_REQUESTED, Mail, MailRequested, Postbox
     from hub.mail.templates import MailTemplates
@@ -92,6 +105,7 @@ if TYPE_CHECKING:
         Cookie,
         Cursor,
         Deprecated,
+        Download,
         EventStream,
         NoQuery,
         PageQuery,
@@ -118,6 +132,8 @@ _HOMES = {
     "audit.deeds": "HUB Actor Deed",
     "audit.log": "Audit",
     "audit.shown": "PASSING SHOWN_ONCE",
+    "account_data": "AccountData AccountKeeper Counts Erased Exported OfAccount account_endpoints "
+    "difference export_nothing export_rows",
     "telemetry": "Metrics",
     "bulk": "IfMatch ItemProblem Outcome versions_of",
     "certificate": "ServerCertificate",
@@ -143,6 +159,7 @@ _HOMES = {
     "mail.templates": "MailTemplates",
     "mail.text": "MailAddress is_address mailbox_of one_line printable",
     "messaging.events": "Pace",
+    "leftovers": "Leftovers",
     "net": "Datagrams explain",
     "outbox": "Outbox first_time",
     "paging": "cursor_after cursor_of position_of",
@@ -155,7 +172,8 @@ _HOMES = {
     "protocol": "Lines",
     "relay.ingest": "Ingest",
     "relay.contracts": "LATEST_METRICS LatestMetrics LatestSamples",
-    "routes": "Authenticator Call Caller Client Cookie Cursor Deprecated EventStream NoQuery "
+    "routes": "Authenticator Call Caller Client Cookie Cursor Deprecated Download EventStream "
+    "NoQuery "
     "PageQuery Reply Route ServerEvent merge_patch",
     "secret": "Secret",
     "services": "Command ConfigSection Migrations Service",
@@ -186,6 +204,8 @@ __all__ = [
     "SKEWED",
     "THROTTLED",
     "VIEWERS",
+    "AccountData",
+    "AccountKeeper",
     "Actor",
     "AlertRule",
     "Answer",
@@ -206,6 +226,7 @@ __all__ = [
     "Consumer",
     "Contract",
     "Cookie",
+    "Counts",
     "Cursor",
     "Database",
     "DatagramSender",
@@ -216,9 +237,12 @@ __all__ = [
     "DestinationType",
     "Dialer",
     "Discard",
+    "Download",
     "Endpoint",
+    "Erased",
     "EventInfo",
     "EventStream",
+    "Exported",
     "FieldError",
     "Finding",
     "Forbidden",
@@ -231,6 +255,7 @@ __all__ = [
     "ItemProblem",
     "LatestMetrics",
     "LatestSamples",
+    "Leftovers",
     "LimitReached",
     "Limits",
     "Line",
@@ -248,6 +273,7 @@ __all__ = [
     "NotConnected",
     "NotFound",
     "Nothing",
+    "OfAccount",
     "Outbox",
     "Outcome",
     "Pace",
@@ -292,6 +318,7 @@ __all__ = [
     "Vault",
     "Watch",
     "Window",
+    "account_endpoints",
     "check_headers",
     "check_keys",
     "check_shape",
@@ -301,7 +328,10 @@ __all__ = [
     "csrf_token",
     "cursor_after",
     "cursor_of",
+    "difference",
     "explain",
+    "export_nothing",
+    "export_rows",
     "first_time",
     "gzipped",
     "hookimpl",

@@ -1,5 +1,6 @@
 """The core's own plugin: what it runs besides its parts comes in by the door of all plugins."""
 
+from hub.account_data import AccountData
 from hub.gateway.service import gateway
 from hub.hookspecs import hookimpl
 from hub.relay.ingest import Ingest
@@ -15,3 +16,9 @@ def isaax_services() -> list[Service]:
         Service("delivery", delivery, drain=30.0),
         Service("gateway", gateway, drain=30.0),
     ]
+
+
+@hookimpl
+def isaax_account_data() -> list[AccountData]:
+    """Declare what the relay keeps: by projects, and so before these are gone."""
+    return [AccountData("relay", after=("messages", "auth"))]

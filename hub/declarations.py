@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from hub import structs
+from hub.account_data import AccountData
 from hub.config import CORE
 from hub.destinations import DestinationType
 from hub.errors import PluginError
@@ -65,7 +66,13 @@ def declared(kind: Kind, returned: object) -> list[Any]:
 
 
 def _named(
-    item: Service | Authenticator | Permission | DestinationType[Any] | Command | ConfigSection,
+    item: Service
+    | Authenticator
+    | Permission
+    | DestinationType[Any]
+    | Command
+    | ConfigSection
+    | AccountData,
 ) -> str:
     return str(item.name)
 
@@ -124,6 +131,12 @@ def _check_authenticator(item: Authenticator) -> None:
     _check_name(item.name)
 
 
+def _check_account_data(item: AccountData) -> None:
+    _check_name(item.name)
+    if item.name in item.after:
+        raise ValueError("it cannot come after itself")
+
+
 def _check_migrations(item: Migrations) -> None:
     _check_name(item.owner)
 
@@ -155,6 +168,7 @@ def _check_struct(struct: object) -> None:
 KINDS: Final = (
     Kind("isaax_config", "section", ConfigSection, _named, _check_section),
     Kind("isaax_migrations", "migrations", Migrations, _owner, _check_migrations),
+    Kind("isaax_account_data", "account-data", AccountData, _named, _check_account_data),
     Kind("isaax_services", "service", Service, _named, _check_service),
     Kind("isaax_destinations", "destination", DestinationType, _named, _check_destination),
     Kind("isaax_permissions", "permission", Permission, _named, _check_permission),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pluggy
 
+from hub.account_data import AccountData
 from hub.destinations import DestinationType
 from hub.permissions import Permission
 from hub.routes import Authenticator, Route
@@ -52,6 +53,12 @@ def isaax_authenticators() -> list[Authenticator]:
 @hookspec
 def isaax_migrations() -> list[Migrations]:
     """Declare SQL migrations, applied before any service starts."""
+    return []
+
+
+@hookspec
+def isaax_account_data() -> list[AccountData]:
+    """Declare that something of accounts is kept, to be counted, exported and erased with them."""
     return []
 
 

@@ -19,6 +19,7 @@ from hub.bus import NatsBus
 from hub.contracts import Bus
 from hub.database import Database, Queries
 from hub.errors import Unavailable
+from hub.leftovers import Leftovers, leftovers
 from hub.mail.postbox import Postbox
 from hub.messaging.jetstream import ensure_stream
 from hub.messaging.nats_transport import connect
@@ -142,6 +143,7 @@ PARTS: Final = (
     Service("postbox", postbox, provides=Postbox),
     Service("recorder", recorder, provides=Recorder),
     Service("audit-log", audit, provides=Audit),
+    Service("leftovers", leftovers, provides=Leftovers),
 )
 """What `hub.registry.run` starts when it is asked for."""
 

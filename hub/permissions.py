@@ -36,14 +36,18 @@ class Permission:
         name: `<what>:<verb>`, such as `projects:read`; what an API token's scopes name, too.
         summary: what it allows, for the table and the reference.
         roles: that have it.
+        while_closing: it also holds for changes while the account is being deleted.
     """
 
     name: str
     summary: str
     roles: frozenset[Role]
+    while_closing: bool = False
 
 
-SIGNED_IN: Final = Permission("self", "What concerns the caller alone.", EVERYONE)
+SIGNED_IN: Final = Permission(
+    "self", "What concerns the caller alone.", EVERYONE, while_closing=True
+)
 """Of routes that anyone may use who shows a valid credential of whatever scopes."""
 
 
@@ -71,6 +75,10 @@ class Permissions:
     def allows(self, role: Role, name: str) -> bool:
         """Say whether a role has a permission."""
         return name in self._by_name and role in self._by_name[name].roles
+
+    def hold_while_closing(self, name: str) -> bool:
+        """Say whether a permission also holds for changes while the account is being deleted."""
+        return name in self._by_name and self._by_name[name].while_closing
 
     def without(self, name: str, roles: Mapping[str, Role]) -> frozenset[str]:
         """Give those keys (projects) whose role lacks a permission."""

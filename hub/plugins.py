@@ -20,6 +20,7 @@ import pluggy
 import structlog
 
 from hub import hookspecs
+from hub.account_data import AccountData
 from hub.declarations import KINDS, Kind, declared
 from hub.destinations import DestinationType
 from hub.errors import PluginError
@@ -167,6 +168,11 @@ class PluginHost:
     def permissions(self) -> Mapping[str, Permission]:
         """Permissions by name."""
         return self._declared("isaax_permissions", Permission)
+
+    @property
+    def account_data(self) -> Mapping[str, AccountData]:
+        """What is kept of accounts, by the name of who keeps it."""
+        return self._declared("isaax_account_data", AccountData)
 
     @property
     def authenticators(self) -> Mapping[str, Authenticator]:

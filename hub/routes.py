@@ -1,7 +1,7 @@
 """What a service declares to be reachable over HTTP: typed routes, once, for everything."""
 
 import datetime as dt
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Generic, Protocol, TypeVar
 
@@ -27,6 +27,7 @@ class Caller(msgspec.Struct, frozen=True):
         role: of that person in the account.
         narrowed: projects in which the role is another, narrower one.
         interactive: it is a person's own session, not a token that a program holds.
+        closing: the account is being deleted: it can be looked at, and nothing in it changed.
     """
 
     account: str
@@ -36,6 +37,7 @@ class Caller(msgspec.Struct, frozen=True):
     role: Role = Role.OWNER
     narrowed: dict[str, Role] = {}
     interactive: bool = False
+    closing: bool = False
 
     def may(self, permission: str) -> bool:
         """Say whether these credentials may be used for this, whatever the role."""
@@ -185,6 +187,20 @@ class EventStream:
 
 
 @dataclass(frozen=True, slots=True)
+class Download:
+    """A file as an answer; the gateway sends it as it comes, and closes the generator.
+
+    Args:
+        media: its type, as the route's `download` says.
+        name: that a browser keeps it under.
+    """
+
+    media: str
+    name: str
+    chunks: AsyncGenerator[bytes, None]
+
+
+@dataclass(frozen=True, slots=True)
 class Deprecated:
     """A route that is better not used any more (RFC 9745), and when it ends (RFC 8594).
 
@@ -220,6 +236,7 @@ class Route(Generic[B, Q]):
         status: of success.
         accepted: of the body of a 202, which the handler may answer instead of `status` (see
             `Reply.status`): there is more to do before it is done.
+        download: media type of the file that a GET answers; the handler gives a `Download`.
         stream: Struct of the events, when `Accept: text/event-stream` may be asked for.
         texts: media types, with their parameters, that the route answers as text instead of JSON;
             the preferred one first. Of a GET, or of a form.
@@ -243,7 +260,7 @@ class Route(Generic[B, Q]):
     path: str
     summary: str
     tag: str
-    handler: Callable[[Call[B, Q]], Awaitable[Reply | EventStream]]
+    handler: Callable[[Call[B, Q]], Awaitable[Reply | EventStream | Download]]
     permission: str | None
     interactive: bool = False
     anonymous: bool = False
@@ -254,6 +271,7 @@ class Route(Generic[B, Q]):
     response: Any = None
     status: int = 200
     accepted: Any = None
+    download: str = ""
     stream: type | None = None
     texts: tuple[str, ...] = ()
     errors: tuple[type[IsaaxError], ...] = ()

@@ -66,16 +66,17 @@ async def put(database: Database, account: str, project: str) -> None:
         await tx.run(_SQL["put_export"], account=account, project=project, boot=boot)
 
 
-async def end(database: Database, account: str, *, project: str = "") -> bool:
-    """Send an account's log nowhere any more; say whether it was sent.
+async def end(database: Database, account: str, *, project: str = "") -> None:
+    """Send an account's log nowhere any more.
 
     Args:
         project: only if it goes there.
     """
     async with database.system() as tx:
         if project:
-            return await tx.run(_SQL["end_export_into"], account=account, project=project) == 1
-        return await tx.run(_SQL["end_export"], account=account) == 1
+            await tx.run(_SQL["end_export_into"], account=account, project=project)
+        else:
+            await tx.run(_SQL["end_export"], account=account)
 
 
 class Exporter:

@@ -3,20 +3,30 @@
 Written by `python -m hub.client.generator` from the OpenAPI document: do not edit.
 """
 
+from datetime import datetime
+from typing import Literal
+
 from hub.client.answers import Answer, Pages
 from hub.client.asking import Ask, Json, part
 from hub.client.calls import Calls
 from hub.client.events import Events
 from hub.client.structs import (
     AcceptedView,
+    AccountBody,
+    AccountView,
     ApiTokenBody,
     ApiTokenView,
     AskResetBody,
+    AuditEntry,
+    AuditExport,
+    AuditExportBody,
     ChangedDevice,
     CodeBody,
     CodesView,
     DeadLetter,
     DeadLetterView,
+    DeletionBody,
+    DeletionView,
     DeviceChanges,
     DeviceView,
     Dropped,
@@ -24,28 +34,39 @@ from hub.client.structs import (
     EmailBody,
     EntryBody,
     EntryOptionsBody,
+    ExportView,
     FactorBody,
     FactorsView,
     IntegrationBody,
     IntegrationChange,
     IntegrationType,
     IntegrationView,
+    InvitationBody,
+    InvitationView,
+    InvitedView,
+    JoinedView,
     LimitsView,
     LoginBody,
     LogLine,
+    MemberBody,
+    MemberView,
     NewPasskeyBody,
     NewPasskeyView,
     NewSessionView,
     NewTotpView,
+    OfferedView,
     OptionsView,
     PasskeyView,
     PasswordBody,
+    PreviewBody,
     ProjectBody,
     ProjectHealth,
+    ProjectMemberView,
     ProjectTokenBody,
     ProjectTokenView,
     ProjectView,
     ProofBody,
+    RedeemBody,
     RelayHealth,
     ReplayBody,
     ReplayView,
@@ -58,6 +79,11 @@ from hub.client.structs import (
     TestConfigBody,
     TestResult,
     TokenBody,
+    TransferBody,
+    TransferLinkBody,
+    TransferView,
+    UndoBody,
+    UndoneView,
     UserView,
 )
 
@@ -72,6 +98,80 @@ class Api:
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
+
+    def list_accounts(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[AccountView]:
+        """List the accounts that one is in.
+
+        A token is for one account, and sees that one.
+        """
+        return self._calls.pages(
+            Ask("GET", "/api/v1/accounts", query={"limit": limit, "cursor": cursor}), AccountView
+        )
+
+    def create_account(self, body: AccountBody | Json) -> Answer[AccountView]:
+        """Make another account.
+
+        You are its owner.
+        """
+        return self._calls.answer(
+            Ask("POST", "/api/v1/accounts", body=body, keyed=True), AccountView
+        )
+
+    def get_account(self, account: str) -> Answer[AccountView]:
+        """Read an account."""
+        return self._calls.answer(Ask("GET", f"/api/v1/accounts/{part(account)}"), AccountView)
+
+    def patch_account(
+        self, account: str, changes: Json, *, if_match: str | None = None
+    ) -> Answer[AccountView]:
+        """Change an account."""
+        return self._calls.answer(
+            Ask(
+                "PATCH",
+                f"/api/v1/accounts/{part(account)}",
+                body=changes,
+                merge=True,
+                if_match=if_match,
+            ),
+            AccountView,
+        )
+
+    def withdraw(self, account: str, *, if_match: str | None = None) -> Answer[None]:
+        """Take an offer back, or decline it."""
+        return self._calls.nothing(
+            Ask("DELETE", f"/api/v1/accounts/{part(account)}/transfer", if_match=if_match)
+        )
+
+    def get_offer(self, account: str) -> Answer[TransferView]:
+        """Read the offer that waits."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/accounts/{part(account)}/transfer"), TransferView
+        )
+
+    def offer(self, account: str, body: TransferBody | Json) -> Answer[TransferView]:
+        """Offer an account to another member.
+
+        Nothing changes until the other says yes, for which there is a week and a link in
+        their mail: then they are owner and you are what you said, at once. All owners are
+        told by mail, now and then. Another offer replaces the one that waits.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/accounts/{part(account)}/transfer", body=body, keyed=True),
+            TransferView,
+        )
+
+    def accept(self, account: str) -> Answer[OfferedView]:
+        """Accept an offered account."""
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/accounts/{part(account)}/transfer/accept", keyed=True),
+            OfferedView,
+        )
+
+    def post_transfers_redeem(self, body: TransferLinkBody | Json) -> Answer[OfferedView]:
+        """Accept an offered account by its link."""
+        return self._calls.answer(Ask("POST", "/api/v1/transfers/redeem", body=body), OfferedView)
 
     def list_api_tokens(
         self, *, limit: int | None = None, cursor: str | None = None
@@ -101,6 +201,88 @@ class Api:
     def get_api_token(self, api_token: str) -> Answer[ApiTokenView]:
         """Read an API token."""
         return self._calls.answer(Ask("GET", f"/api/v1/api-tokens/{part(api_token)}"), ApiTokenView)
+
+    def read_audit(
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        actor: str | None = None,
+        action: str | None = None,
+        object_: str | None = None,
+        outcome: Literal["", "done", "failed", "refused", "unknown"] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        project: str | None = None,
+    ) -> Pages[AuditEntry]:
+        """Read the account's audit log.
+
+        Newest first. Every change is in it that was asked for, with who asked, from where,
+        and what was before and after; and so is what was refused.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                "/api/v1/audit",
+                query={
+                    "limit": limit,
+                    "cursor": cursor,
+                    "actor": actor,
+                    "action": action,
+                    "object": object_,
+                    "outcome": outcome,
+                    "since": since,
+                    "until": until,
+                    "project": project,
+                },
+            ),
+            AuditEntry,
+        )
+
+    def get_audit_export(self) -> Answer[AuditExport]:
+        """See where the audit log is sent."""
+        return self._calls.answer(Ask("GET", "/api/v1/audit/export"), AuditExport)
+
+    def put_export(self, body: AuditExportBody | Json) -> Answer[AuditExport]:
+        """Say where to send the audit log.
+
+        With a project, each entry from now on is a line of the program `audit`, as JSON, in
+        the project's stream `sys`; its integrations take it from there. It arrives once, in
+        order, and counts towards the project's limits. With null, nothing is sent any more.
+        """
+        return self._calls.answer(Ask("PUT", "/api/v1/audit/export", body=body), AuditExport)
+
+    def read_project_audit(
+        self,
+        project: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        actor: str | None = None,
+        action: str | None = None,
+        object_: str | None = None,
+        outcome: Literal["", "done", "failed", "refused", "unknown"] | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Pages[AuditEntry]:
+        """Read a project's audit log."""
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/audit",
+                query={
+                    "limit": limit,
+                    "cursor": cursor,
+                    "actor": actor,
+                    "action": action,
+                    "object": object_,
+                    "outcome": outcome,
+                    "since": since,
+                    "until": until,
+                },
+            ),
+            AuditEntry,
+        )
 
     def drop_dead_letters(self, integration: str) -> Answer[Dropped]:
         """Drop all dead letters of an integration."""
@@ -175,6 +357,64 @@ class Api:
                 query={"limit": limit, "cursor": cursor},
             ),
             DeadLetterView,
+        )
+
+    def post_account_deletions_undo(self, body: UndoBody | Json) -> Answer[UndoneView]:
+        """Undo the deletion of an account by the link in the mail."""
+        return self._calls.answer(
+            Ask("POST", "/api/v1/account-deletions/undo", body=body), UndoneView
+        )
+
+    def undo_deletion(self, account: str, *, if_match: str | None = None) -> Answer[None]:
+        """Undo the deletion of an account.
+
+        Its devices and tokens are let in again.
+        """
+        return self._calls.nothing(
+            Ask("DELETE", f"/api/v1/accounts/{part(account)}/deletion", if_match=if_match)
+        )
+
+    def get_deletion(self, account: str) -> Answer[DeletionView]:
+        """See what goes with an account."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/accounts/{part(account)}/deletion"), DeletionView
+        )
+
+    def request_deletion(self, account: str, body: DeletionBody | Json) -> Answer[DeletionView]:
+        """Delete an account.
+
+        At once its devices are cut off, its tokens are void, and nothing in it changes. For
+        14 days an owner may undo that, here or by the link in the mail; then everything is
+        erased.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/accounts/{part(account)}/deletion", body=body, keyed=True),
+            DeletionView,
+        )
+
+    def create_export(self, account: str) -> Answer[ExportView]:
+        """Ask for all that an account has.
+
+        It can be fetched for a week: a ZIP archive of JSON lines with projects, devices,
+        integrations without their secrets, members and more.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/accounts/{part(account)}/exports", keyed=True), ExportView
+        )
+
+    def get_export(self, account: str, export: str) -> Answer[ExportView]:
+        """Read where an export is."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/accounts/{part(account)}/exports/{part(export)}"), ExportView
+        )
+
+    def get_archive(self, account: str, export: str) -> Answer[str]:
+        """Fetch an export.
+
+        As things are at that moment.
+        """
+        return self._calls.text(
+            Ask("GET", f"/api/v1/accounts/{part(account)}/exports/{part(export)}/archive")
         )
 
     def delete_device(self, device: str, *, if_match: str | None = None) -> Answer[None]:
@@ -397,6 +637,83 @@ class Api:
             TestResult,
         )
 
+    def list_invitations(
+        self, account: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[InvitationView]:
+        """List the invitations that wait."""
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/accounts/{part(account)}/invitations",
+                query={"limit": limit, "cursor": cursor},
+            ),
+            InvitationView,
+        )
+
+    def create_invitation(
+        self, account: str, body: InvitationBody | Json
+    ) -> Answer[InvitationView]:
+        """Invite somebody by mail.
+
+        The mail has a link that is good once, and for a week. Another invitation of the
+        same address replaces the one that waits. Only an owner invites owners. The answer
+        is the same whether the address has an account here or not.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/accounts/{part(account)}/invitations", body=body, keyed=True),
+            InvitationView,
+        )
+
+    def delete_invitation(
+        self, account: str, invitation: str, *, if_match: str | None = None
+    ) -> Answer[None]:
+        """Withdraw an invitation."""
+        return self._calls.nothing(
+            Ask(
+                "DELETE",
+                f"/api/v1/accounts/{part(account)}/invitations/{part(invitation)}",
+                if_match=if_match,
+            )
+        )
+
+    def get_invitation(self, account: str, invitation: str) -> Answer[InvitationView]:
+        """Read an invitation."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/accounts/{part(account)}/invitations/{part(invitation)}"),
+            InvitationView,
+        )
+
+    def resend_invitation(self, account: str, invitation: str) -> Answer[InvitationView]:
+        """Send an invitation again.
+
+        With another link, which is good for a week; the one before is not.
+        """
+        return self._calls.answer(
+            Ask(
+                "POST",
+                f"/api/v1/accounts/{part(account)}/invitations/{part(invitation)}/resend",
+                keyed=True,
+            ),
+            InvitationView,
+        )
+
+    def preview(self, body: PreviewBody | Json) -> Answer[InvitedView]:
+        """Look at an invitation by its link.
+
+        Nothing changes.
+        """
+        return self._calls.answer(
+            Ask("POST", "/api/v1/invitations/preview", body=body), InvitedView
+        )
+
+    def redeem(self, body: RedeemBody | Json) -> Answer[JoinedView]:
+        """Accept an invitation by its link.
+
+        Whoever has the link reads the address: who has it already joins, and a newcomer
+        gives a name and a password. With a session, it must be that of the address.
+        """
+        return self._calls.answer(Ask("POST", "/api/v1/invitations/redeem", body=body), JoinedView)
+
     def read_logs(
         self,
         project: str,
@@ -438,6 +755,122 @@ class Api:
             ),
             TailLine,
             after=after,
+        )
+
+    def list_members(
+        self, account: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[MemberView]:
+        """List the members of an account."""
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/accounts/{part(account)}/members",
+                query={"limit": limit, "cursor": cursor},
+            ),
+            MemberView,
+        )
+
+    def leave(self, account: str, *, if_match: str | None = None) -> Answer[None]:
+        """Leave an account.
+
+        The last owner cannot: they make somebody else owner first, or delete the account.
+        """
+        return self._calls.nothing(
+            Ask("DELETE", f"/api/v1/accounts/{part(account)}/members/me", if_match=if_match)
+        )
+
+    def delete_member(
+        self, account: str, user: str, *, if_match: str | None = None
+    ) -> Answer[None]:
+        """Take a member out.
+
+        At once: the tokens that they made here are revoked, and their sessions no longer
+        reach this account.
+        """
+        return self._calls.nothing(
+            Ask(
+                "DELETE",
+                f"/api/v1/accounts/{part(account)}/members/{part(user)}",
+                if_match=if_match,
+            )
+        )
+
+    def get_member(self, account: str, user: str) -> Answer[MemberView]:
+        """Read a member."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/accounts/{part(account)}/members/{part(user)}"), MemberView
+        )
+
+    def patch_member(
+        self, account: str, user: str, changes: Json, *, if_match: str | None = None
+    ) -> Answer[MemberView]:
+        """Give a member another role.
+
+        It counts from their next request on. Only an owner makes or changes owners, and the
+        last one stays.
+        """
+        return self._calls.answer(
+            Ask(
+                "PATCH",
+                f"/api/v1/accounts/{part(account)}/members/{part(user)}",
+                body=changes,
+                merge=True,
+                if_match=if_match,
+            ),
+            MemberView,
+        )
+
+    def list_project_members(
+        self, project: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[ProjectMemberView]:
+        """List what members are in a project."""
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/members",
+                query={"limit": limit, "cursor": cursor},
+            ),
+            ProjectMemberView,
+        )
+
+    def delete_project_member(
+        self, project: str, user: str, *, if_match: str | None = None
+    ) -> Answer[None]:
+        """Narrow a member's role no longer.
+
+        In this project they are again what they are in the account.
+        """
+        return self._calls.nothing(
+            Ask(
+                "DELETE",
+                f"/api/v1/projects/{part(project)}/members/{part(user)}",
+                if_match=if_match,
+            )
+        )
+
+    def get_project_member(self, project: str, user: str) -> Answer[ProjectMemberView]:
+        """Read what a member is in a project."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/projects/{part(project)}/members/{part(user)}"), ProjectMemberView
+        )
+
+    def put_project_member(
+        self, project: str, user: str, body: MemberBody | Json, *, if_match: str | None = None
+    ) -> Answer[ProjectMemberView]:
+        """Narrow a member's role in a project.
+
+        To one that may less than the role in the account; an owner's cannot be narrowed. Of
+        a project in which they are `billing` they see nothing. It counts from their next
+        request on.
+        """
+        return self._calls.answer(
+            Ask(
+                "PUT",
+                f"/api/v1/projects/{part(project)}/members/{part(user)}",
+                body=body,
+                if_match=if_match,
+            ),
+            ProjectMemberView,
         )
 
     def scrape_metrics(self, project: str) -> Answer[str]:

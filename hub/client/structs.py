@@ -17,6 +17,33 @@ class AcceptedView(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
 
 
+class AccountBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a client sets of an account."""
+
+    name: str
+
+
+Role = str
+"""What a member of an account is."""
+
+
+class Actor(msgspec.Struct, frozen=True, kw_only=True):
+    """Who did it.
+
+    Args:
+        kind: `person` (logged in), `token`, `device`, `terminal` (a command on the hub's
+            machine), `hub` (by itself) or `anonymous`.
+        id: of the session, token or device.
+        user: id of the person, where it is one, or a person's token.
+        role: of that person in the account.
+    """
+
+    kind: str = "hub"
+    id: str = "hub"
+    user: str = ""
+    role: str = ""
+
+
 class ApiTokenBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a client sets of an API token.
 
@@ -75,6 +102,30 @@ class Attestation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     transports: list[str] = []
 
 
+class AuditExport(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the audit log is sent.
+
+    Args:
+        project: into whose stream `sys`, as program `audit`; null: nowhere.
+        sent: number of the last entry that has arrived there.
+        waiting: entries that have yet to.
+    """
+
+    project: str | None
+    sent: int | None
+    waiting: int
+
+
+class AuditExportBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where to send the audit log.
+
+    Args:
+        project: one of the account's; null: nowhere.
+    """
+
+    project: str | None
+
+
 class CodeBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The code that the app shows now."""
 
@@ -118,6 +169,27 @@ class DeadLetterView(msgspec.Struct, frozen=True, kw_only=True):
     at: str
     received: str
     count: int
+
+
+class DeletionBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The password of the owner who asks."""
+
+    password: Secret
+
+
+class DeletionView(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes with an account.
+
+    Args:
+        state: `none`, nobody asked for it; `waiting`, it can be undone until `due_at`;
+            `erasing`, it cannot any more.
+        counts: how many there are of what, at this moment.
+    """
+
+    state: str
+    counts: dict[str, int]
+    requested_at: datetime | None
+    due_at: datetime | None
 
 
 class DeviceChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -184,6 +256,15 @@ class EntryOptionsBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """
 
     cookie: bool = False
+
+
+class ExportView(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be taken along; `archive` is where."""
+
+    id: str
+    created_at: datetime
+    expires_at: datetime
+    archive: str
 
 
 class FactorsView(msgspec.Struct, frozen=True, kw_only=True):
@@ -382,6 +463,14 @@ class NewTotpView(msgspec.Struct, frozen=True, kw_only=True):
     qr: str
 
 
+class OfferedView(msgspec.Struct, frozen=True, kw_only=True):
+    """The account that one owns now, and from whom."""
+
+    account: str
+    name: str
+    giver: str
+
+
 class OptionsView(msgspec.Struct, frozen=True, kw_only=True):
     """What a browser is to be asked with, in its own JSON form.
 
@@ -415,6 +504,12 @@ class PasswordBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
     current_password: Secret
     new_password: Secret
+
+
+class PreviewBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The token of an invitation's link: the last part of its path."""
+
+    token: Secret
 
 
 class ProjectBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -472,6 +567,15 @@ class RedactPattern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
     regex: str
     replacement: str = "[redacted]"
+
+
+class RedeemBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The token of an invitation's link, and what a newcomer chooses."""
+
+    token: Secret
+    name: str = ""
+    password: Secret = Secret("")
+    locale: Literal["en", "ja"] = "en"
 
 
 class RelayHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -630,6 +734,39 @@ class TokenBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     token: Secret
 
 
+class TransferBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """To whom an owner hands the account over.
+
+    Args:
+        to: id of the member.
+        password: of the owner.
+        role: that the owner has afterwards.
+    """
+
+    to: str
+    password: Secret
+    role: Literal["admin", "billing", "developer", "viewer"] = "admin"
+
+
+class TransferLinkBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The token of the link: the last part of its path."""
+
+    token: Secret
+
+
+class UndoBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The token of the link: the last part of its path."""
+
+    token: Secret
+
+
+class UndoneView(msgspec.Struct, frozen=True, kw_only=True):
+    """The account that goes on."""
+
+    account: str
+    name: str
+
+
 class UserView(msgspec.Struct, frozen=True, kw_only=True):
     """A person as the API shows them to themselves."""
 
@@ -639,6 +776,154 @@ class UserView(msgspec.Struct, frozen=True, kw_only=True):
     locale: str
     created_at: datetime
     updated_at: datetime
+
+
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    """An account as the API shows it; `role` is that of whoever asks."""
+
+    id: str
+    name: str
+    role: Role
+    created_at: datetime
+    updated_at: datetime
+
+
+class InvitationBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whom a client invites, to be what, and in which language."""
+
+    email: str
+    role: Role = "developer"
+    locale: Literal["en", "ja"] = "en"
+
+
+class InvitationView(msgspec.Struct, frozen=True, kw_only=True):
+    """An invitation as the API shows it; the link is in the mail alone."""
+
+    id: str
+    email: str
+    role: Role
+    locale: str
+    invited_by: str
+    state: str
+    created_at: datetime
+    sent_at: datetime
+    expires_at: datetime
+
+
+class InvitedView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an invitation is to.
+
+    Args:
+        known: somebody has the address already; a newcomer gives a name and a password.
+    """
+
+    account: str
+    name: str
+    inviter: str
+    email: str
+    role: Role
+    known: bool
+
+
+class JoinedView(msgspec.Struct, frozen=True, kw_only=True):
+    """The account that one is in now, and as what; `new`: one came to be by it."""
+
+    account: str
+    name: str
+    role: Role
+    user: str
+    new: bool
+
+
+class MemberBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a client sets of a member."""
+
+    role: Role
+
+
+class MemberView(msgspec.Struct, frozen=True, kw_only=True):
+    """A member as the API shows it."""
+
+    user: str
+    name: str
+    email: str
+    role: Role
+    joined_at: datetime
+
+
+class ProjectMemberView(msgspec.Struct, frozen=True, kw_only=True):
+    """A member, seen from a project.
+
+    Args:
+        role: in this project.
+        account_role: in the account; never narrower than `role`.
+        narrowed: the role was made a narrower one for this project.
+    """
+
+    user: str
+    name: str
+    email: str
+    role: Role
+    account_role: Role
+    narrowed: bool
+
+
+class TransferView(msgspec.Struct, frozen=True, kw_only=True):
+    """An offer that waits for its receiver."""
+
+    giver: str
+    receiver: str
+    role: Role
+    created_at: datetime
+    expires_at: datetime
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that was done, or tried, in an account.
+
+    Args:
+        seq: its number in the account's log: the order in which outcomes became known.
+        at: when it was begun.
+        action: `PATCH /api/v1/projects/{project}`, `device.registered`, …
+        object: what it was done to, by what the ids name.
+        address, agent: where it came from; null when it came from nowhere, or was erased.
+        outcome: `done`; `refused`: not allowed; `failed`: nothing was done; `unknown`: the
+            hub ended, or gave up waiting, before it knew.
+        status, code: of the answer, and of its problem.
+        replayed: the first answer was given again (`Idempotency-Key`); nothing was done.
+        count: so many of the kind, of which the others have no entry.
+        follows: id of the entry that did not know the outcome yet.
+        before, after: what it was done to, as the API shows it.
+        changed: what differs, as JSON pointers.
+        erased: where it came from, or what was before and after, was erased since.
+        hash, previous: its own and the one before, in the chain.
+    """
+
+    seq: int
+    id: str
+    at: datetime
+    action: str
+    summary: str
+    project: str | None
+    object: dict[str, str]
+    actor: Actor
+    address: str | None
+    agent: str | None
+    outcome: str
+    status: int | None
+    code: str | None
+    request: str | None
+    trace: str | None
+    replayed: bool
+    count: int
+    follows: str | None
+    before: Any
+    after: Any
+    changed: list[str]
+    notes: list[str]
+    erased: bool
+    hash: str
+    previous: str
 
 
 class Assertion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

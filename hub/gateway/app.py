@@ -39,7 +39,7 @@ def build_app(
         serve = paths.setdefault(path, {})
         for method, route in routes.items():
             serve[method] = Dispatcher(route, parts).serve
-    for path, methods in paths.items():
+    for path, methods in sorted(paths.items(), key=_by_words_first):
         accepts = {
             _ACCEPTS[method]: body_media(route)
             for method, route in table.get(path, {}).items()
@@ -48,6 +48,11 @@ def build_app(
         _add(app, path, Resource(methods, accepts, cors).serve)
     _add(app, "/{tail:.*}", _nothing_here, name=UNMATCHED)
     return app
+
+
+def _by_words_first(item: tuple[str, object]) -> list[bool]:
+    """Sort so that `/a/me` is looked at before `/a/{b}`, whoever was declared first."""
+    return [part.startswith("{") for part in item[0].split("/")]
 
 
 def _add(app: web.Application, path: str, serve: Serve, name: str | None = None) -> None:

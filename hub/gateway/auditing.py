@@ -24,7 +24,7 @@ from hub.gateway.authentication import ANYONE
 from hub.gateway.exchange import Exchange
 from hub.gateway.routing import AnyRoute, Table, is_list
 from hub.permissions import SIGNED_IN
-from hub.routes import Call, Caller, EventStream, Reply
+from hub.routes import Call, Caller, Download, EventStream, Reply
 from hub.secret import Secret
 from hub.structs import decode
 
@@ -47,7 +47,7 @@ _UNKNOWN: Final = (DeadlineExceeded, _Cut)
 _HARMLESS: Final = re.compile(rf"{ids.PATTERN.pattern}|[a-z][a-z-]{{0,15}}")
 """An id of ours, or a word."""
 
-Handle = Callable[[Call[Any, Any]], Awaitable[Reply | EventStream]]
+Handle = Callable[[Call[Any, Any]], Awaitable[Reply | EventStream | Download]]
 
 
 class Auditing:
@@ -83,7 +83,7 @@ class Witness:
 
     async def watch(
         self, exchange: Exchange, call: Call[Any, Any], handle: Handle
-    ) -> Reply | EventStream:
+    ) -> Reply | EventStream | Download:
         """Have a call handled, and recorded.
 
         Raises:
@@ -165,9 +165,9 @@ class Witness:
             return None, ("what was before could not be read",)
         return (reply.body if isinstance(reply, Reply) else None), ()
 
-    def _done(self, deed: Deed, reply: Reply | EventStream) -> Deed:
+    def _done(self, deed: Deed, reply: Reply | EventStream | Download) -> Deed:
         status = self._route.status
-        if isinstance(reply, EventStream):
+        if isinstance(reply, EventStream | Download):
             return _ended(deed, status)
         if reply.body is None and reply.text is None and status == HTTPStatus.OK:
             status = HTTPStatus.NO_CONTENT

@@ -43,6 +43,16 @@ class OutOfScope(HttpError, Forbidden):
     code = Forbidden.code
 
 
+class Closing(HttpError, Forbidden):
+    """This account is being deleted: nothing in it changes any more.
+
+    An owner can undo that, until the day that `GET /api/v1/accounts/{account}/deletion` tells.
+    """
+
+    status = Forbidden.status
+    code = "account-closing"
+
+
 class Forged(HttpError, Forbidden):
     """This change was not asked for by a page of ours.
 
@@ -112,12 +122,14 @@ class Authentication:
         nobody = self.nobody(request)
         account = _only(request, ACCOUNT) or ""
         header = _only(request, hdrs.AUTHORIZATION)
+        # A path names an account as well as the header does.
+        meant = account or request.match_info.get("account", "")
         if header is not None:
-            caller, credential = await self._check(header, account)
+            caller, credential = await self._check(header, account, meant)
             return msgspec.structs.replace(nobody, caller=caller, credential=credential)
         for one in self._by_cookie:
             if credential := nobody.cookies.get(one.cookie, ""):
-                caller_of_cookie = await self._ask(one, credential, account)
+                caller_of_cookie = await self._ask(one, credential, account, meant)
                 if caller_of_cookie is not None:
                     shown = msgspec.structs.replace(
                         nobody, caller=caller_of_cookie, credential=credential
@@ -138,6 +150,7 @@ class Authentication:
         *,
         project: str = "",
         interactive: bool = False,
+        changes: bool = False,
     ) -> Identity:
         """Let only those pass who may.
 
@@ -145,32 +158,43 @@ class Authentication:
             permission: that the route asks for; None lets everyone pass.
             project: that the path names.
             interactive: only a person's own session may pass.
+            changes: something, so that an account that is being deleted is in the way.
 
         Raises:
             NotAuthenticated, OutOfScope: with the challenge of RFC 6750, section 3.
+            Closing: the account is being deleted.
         """
         if permission is None:
             return shown
         if shown.caller is ANYONE:
             raise self._refuse("send an API token as `Authorization: Bearer …`")
         self._let_in(shown.caller, permission, interactive=interactive)
+        stays = self._permissions.hold_while_closing(permission)
+        if shown.caller.closing and changes and not stays:
+            raise Closing("an owner can undo that")
         hidden = self._permissions.without(permission, shown.caller.narrowed)
         self._look_at_project(project, permission, shown, hidden)
         return msgspec.structs.replace(shown, hidden=hidden)
 
-    async def _check(self, header: str, account: str) -> tuple[Caller, str]:
+    async def _check(self, header: str, account: str, meant: str) -> tuple[Caller, str]:
         match = _CREDENTIALS.fullmatch(header.strip())
         if match:
             for one in self._by_scheme.get(match["scheme"].lower(), ()):
-                caller = await self._ask(one, match["credential"], account)
+                caller = await self._ask(one, match["credential"], account, meant)
                 if caller is not None:
                     return caller, match["credential"]
         raise self._refuse("this credential is not valid", ', error="invalid_token"')
 
-    async def _ask(self, one: Authenticator, credential: str, account: str) -> Caller | None:
-        """Ask one authenticator who shows this, in which account."""
-        if account and one.in_account is not None:
-            return await one.in_account(credential, account, self._bus)
+    async def _ask(
+        self, one: Authenticator, credential: str, account: str, meant: str
+    ) -> Caller | None:
+        """Ask one authenticator who shows this, in which account.
+
+        Args:
+            account: that the header names; meant: that one, or the path does.
+        """
+        if meant and one.in_account is not None:
+            return await one.in_account(credential, meant, self._bus)
         caller = await one.authenticate(credential, self._bus)
         if caller is not None and account not in {"", caller.account}:
             raise OutOfScope(f"this credential is for one account alone: leave out {ACCOUNT}")
@@ -178,17 +202,17 @@ class Authentication:
 
     def _let_in(self, caller: Caller, permission: str, *, interactive: bool) -> None:
         if not caller.account and permission != SIGNED_IN.name:
-            raise _out_of_scope("you are a member of no account", permission)
+            raise out_of_scope("you are a member of no account", permission)
         if not caller.may(permission):
-            raise _out_of_scope(f"this credential lacks the scope {permission}", permission)
+            raise out_of_scope(f"this credential lacks the scope {permission}", permission)
         if not self._permissions.allows(caller.role, permission):
-            raise _out_of_scope(
+            raise out_of_scope(
                 f"your role here, {caller.role}, lacks the permission {permission}: ask an owner "
                 "of the account",
                 permission,
             )
         if interactive and not caller.interactive:
-            raise _out_of_scope("only a person who is logged in may do this, no token", permission)
+            raise out_of_scope("only a person who is logged in may do this, no token", permission)
 
     def _look_at_project(
         self, project: str, permission: str, shown: Identity, hidden: frozenset[str]
@@ -198,7 +222,7 @@ class Authentication:
             return
         role = shown.caller.narrowed[project]
         if self._permissions.allows(role, "projects:read"):
-            raise _out_of_scope(
+            raise out_of_scope(
                 f"your role in this project, {role}, lacks the permission {permission}", permission
             )
 
@@ -207,7 +231,8 @@ class Authentication:
         return NotAuthenticated(detail, headers={"WWW-Authenticate": challenge})
 
 
-def _out_of_scope(detail: str, permission: str) -> OutOfScope:
+def out_of_scope(detail: str, permission: str) -> OutOfScope:
+    """Make the refusal of somebody who lacks a permission (RFC 6750, section 3.1)."""
     challenge = f'Bearer realm="isaax", error="insufficient_scope", scope="{permission}"'
     return OutOfScope(detail, headers={"WWW-Authenticate": challenge})
 

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 
 from hub.contracts import Bus
 from hub.errors import DeadlineExceeded, Forbidden, IsaaxError, Unauthenticated
-from hub.gateway import answers, decoding, deprecation, media, preferences
+from hub.gateway import answers, decoding, deprecation, downloads, media, preferences
 from hub.gateway.answers import Answer
 from hub.gateway.auditing import Auditing
 from hub.gateway.authentication import ANYONE, Authentication, Forged, Identity
@@ -28,7 +28,7 @@ from hub.gateway.quotas import Quotas, network_of
 from hub.gateway.routing import AnyRoute, body_media
 from hub.gateway.sse import Streams, last_event_id
 from hub.gateway.turns import Turns
-from hub.routes import Call, EventStream, Reply
+from hub.routes import Call, Download, EventStream, Reply
 from hub.scope import hiding
 
 DEADLINE: Final = 30.0
@@ -74,6 +74,7 @@ class Dispatcher:
         self._name = f"{route.method} {route.path}"
         self._texts = {text.partition(";")[0]: text for text in route.texts}
         offers = [media.JSON] if route.response is not None else []
+        offers += [route.download] if route.download else []
         self._offers = [*offers, *self._texts] + [media.EVENTS] * (route.stream is not None)
         self._notices = deprecation.headers_of(route.deprecated)
         self._may_be_minimal = preferences.apply_to(route)
@@ -95,6 +96,7 @@ class Dispatcher:
                 route.permission,
                 project=request.match_info.get("project", ""),
                 interactive=route.interactive,
+                changes=route.method != "GET",
             )
         except Forbidden as error:
             self._witness.refused(exchange, request.match_info, error)
@@ -135,6 +137,8 @@ class Dispatcher:
             if gone.done():
                 return web.Response(status=GONE)
             answer = await self._do(request, identity, call, conditions, body)
+            if isinstance(answer, Download):
+                return await downloads.send(request, answer)
         if isinstance(answer, EventStream):
             return await self._parts.streams.send(
                 request, answer, account=whose, request_id=exchange_of(request).id
@@ -148,7 +152,7 @@ class Dispatcher:
         call: Call[Any, Any],
         conditions: Conditions | None,
         body: bytes,
-    ) -> Answer | EventStream:
+    ) -> Answer | EventStream | Download:
         key = request.headers.get(IDEMPOTENCY_KEY)
         if self._route.method == "POST" and key is not None and identity.credential:
             # The target has its length before it, so no two requests give the same bytes.
@@ -162,7 +166,7 @@ class Dispatcher:
         if self._route.key_required and not key:
             raise KeyRequired("send a key of your own: a request that is repeated is done once")
         result = await self._handle(request, call)
-        if isinstance(result, EventStream):
+        if isinstance(result, EventStream | Download):
             return result
         return self._answer(request, conditions, result, call)
 
@@ -209,10 +213,12 @@ class Dispatcher:
         raw = await read_body(request)
         return replace(call, body=self._body(raw)), raw
 
-    async def _handle(self, request: web.Request, call: Call[Any, Any]) -> Reply | EventStream:
+    async def _handle(
+        self, request: web.Request, call: Call[Any, Any]
+    ) -> Reply | EventStream | Download:
         return await self._witness.watch(exchange_of(request), call, self._in_time)
 
-    async def _in_time(self, call: Call[Any, Any]) -> Reply | EventStream:
+    async def _in_time(self, call: Call[Any, Any]) -> Reply | EventStream | Download:
         try:
             async with asyncio.timeout(self._parts.deadline) as deadline:
                 return await self._route.handler(call)
@@ -256,8 +262,8 @@ class Dispatcher:
             request_id = exchange_of(request).id
             try:
                 result = await self._handle(request, call)
-                if isinstance(result, EventStream):
-                    raise TypeError("only a GET can be answered by a stream")
+                if isinstance(result, EventStream | Download):
+                    raise TypeError("only a GET can be answered by a stream or a file")
                 return self._answer(request, None, result, call)
             except IsaaxError as error:
                 return answers.of_error(error, request_id)

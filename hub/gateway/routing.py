@@ -126,11 +126,13 @@ def _faults_of_input(route: AnyRoute) -> Iterator[str]:
 def _faults_of_answer(route: AnyRoute) -> Iterator[str]:
     if route.texts and not (route.response is None and (route.method == "GET" or route.form)):
         yield "only a GET or a form without a response can be answered by text"
+    if route.download and (route.method != "GET" or route.response is not None):
+        yield "only a GET without a response can be answered by a file"
     if not 200 <= route.status < 300:
         yield "its status is not one of success"
     if route.once and _is_struct(route.response) and not shows_once(route.response):
         yield "its answer tells something once, and no field of that is marked SHOWN_ONCE"
-    answers = route.response is not None or bool(route.texts)
+    answers = route.response is not None or bool(route.texts or route.download)
     if (route.status == 204) == answers and route.stream is None:
         yield "it answers 204 exactly when it has no response"
 

@@ -29,6 +29,7 @@ from hub.gateway.reference import Reference
 from hub.gateway.routing import Declared, Table, build_table
 from hub.gateway.server import Listening, serving
 from hub.gateway.shell import Shell
+from hub.gateway.sight import in_sight
 from hub.gateway.sse import HEARTBEAT, PER_ACCOUNT, STALL, Streams
 from hub.gateway.turns import WAITING, Turns
 from hub.permissions import Permissions
@@ -194,7 +195,7 @@ def _table(plugins: PluginHost, permissions: Permissions) -> Table:
             path=one.path,
             reason=one.reason,
         )
-    return table
+    return in_sight(table, permissions)
 
 
 @asynccontextmanager

@@ -76,7 +76,7 @@ class Postbox:
         self._outbox = outbox
         self._vault = vault
 
-    async def send(self, tx: Connection, mail: Mail, *, key: str) -> str:
+    async def send(self, tx: Connection, mail: Mail, *, key: str, account: str = "") -> str:
         """Have a mail sent if, and only if, the transaction commits.
 
         The data key of the transaction's account seals it, or the hub's own in a transaction of
@@ -84,6 +84,7 @@ class Postbox:
 
         Args:
             key: mails of one key are accepted in their order; usually the id of the person.
+            account: whose data key seals it, in a transaction of the hub.
 
         Returns:
             The mail's id.
@@ -94,15 +95,16 @@ class Postbox:
         """
         if not is_address(mail.to):
             raise Invalid("a mail goes to one address, such as name@example.com")
+        account = tx.account or account
         identifier = new("mai")
         plain = msgspec.json.encode(mail)
         requested = MailRequested(
             id=identifier,
-            account=tx.account,
+            account=account,
             kind=mail.kind,
             until=round((time.time() + min(mail.valid_for, GIVE_UP)) * 1e6),
             sealed=await self._vault.seal(
-                tx, plain, account=tx.account, project="", name=_name(identifier)
+                tx, plain, account=account, project="", name=_name(identifier)
             ),
         )
         await self._outbox.add(tx, MAIL_REQUESTED, requested, key=key)

@@ -9,7 +9,7 @@ from a checkpoint and from the headers of what was stored after it.
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from hub.relay.streams import Kind
+from hub.relay.streams import KINDS, Kind
 
 
 class CountKey(NamedTuple):
@@ -46,6 +46,14 @@ class LineCounts:
         """Give how many lines are durable."""
         return self._durable.get(key, 0)
 
+    def forget(self, project: str) -> None:
+        """Forget a project, of which nothing comes any more."""
+        for kind in KINDS:
+            key = CountKey(kind, project)
+            self._given.pop(key, None)
+            self._durable.pop(key, None)
+            self._changed.discard(key)
+
     def take_changed(self) -> dict[CountKey, int]:
         """Give the durable counts that changed since the last call."""
         changed, self._changed = self._changed, set()
@@ -53,4 +61,4 @@ class LineCounts:
 
     def put_back(self, keys: Iterable[CountKey]) -> None:
         """Count these as changed again: they could not be written down."""
-        self._changed.update(keys)
+        self._changed.update(key for key in keys if key in self._durable)

@@ -26,6 +26,19 @@ _log = structlog.stdlib.get_logger(__name__)
 _APPLY: Final = 2.0  # seconds that an `apply` is waited for; it goes on by itself
 
 
+class EraseProject(msgspec.Struct, frozen=True):
+    """Leave nothing of a project whose account ends."""
+
+    project: str
+
+
+class ErasedProject(msgspec.Struct, frozen=True):
+    """What there was: deliveries that had not ended yet, and files on the hub's disk."""
+
+    deliveries: int
+    files: int
+
+
 class Member:
     """The deliveries of this process, and what it answers for them."""
 
@@ -58,6 +71,14 @@ class Member:
         """Say how all fare, as it was a few seconds ago."""
         return c.Statuses(await self.integrations.all_statuses())
 
+    async def erase(self, request: EraseProject) -> ErasedProject:
+        """End the deliveries of a project, and remove the files that they wrote."""
+        running = self.integrations.of_project(request.project)
+        for integration in running:
+            await self.integrations.apply(integration, None)
+        files = await self.integrations.workshop.remove_files(request.project)
+        return ErasedProject(len(running), files)
+
     @asynccontextmanager
     async def serving(self, bus: Bus) -> AsyncIterator[None]:
         """Answer, and follow what is said of integrations and devices, while this is open."""
@@ -66,6 +87,7 @@ class Member:
             Endpoint(_apply_at(part), self.apply),
             Endpoint(_status_at(part), self.status),
             Endpoint(_all_at(part), self.everyone),
+            Endpoint(_erase_at(part), self.erase, concurrency=4),
         ]
         # Part 0 goes on under the names of a hub that has no other.
         suffix = f"-{part}" if part else ""
@@ -131,6 +153,22 @@ class Crew:
         """Say how all fare, as it was a few seconds ago."""
         return _flat(await asyncio.gather(*map(self._everyone, range(self._parts))))
 
+    async def erase(self, project: str) -> dict[str, int]:
+        """Leave nothing of a project in any of the processes; say what there was.
+
+        Raises:
+            Unavailable: one does not answer.
+        """
+        found = {"deliveries": 0, "files": 0}
+        for part in range(self._parts):
+            own, request = self._own_of(part), EraseProject(project)
+            answer = await (
+                self._bus.request(_erase_at(part), request) if own is None else own.erase(request)
+            )
+            found["deliveries"] += answer.deliveries
+            found["files"] += answer.files
+        return found
+
     def replay_soon(self, integration: str) -> None:
         """Deliver what is to be replayed now; another process finds it within seconds."""
         if self._own is not None:
@@ -182,3 +220,7 @@ def _status_at(part: int) -> Contract[c.StatusOf, c.Statuses]:
 
 def _all_at(part: int) -> Contract[Nothing, c.Statuses]:
     return Contract(f"relay-part-{part}.all", Nothing, c.Statuses, timeout=2.0)
+
+
+def _erase_at(part: int) -> Contract[EraseProject, ErasedProject]:
+    return Contract(f"relay-part-{part}.erase", EraseProject, ErasedProject, timeout=10.0)

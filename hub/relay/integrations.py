@@ -159,6 +159,10 @@ class Integrations:
         """Give the status of every integration that runs here, at most seconds old."""
         return [runner.status() for runner in self._runners.values()]
 
+    def of_project(self, project: str) -> list[str]:
+        """Name those of a project that run here."""
+        return [name for name, one in self._runners.items() if one.spec.project == project]
+
     def held(self, integration: str) -> int:
         """Give the bytes of lines that one holds in memory."""
         runner = self._runners.get(integration)

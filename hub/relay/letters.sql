@@ -16,3 +16,6 @@ ON CONFLICT (project, source) DO UPDATE SET
 -- name: delete_letters
 DELETE FROM relay_letters
 WHERE source = :source AND (CAST(:project AS text) IS NULL OR project = :project);
+
+-- name: delete_project
+DELETE FROM relay_letters WHERE project = :project;

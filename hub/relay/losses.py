@@ -178,6 +178,22 @@ class Losses:
                 lost_lines=[row.lost_lines for row in rows],
             )
 
+    async def forget_project(self, project: str) -> int:
+        """Forget all sources of a project that is no more, and give how many there were.
+
+        Raises:
+            Unavailable: Postgres does not answer.
+        """
+        async with self._writing:
+            async with self._database.system() as tx:
+                gone = await tx.run(_SQL["delete_project"], project=project)
+            for owner in self._lost.keys() | self._missing.keys() | self._written.keys():
+                if owner.project == project:
+                    self._lost.pop(owner, None)
+                    self._missing.pop(owner, None)
+                    self._written.pop(owner, None)
+        return gone
+
     async def forget(self, source: str, project: str | None = None) -> None:
         """Forget a source that is no more.
 

@@ -114,6 +114,13 @@ class MarkTable:
         marks = {s: self._entries[MarkKey(project, device, s)].durable for s in sorted(streams)}
         return {stream: mark for stream, mark in marks.items() if mark != ZERO}
 
+    def forget(self, project: str) -> None:
+        """Forget a project, of which nothing comes any more."""
+        for key in [key for key in self._entries if key.project == project]:
+            del self._entries[key]
+            self._changed.discard(key)
+            self._by_device.pop((key.project, key.device), None)
+
     def take_changed(self) -> dict[MarkKey, Mark]:
         """Give the durable marks that changed since the last call."""
         changed, self._changed = self._changed, set()
@@ -121,7 +128,7 @@ class MarkTable:
 
     def put_back(self, keys: Iterable[MarkKey]) -> None:
         """Count these as changed again: they could not be written down."""
-        self._changed.update(keys)
+        self._changed.update(key for key in keys if key in self._entries)
 
     def _known(self, entry: _Entry, header: Header) -> Known:
         durable = entry.durable

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 from nats.aio.client import Client
 
+from hub.account_data import account_endpoints
 from hub.contracts import Bus
 from hub.database import Database
 from hub.errors import StartError, Unavailable
@@ -18,9 +19,9 @@ from hub.net import tools_for
 from hub.plugins import PluginHost
 from hub.protocol import MAX_PAYLOAD_BYTES
 from hub.relay.checkpoint import Checkpoints, restore
-from hub.relay.counts import LineCounts
 from hub.relay.crew import Crew, Member, is_delivered
 from hub.relay.dead_letters import DeadLetters
+from hub.relay.erasure import Erasure
 from hub.relay.hosts import HostNames
 from hub.relay.ingest import Ingest
 from hub.relay.intake import LOG_TOPICS, METRIC_TOPICS, Intake
@@ -28,15 +29,14 @@ from hub.relay.integrations import Integrations
 from hub.relay.keeping import Keeping
 from hub.relay.lease import Lease
 from hub.relay.limits import Gate, defaults_of
-from hub.relay.marks import MarkTable
 from hub.relay.meters import DeliveryMeters, IntakeMeters
 from hub.relay.places import Places
 from hub.relay.room import AskedRoom
 from hub.relay.serving import serving
 from hub.relay.share import Share
 from hub.relay.streams import check_streams, ensure_streams, keep_streams
+from hub.relay.tables import Tables
 from hub.relay.tasks import Tasks
-from hub.relay.usage import Usage
 from hub.relay.workshop import Workshop
 from hub.relay.writer import Writer
 from hub.settings import MqttSettings, RelaySettings
@@ -84,10 +84,9 @@ async def relay(
         stack.push_async_callback(hosts.close)
         kept = Keeping.of(nats, bus, database, metrics, share=settings.project_share)
         await stack.enter_async_context(kept.running(tasks))
-        dead, usage = DeadLetters(nats, kept.room), Usage()
+        dead, tables = DeadLetters(nats, kept.room), Tables()
         tasks.start(dead.run())
         tasks.start(keep_streams(nats.jetstream(), settings))
-        marks = MarkTable()
         own: Member | None = None
         if settings.delivers:
             own = await stack.enter_async_context(
@@ -96,7 +95,7 @@ async def relay(
                 )
             )
         ingest = await stack.enter_async_context(
-            _taking(settings, mqtt, nats, bus, database, metrics, health, marks, usage, dead, tasks)
+            _taking(settings, mqtt, nats, bus, database, metrics, health, tables, dead, tasks)
         )
         crew = Crew(bus, settings.parts, own)
         await stack.enter_async_context(
@@ -104,15 +103,19 @@ async def relay(
                 bus,
                 nats,
                 metrics,
-                marks,
+                tables.marks,
                 crew,
                 workshop,
                 hosts,
                 kept,
-                usage.recent,
+                tables.usage.recent,
                 tasks,
                 shards=settings.shards,
             )
+        )
+        erasure = Erasure(nats, database, tables, crew, hosts, kept, shards=settings.shards)
+        await stack.enter_async_context(
+            bus.serve("relay-accounts", "1.0.0", account_endpoints("relay", erasure))
         )
         if own is not None:
             await stack.enter_async_context(own.serving(bus))
@@ -184,13 +187,13 @@ async def _taking(
     database: Database,
     metrics: Metrics,
     health: Health,
-    marks: MarkTable,
-    usage: Usage,
+    tables: Tables,
     dead: DeadLetters,
     tasks: Tasks,
 ) -> AsyncIterator[Ingest]:
     """Take batches from MQTT and from sources; at the end store and acknowledge what was taken."""
-    counts, meters = LineCounts(), IntakeMeters.of(metrics)
+    marks, counts, usage = tables.marks, tables.counts, tables.usage
+    meters = IntakeMeters.of(metrics)
     places = await restore(nats, database, marks, counts, settings.shards)
     writer = Writer(
         nats,

@@ -60,6 +60,10 @@ class Usage:
             sent.lines += lines
         sent.bytes += size
 
+    def forget(self, project: str) -> None:
+        """Tell nothing more of a project."""
+        self._sent = {place: one for place, one in self._sent.items() if place[0] != project}
+
     async def run(self, bus: Bus) -> None:
         """Tell every minute, until cancelled."""
         while True:

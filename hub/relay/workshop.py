@@ -1,21 +1,27 @@
 """Making destinations: from an integration's sealed config to an object with its tools."""
 
+import asyncio
+import re
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Final, Literal, Protocol, cast
 
 import msgspec
 
 from hub.batches import Batch, MetricBatch
 from hub.database import Database
 from hub.destinations import Destination, DestinationType, MetricDestination, Tools
+from hub.errors import Unavailable
 from hub.guard import fence
 from hub.plugins import PluginHost
 from hub.relay.contracts import IntegrationSpec
 from hub.relay.cutting import AnyBatch
 from hub.structs import decode
 from hub.vault import Vault
+
+_FOLDER: Final = re.compile(r"[a-z0-9_]+")  # what an id looks like, and no way out of the folder
 
 Wanted = Literal["lines", "samples", "both"]
 
@@ -88,6 +94,19 @@ class Workshop:
             spec.id, project=spec.project, private_hosts=self._private_hosts, folder=folder
         )
 
+    async def remove_files(self, project: str) -> int:
+        """Remove the folders of a project's integrations; say how many files there were.
+
+        Raises:
+            Unavailable: the disk does not let us.
+        """
+        if self._files is None or not _FOLDER.fullmatch(project):
+            return 0
+        try:
+            return await asyncio.to_thread(_remove, self._files / project)
+        except OSError as error:
+            raise Unavailable(f"files are not removed: {error.strerror}") from None
+
     @asynccontextmanager
     async def build(
         self,
@@ -104,6 +123,14 @@ class Workshop:
         owning = self._plugins.guard.owning(spec.id, plugin)
         async with owning as owner, self.tools_of(spec) as tools:
             yield fence(lambda: _made(kind, config, tools, wanted), owner)
+
+
+def _remove(folder: Path) -> int:
+    if not folder.is_dir():
+        return 0
+    files = sum(path.is_file() for path in folder.rglob("*"))
+    shutil.rmtree(folder)
+    return files
 
 
 def _made(

@@ -3,7 +3,10 @@
 from typing import Any
 
 from hub import (
+    ADMINS,
     EVERYONE,
+    OWNERS,
+    VIEWERS,
     Authenticator,
     Command,
     ConfigSection,
@@ -14,6 +17,7 @@ from hub import (
     hookimpl,
 )
 from services.accounts.commands import app
+from services.accounts.deletion import routes as deletion_routes
 from services.accounts.identity import (
     link_routes,
     pages,
@@ -26,6 +30,13 @@ from services.accounts.identity.authenticators import (
     authenticate_session,
     authenticate_session_in,
 )
+from services.accounts.organisations import (
+    invitation_routes,
+    narrowing_routes,
+    routes,
+    transfer_routes,
+)
+from services.accounts.organisations import pages as deed_pages
 from services.accounts.second_factors import factor_routes, login_routes, passkey_routes
 from services.accounts.service import accounts, authenticate_bearer
 from services.accounts.settings import AccountsSettings
@@ -34,7 +45,7 @@ from services.accounts.settings import AccountsSettings
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the service."""
-    return [Service("accounts", accounts)]
+    return [Service("accounts", accounts, needs=("projects",))]
 
 
 @hookimpl
@@ -69,7 +80,8 @@ def isaax_routes() -> list[Route[Any, Any]]:
     """Declare its routes."""
     modules = (
         session_routes, login_routes, user_routes, factor_routes, passkey_routes, link_routes,
-        token_routes, pages,
+        token_routes, pages, routes, narrowing_routes, invitation_routes, transfer_routes,
+        deletion_routes, deed_pages,
     )  # fmt: skip
     return [route for module in modules for route in module.routes()]
 
@@ -88,6 +100,19 @@ def isaax_permissions() -> list[Permission]:
             "Make API tokens, and revoke them: one's own; as an owner or admin, everybody's.",
             EVERYONE,
         ),
+        Permission("account:read", "See the account.", EVERYONE),
+        Permission("account:write", "Rename the account.", ADMINS),
+        Permission("account:transfer", "Hand the account over to another member.", OWNERS),
+        Permission(
+            "account:export", "Take along all that the account has.", OWNERS, while_closing=True
+        ),
+        Permission(
+            "account:delete", "Delete the account, and undo that.", OWNERS, while_closing=True
+        ),
+        Permission("invitations:read", "See who is invited.", ADMINS),
+        Permission("invitations:write", "Invite people by mail, and withdraw that.", ADMINS),
+        Permission("members:read", "See members, and what they are.", VIEWERS),
+        Permission("members:write", "Give roles to members, narrow them, remove members.", ADMINS),
     ]
 
 

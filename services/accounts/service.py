@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 
@@ -14,6 +15,7 @@ from hub import (
     Database,
     Deed,
     Endpoint,
+    Leftovers,
     Metrics,
     Nothing,
     Outbox,
@@ -21,6 +23,7 @@ from hub import (
     Postbox,
     Queries,
     Role,
+    StreamEndpoint,
     Unauthenticated,
     Vault,
 )
@@ -34,8 +37,10 @@ from services.accounts.contracts import (
     Authenticated,
     Bootstrapped,
 )
+from services.accounts.deletion.service import Ending
 from services.accounts.identity.letters import Letters
 from services.accounts.identity.service import Identity
+from services.accounts.organisations.service import Organisations
 from services.accounts.settings import AccountsSettings
 from services.accounts.tokens import SESSION, digest_of, new_token, shown_of
 
@@ -135,25 +140,39 @@ async def accounts(
     outbox: Outbox,
     vault: Vault,
     postbox: Postbox,
+    leftovers: Leftovers,
+    audit: Audit,
     bus: Bus,
     metrics: Metrics,
 ) -> AsyncIterator[None]:
     """Run the service."""
     rules, letters = Accounts(database), Letters(postbox, http.origin)
     permissions = Permissions(plugins.permissions.values())
-    async with (
-        Identity.open(
-            settings, permissions, database, outbox, vault, letters, metrics, origin=http.origin
-        ) as identity,
-        bus.serve(
-            "accounts",
-            "1.0.0",
-            [
-                Endpoint(BOOTSTRAP, rules.bootstrap),
-                Endpoint(AUTHENTICATE, rules.authenticate),
-                *identity.endpoints(),
-            ],
-        ),
-        bus.consume(*identity.consumers()),
-    ):
-        yield
+    async with Identity.open(
+        settings, permissions, database, outbox, vault, letters, metrics, origin=http.origin
+    ) as identity:
+        organisations = Organisations(database, vault, bus, letters, identity)
+        ending = Ending(
+            settings,
+            plugins.account_data.values(),
+            database,
+            outbox,
+            bus,
+            leftovers,
+            audit,
+            letters,
+            identity.reauthentication,
+        )
+        endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
+            Endpoint(BOOTSTRAP, rules.bootstrap),
+            Endpoint(AUTHENTICATE, rules.authenticate),
+            *identity.endpoints(),
+            *organisations.endpoints(),
+            *ending.endpoints(),
+        ]
+        async with (
+            bus.serve("accounts", "1.0.0", endpoints),
+            bus.consume(*identity.consumers(), *organisations.consumers()),
+            ending.running(),
+        ):
+            yield

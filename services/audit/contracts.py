@@ -2,7 +2,7 @@
 
 import msgspec
 
-from hub import Contract, Nothing
+from hub import Contract
 from hub.audit.export import Export
 from hub.audit.reading import Page, Wanted
 
@@ -16,7 +16,7 @@ class OfAccount(msgspec.Struct, frozen=True):
 
 
 class Send(msgspec.Struct, frozen=True):
-    """Send an account's log into one of its projects."""
+    """Send an account's log into one of its projects; "": nowhere."""
 
     account: str
     project: str
@@ -24,4 +24,3 @@ class Send(msgspec.Struct, frozen=True):
 
 GET_EXPORT = Contract("audit.export.get", OfAccount, Export)
 PUT_EXPORT = Contract("audit.export.put", Send, Export)
-END_EXPORT = Contract("audit.export.end", OfAccount, Nothing)

@@ -55,9 +55,13 @@ class AuditQuery(ProjectAuditQuery, frozen=True, forbid_unknown_fields=True):
 
 
 class AuditExportBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where to send the audit log."""
+    """Where to send the audit log.
 
-    project: str
+    Args:
+        project: one of the account's; null: nowhere.
+    """
+
+    project: str | None
 
 
 class AuditExport(msgspec.Struct, frozen=True):
@@ -123,14 +127,8 @@ async def get_export(call: Call[None, NoQuery]) -> Reply:
 
 async def put_export(call: Call[AuditExportBody, NoQuery]) -> Reply:
     """Answer `PUT /audit/export`."""
-    request = c.Send(call.caller.account, call.body.project)
+    request = c.Send(call.caller.account, call.body.project or "")
     return _reply(await call.bus.request(c.PUT_EXPORT, request))
-
-
-async def delete_export(call: Call[None, NoQuery]) -> Reply:
-    """Answer `DELETE /audit/export`."""
-    await call.bus.request(c.END_EXPORT, c.OfAccount(call.caller.account))
-    return Reply()
 
 
 def _reply(export: Export) -> Reply:
@@ -160,21 +158,17 @@ def routes() -> list[Route[Any, Any]]:
             errors=(NotFound,),
         ),
         Route(
-            method="GET", path=EXPORT, summary="Say where the audit log is sent", tag="audit",
+            method="GET", path=EXPORT, summary="See where the audit log is sent", tag="audit",
             handler=get_export, permission="audit:read", response=AuditExport,
         ),
         Route(
-            method="PUT", path=EXPORT, summary="Send the audit log into a project", tag="audit",
+            method="PUT", path=EXPORT, summary="Say where to send the audit log", tag="audit",
             handler=put_export, permission="audit:write", body=AuditExportBody,
             response=AuditExport, errors=(NotFound,), versioned=False,
-            examples=(AuditExportBody("prj_k3v5m7q2x4z6b8d1f3h5"),),
-            description="Each entry from now on is a line of the program `audit`, as JSON, in the "
-            "project's stream `sys`; its integrations take it from there. It arrives once, in "
-            "order, and counts towards the project's limits.",
-        ),
-        Route(
-            method="DELETE", path=EXPORT, summary="Send the audit log nowhere", tag="audit",
-            handler=delete_export, permission="audit:write", status=204, errors=(NotFound,),
-            versioned=False,
+            examples=(AuditExportBody(None),),
+            description="With a project, each entry from now on is a line of the program `audit`, "
+            "as JSON, in the project's stream `sys`; its integrations take it from there. It "
+            "arrives once, in order, and counts towards the project's limits. With null, nothing "
+            "is sent any more.",
         ),
     ]  # fmt: skip

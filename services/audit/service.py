@@ -13,8 +13,6 @@ from hub import (
     Endpoint,
     EventInfo,
     Ingest,
-    NotFound,
-    Nothing,
 )
 from hub.audit import export, reading
 from services.audit import contracts as c
@@ -38,25 +36,18 @@ class Rules:
         return found or export.Export(request.account, "", 0, 0, 0, 0)
 
     async def put_export(self, request: c.Send) -> export.Export:
-        """Send an account's log into a project from now on.
+        """Send an account's log into a project from now on, or nowhere any more.
 
         Raises:
             NotFound: the account has no such project.
         """
-        wanted = peers.GetProject(request.account, request.project)
-        await self._bus.request(peers.GET_PROJECT, wanted)
-        await export.put(self._database, request.account, request.project)
+        if request.project:
+            wanted = peers.GetProject(request.account, request.project)
+            await self._bus.request(peers.GET_PROJECT, wanted)
+            await export.put(self._database, request.account, request.project)
+        else:
+            await export.end(self._database, request.account)
         return await self.get_export(c.OfAccount(request.account))
-
-    async def end_export(self, request: c.OfAccount) -> Nothing:
-        """Send an account's log nowhere any more.
-
-        Raises:
-            NotFound: it is not sent.
-        """
-        if not await export.end(self._database, request.account):
-            raise NotFound("the audit log is not sent anywhere")
-        return Nothing()
 
     async def project_deleted(self, event: peers.ProjectChanged, _: EventInfo) -> None:
         """Send nothing into a project that is gone."""
@@ -71,7 +62,6 @@ async def audit(database: Database, bus: Bus, ingest: Ingest, log: Audit) -> Asy
         Endpoint(c.READ, rules.read),
         Endpoint(c.GET_EXPORT, rules.get_export),
         Endpoint(c.PUT_EXPORT, rules.put_export),
-        Endpoint(c.END_EXPORT, rules.end_export),
     ]
     deleted = Consumer(peers.PROJECT_DELETED, "audit-projects", rules.project_deleted)
     exporter = export.Exporter(database, ingest, log.sealed)

@@ -1,6 +1,6 @@
 """Device authentication: who a device is, and the sessions that open its topics."""
 
-from hub import ConfigSection, Migrations, Service, hookimpl
+from hub import AccountData, ConfigSection, Migrations, Service, hookimpl
 from services.auth.service import auth
 from services.auth.settings import AuthSettings
 
@@ -21,3 +21,9 @@ def isaax_migrations() -> list[Migrations]:
 def isaax_config() -> list[ConfigSection]:
     """Declare `[auth]`."""
     return [ConfigSection("auth", AuthSettings)]
+
+
+@hookimpl
+def isaax_account_data() -> list[AccountData]:
+    """Declare what is kept."""
+    return [AccountData("auth")]

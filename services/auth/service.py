@@ -5,12 +5,24 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 
-from hub import Audit, Bus, Consumer, Database, Endpoint, EventInfo, Nothing, Outbox, Vault
+from hub import (
+    Audit,
+    Bus,
+    Consumer,
+    Database,
+    Endpoint,
+    EventInfo,
+    Nothing,
+    Outbox,
+    Vault,
+    account_endpoints,
+)
 from hub.broker import BrokerControl, BrokerStatus, watch_refusals, watch_status
 from hub.mqtt import Mqtt
 from hub.settings import MqttSettings
 from services.auth import contracts as c
 from services.auth import deeds, peers
+from services.auth.account import AccountOfAuth
 from services.auth.door import Door, repeating
 from services.auth.gate import Gate
 from services.auth.rules import Rules
@@ -124,8 +136,9 @@ async def auth(
                 Consumer(peers.PROJECT_DELETED, "auth-projects", service.project_deleted),
             )
         )
+        kept = account_endpoints("auth", AccountOfAuth(database, control, gate))
         await stack.enter_async_context(
-            bus.serve("auth", "1.0.0", [Endpoint(c.REVOKE, service.revoke)])
+            bus.serve("auth", "1.0.0", [Endpoint(c.REVOKE, service.revoke), *kept])
         )
         await stack.enter_async_context(repeating(UPKEEP_SECONDS, service.upkeep, "auth-upkeep"))
         await stack.enter_async_context(door.open())

@@ -69,3 +69,10 @@ SELECT id, account, project
 
 -- name: drop_device
 DELETE FROM auth_device WHERE id = :device AND account = :account
+
+-- name: count_account
+SELECT count(*) FROM auth_device WHERE account = :account
+
+-- name: drop_account
+-- Their sessions go with them.
+DELETE FROM auth_device WHERE account = :account RETURNING id

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hub import DEVELOPERS, VIEWERS, Migrations, Permission, Route, Service, hookimpl
+from hub import DEVELOPERS, VIEWERS, AccountData, Migrations, Permission, Route, Service, hookimpl
 from services.devices.routes import routes
 from services.devices.service import devices
 
@@ -32,3 +32,9 @@ def isaax_permissions() -> list[Permission]:
         Permission("devices:read", "See devices.", VIEWERS),
         Permission("devices:write", "Name, group and remove devices.", DEVELOPERS),
     ]
+
+
+@hookimpl
+def isaax_account_data() -> list[AccountData]:
+    """Declare what is kept."""
+    return [AccountData("devices", after=("auth",))]

@@ -21,6 +21,8 @@ from hub import (
     Outcome,
     PreconditionFailed,
     Queries,
+    StreamEndpoint,
+    account_endpoints,
     first_time,
 )
 from hub.relay.contracts import (
@@ -32,6 +34,7 @@ from hub.relay.contracts import (
 )
 from services.devices import contracts as c
 from services.devices import peers
+from services.devices.account import AccountOfDevices
 
 CONSUMER = "devices-presence"
 _NONE = "no such device"
@@ -221,13 +224,14 @@ def _refused(
 async def devices(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterator[None]:
     """Run the service."""
     rules = Devices(database, outbox, bus)
-    endpoints: list[Endpoint[Any, Any]] = [
+    endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
         Endpoint(c.GET, rules.get),
         Endpoint(c.LIST, rules.list),
         Endpoint(c.CHANGE, rules.change),
         Endpoint(c.CHANGE_MANY, rules.change_many),
         Endpoint(c.DELETE, rules.delete),
         Endpoint(DESCRIBE_DEVICES, rules.describe),
+        *account_endpoints("devices", AccountOfDevices(database)),
     ]
     consumers: list[Consumer[Any]] = [
         Consumer(peers.DEVICE, CONSUMER, rules.device_changed),

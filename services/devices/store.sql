@@ -77,3 +77,19 @@ DELETE FROM devices_device WHERE project = :project AND account = :account
 SELECT id, CASE WHEN label = '' THEN id ELSE label END AS host, "group"
   FROM devices_device
  WHERE project = :project AND id = ANY (:devices::text[])
+
+-- name: count
+SELECT count(*) FROM devices_device WHERE account = :account
+
+-- name: export
+SELECT jsonb_build_object(
+           'id', id, 'project', project, 'label', label, 'group', "group", 'agent', agent,
+           'system', system, 'status', status, 'registered_at', registered_at,
+           'last_seen_at', last_seen_at) AS record
+  FROM devices_device
+ WHERE account = :account
+ ORDER BY number
+ OFFSET :offset LIMIT :limit
+
+-- name: delete_account
+DELETE FROM devices_device WHERE account = :account

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hub import Command, Migrations, Route, Service, hookimpl
+from hub import AccountData, Command, Migrations, Route, Service, hookimpl
 from services.mail.commands import app
 from services.mail.routes import routes
 from services.mail.service import mail
@@ -30,3 +30,9 @@ def isaax_routes() -> list[Route[Any, Any]]:
 def isaax_commands() -> list[Command]:
     """Declare `isaax mail`."""
     return [Command("mail", app, "The mails that this hub sends.")]
+
+
+@hookimpl
+def isaax_account_data() -> list[AccountData]:
+    """Declare what is kept."""
+    return [AccountData("mail", after=("messages", "devices"))]

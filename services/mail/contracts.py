@@ -57,12 +57,5 @@ class OneMail(msgspec.Struct, frozen=True):
     mail: str
 
 
-class ForgetAccount(msgspec.Struct, frozen=True):
-    """Delete all mails of an account, sent or not: it is about to be gone."""
-
-    account: str
-
-
 OUTBOX = Contract("mail.outbox.list", Nothing, MailHeads)
 OUTBOX_MAIL = Contract("mail.outbox.get", OneMail, MailShown)
-FORGET = Contract("mail.forget", ForgetAccount, Nothing)

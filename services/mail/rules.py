@@ -15,7 +15,6 @@ from hub import (
     MailRequested,
     MailTemplates,
     NotFound,
-    Nothing,
     Postbox,
     Queries,
     first_time,
@@ -115,11 +114,15 @@ class Mails:
         async with self._database.system() as tx:
             return await self._postbox.send(tx, mail, key="mail-test")
 
-    async def forget(self, request: c.ForgetAccount) -> Nothing:
-        """Answer `mail.forget`."""
+    async def count(self, account: str) -> int:
+        """Count the mails of an account, sent or not."""
         async with self._database.system() as tx:
-            await tx.run(self._sql["forget"], account=request.account)
-        return Nothing()
+            return await tx.one(self._sql["count"], int, account=account)
+
+    async def forget(self, account: str) -> int:
+        """Delete all mails of an account that is about to be gone, and give how many there were."""
+        async with self._database.system() as tx:
+            return await tx.run(self._sql["forget"], account=account)
 
     async def _opened(self, tx: Connection, row: _Row) -> Mail | None:
         """Open a mail, if that can be done: one that cannot must not hide the others."""

@@ -15,9 +15,12 @@ from hub import (
     NotFound,
     Nothing,
     Postbox,
+    StreamEndpoint,
+    account_endpoints,
 )
 from hub.settings import HttpSettings, MailSettings
 from services.mail import contracts as c
+from services.mail.account import AccountOfMail
 from services.mail.carriers import Carrier, LocalOutbox, SmtpCarrier
 from services.mail.meters import Meters
 from services.mail.rules import CONSUMER, Mails
@@ -95,10 +98,10 @@ async def serving(
     sender = Sender(Store(database, postbox), carrier, Meters(metrics), tuning)
     mails = Mails(database, postbox, taken=sender.wake)
     page = OutboxPage(settings, mails)
-    endpoints: list[Endpoint[Any, Any]] = [
+    endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
         Endpoint(c.OUTBOX, page.heads),
         Endpoint(c.OUTBOX_MAIL, page.mail),
-        Endpoint(c.FORGET, mails.forget),
+        *account_endpoints("mail", AccountOfMail(mails)),
     ]
     requests = Consumer(MAIL_REQUESTED, CONSUMER, mails.take, attempts=_NEVER_DEAD)
     async with asyncio.TaskGroup() as group:

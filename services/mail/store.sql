@@ -66,6 +66,9 @@ UPDATE mail_message
    AND (id = :id::text OR (:id::text = '' AND state IN ('waiting', 'failed')))
    AND state <> 'sent'
 
+-- name: count
+SELECT count(*) FROM mail_message WHERE account = :account
+
 -- name: forget
 DELETE FROM mail_message WHERE account = :account
 

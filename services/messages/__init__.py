@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hub import DEVELOPERS, VIEWERS, Migrations, Permission, Route, Service, hookimpl
+from hub import DEVELOPERS, VIEWERS, AccountData, Migrations, Permission, Route, Service, hookimpl
 from services.messages.routes import routes
 from services.messages.service import messages
 
@@ -37,3 +37,9 @@ def isaax_permissions() -> list[Permission]:
         Permission("metrics:read", "Read metrics.", VIEWERS),
         Permission("relay:read", "See how the relay fares.", VIEWERS),
     ]
+
+
+@hookimpl
+def isaax_account_data() -> list[AccountData]:
+    """Declare what is kept."""
+    return [AccountData("messages")]

@@ -66,3 +66,21 @@ SELECT id, account, project, type, sealed, enabled, coalesce(start_at, created_a
 
 -- name: list_ids
 SELECT id FROM messages_integration WHERE account = :account ORDER BY number
+-- name: delete_account
+DELETE FROM messages_integration
+ WHERE account = :account
+RETURNING id, number, account, project, type, name, enabled, shown, sealed, shape, revision,
+          created_at, updated_at, coalesce(start_at, created_at) AS start_at
+
+-- name: count
+SELECT count(*) FROM messages_integration WHERE account = :account
+
+-- name: export
+SELECT jsonb_build_object(
+           'id', id, 'project', project, 'type', type, 'name', name, 'enabled', enabled,
+           'config', shown, 'shape', shape, 'created_at', created_at,
+           'updated_at', updated_at) AS record
+  FROM messages_integration
+ WHERE account = :account
+ ORDER BY number
+ OFFSET :offset LIMIT :limit

@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from hub import DEVELOPERS, VIEWERS, Command, Migrations, Permission, Route, Service, hookimpl
+from hub import (
+    DEVELOPERS,
+    VIEWERS,
+    AccountData,
+    Command,
+    Migrations,
+    Permission,
+    Route,
+    Service,
+    hookimpl,
+)
 from services.projects.commands import app
 from services.projects.routes import routes
 from services.projects.service import projects
@@ -41,3 +51,9 @@ def isaax_permissions() -> list[Permission]:
         Permission("tokens:read", "See project tokens, without the tokens themselves.", DEVELOPERS),
         Permission("tokens:write", "Make and revoke project tokens.", DEVELOPERS),
     ]
+
+
+@hookimpl
+def isaax_account_data() -> list[AccountData]:
+    """Declare what is kept: it goes last, for others find what is theirs by the projects."""
+    return [AccountData("projects", after=("messages", "auth", "devices", "relay"))]

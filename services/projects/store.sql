@@ -67,13 +67,17 @@ RETURNING encode(digest, 'hex') AS digest
 
 -- name: list_digests
 SELECT number, account, project, encode(digest, 'hex') AS digest
-  FROM projects_token
+  FROM projects_token AS t
  WHERE number > :after
+   AND NOT EXISTS (SELECT FROM projects_suspended AS s WHERE s.account = t.account)
  ORDER BY number
  LIMIT :limit
 
 -- name: token_owner
-SELECT project FROM projects_token WHERE digest = decode(:digest, 'hex')
+SELECT project
+  FROM projects_token AS t
+ WHERE digest = decode(:digest, 'hex')
+   AND NOT EXISTS (SELECT FROM projects_suspended AS s WHERE s.account = t.account)
 
 -- name: accounts
 -- For the relay alone: it shares room among accounts.
@@ -115,3 +119,50 @@ ON CONFLICT (project, day) DO UPDATE
    SET lines = projects_usage.lines + excluded.lines,
        samples = projects_usage.samples + excluded.samples,
        bytes = projects_usage.bytes + excluded.bytes
+
+-- name: is_suspended
+SELECT EXISTS (SELECT FROM projects_suspended WHERE account = :account)
+
+-- name: suspend
+INSERT INTO projects_suspended (account) VALUES (:account) ON CONFLICT DO NOTHING
+
+-- name: resume
+DELETE FROM projects_suspended WHERE account = :account
+
+-- name: account_tokens
+SELECT project, encode(digest, 'hex') AS digest
+  FROM projects_token
+ WHERE account = :account
+ ORDER BY number
+
+-- name: count
+SELECT (SELECT count(*) FROM projects_project WHERE account = :account) AS projects,
+       (SELECT count(*) FROM projects_token WHERE account = :account) AS project_tokens
+
+-- name: export_projects
+SELECT jsonb_build_object(
+           'id', id, 'name', name, 'created_at', created_at, 'updated_at', updated_at,
+           'lines_per_second', lines_per_second, 'bytes_per_second', bytes_per_second,
+           'lines_per_day', lines_per_day) AS record
+  FROM projects_project
+ WHERE account = :account
+ ORDER BY number
+ OFFSET :offset LIMIT :limit
+
+-- name: export_project_tokens
+SELECT jsonb_build_object(
+           'id', id, 'project', project, 'name', name, 'prefix', prefix,
+           'created_at', created_at) AS record
+  FROM projects_token
+ WHERE account = :account
+ ORDER BY number
+ OFFSET :offset LIMIT :limit
+
+-- name: export_usage
+SELECT jsonb_build_object(
+           'project', project, 'day', day, 'lines', lines, 'samples', samples,
+           'bytes', bytes) AS record
+  FROM projects_usage
+ WHERE account = :account
+ ORDER BY day, project
+ OFFSET :offset LIMIT :limit

@@ -48,7 +48,8 @@ def test_no_name_is_made_of_a_path() -> None:
 def answered() -> list[tuple[str, Any]]:
     """Give the name and schema of every Struct that is answered."""
     schemas = DOCUMENT["components"]["schemas"]
-    return [(name, schemas[name]) for name in schemas if hasattr(structs, name)]
+    made = [name for name in schemas if isinstance(getattr(structs, name, None), type)]
+    return [(name, schemas[name]) for name in made if "properties" in schemas[name]]
 
 
 @pytest.mark.parametrize(("name", "schema"), answered(), ids=lambda one: str(one)[:30])

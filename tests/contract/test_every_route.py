@@ -25,7 +25,8 @@ DOCUMENT = describe(TABLE, version="1")
 ACTIONS = frozenset(
     {
         "pause", "resume", "test", "dry-run", "replay", "redeem", "relay", "me", "current",
-        "password", "totp", "second-factor", "passkey",
+        "password", "totp", "second-factor", "passkey", "preview", "resend", "transfer", "accept",
+        "deletion", "archive", "undo", "audit", "export",
     }
 )  # fmt: skip
 """Last parts of a path that are no plural: what is done with a thing, or is there once."""

@@ -3,13 +3,13 @@
 import datetime as dt
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
 from multidict import CIMultiDictProxy
 
-from hub import Deprecated, hookimpl
+from hub import SHOWN_ONCE, Deprecated, hookimpl
 from hub.contracts import Bus
 from hub.errors import NotFound, PreconditionFailed
 from hub.gateway.openapi import describe
@@ -28,6 +28,12 @@ class Drawer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A drawer."""
 
     label: str
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """A key, which is shown this once."""
+
+    label: Annotated[str, SHOWN_ONCE]
 
 
 @dataclass
@@ -57,7 +63,7 @@ class Drawers:
 
     async def make_key(self, call: Call[None, NoQuery]) -> Reply:
         self.keys += 1
-        return Reply(Drawer(f"key {self.keys}"), location="/drawers/d1")
+        return Reply(NewKey(f"key {self.keys}"), location="/drawers/d1")
 
     async def lost(self, call: Call[None, NoQuery]) -> Reply:
         return Reply(Drawer("where?"))
@@ -82,7 +88,9 @@ class Drawers:
             self._route("GET", one, self.get),
             self._route("PUT", one, self.put, body=Drawer, creates=True),
             self._route("PATCH", one, self.patch, body=Drawer, versioned=False),
-            self._route("POST", f"{one}/keys", self.make_key, status=201, once=True),
+            self._route(
+                "POST", f"{one}/keys", self.make_key, response=NewKey, status=201, once=True
+            ),
             self._route("POST", f"{one}/lost", self.lost, status=201),
             self._route("POST", f"{one}/orders", self.make_key, status=201, key_required=True),
             self._route("GET", f"{one}/old", self.old, deprecated=END),
@@ -90,8 +98,8 @@ class Drawers:
 
     def _route(self, method: str, path: str, handler: Any, **more: Any) -> Route[Any, Any]:
         return Route(
-            method=method, path=path, summary="x", tag="x", handler=handler, response=Drawer,
-            permission=SIGNED_IN.name, **more,
+            method=method, path=path, summary="x", tag="x", handler=handler,
+            permission=SIGNED_IN.name, **{"response": Drawer, **more},
         )  # fmt: skip
 
 

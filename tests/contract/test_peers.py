@@ -14,7 +14,10 @@ from hub.contracts import Contract, Topic
 ROOT = Path(__file__).parents[2]
 PROVIDERS = [
     "hub.relay.contracts",
-    *(f"services.{path.parent.name}.contracts" for path in ROOT.glob("services/*/contracts.py")),
+    *(
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in sorted(ROOT.glob("services/**/contracts.py"))
+    ),
 ]
 CONSUMERS = sorted(
     f"{home}.{path.parent.name}.peers"

@@ -109,7 +109,7 @@ def test_each_change_leaves_one_entry_with_what_was_before_and_after(
         assert entry["actor"]["kind"] == "token"
         assert entry["actor"]["id"].startswith("apt_")
         assert (entry["address"], entry["agent"]) == (
-            "127.0.0.1", f"Python-urllib/{sys.version_info.major}.{sys.version_info.minor}",
+            "127.0.0.1", "isaax-client",
         )  # fmt: skip
         named = {name: owner.ids[name] for name in re.findall(r"\{(\w+)\}", route.path)}
         assert entry["object"].items() >= named.items()

@@ -25,7 +25,8 @@ curl() { command curl -sS --max-time 30 -o answer -D head -w '%{http_code}' "$@"
 def turn(route: AnyRoute) -> tuple[int, int, str]:
     """Say when a route is tried: make, read, change, do, and delete from the inside out."""
     makes = route.method == "POST" and route.status == 201
-    whole = route.method == "DELETE" and route.path.endswith("/{project}")
+    wholes = ("/{project}", "/accounts/{account}/members/{user}")
+    whole = route.method == "DELETE" and route.path.endswith(wholes)
     return 0 if makes else 6 if whole else _ORDER[route.method], -route.path.count("/"), route.path
 
 
@@ -80,7 +81,8 @@ def examples(spine: Spine) -> dict[str, list[str]]:
 
 def of_people(route: AnyRoute) -> bool:
     """Say whether it takes a very person, or what only their mail holds: see test_accounts_*.py."""
-    return route.anonymous or route.interactive or route.path == "/api/v1/users/me"
+    of_a_link = route.path.endswith(("/redeem", "/undo"))
+    return route.anonymous or route.interactive or of_a_link or route.path == "/api/v1/users/me"
 
 
 def test_every_example_does_what_it_says(spine: Spine, owner: Tenant, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ FILES = sorted(
 
 ROOTS = {"accounts_account", "accounts_user"}
 """What others belong to."""
-NOBODYS = {"accounts_attempt", "accounts_tally"}
-"""Counters by keyed digests, which the hub alone reads."""
+NOBODYS = {"accounts_attempt", "accounts_erased", "accounts_tally"}
+"""By digests alone: counters, and that an account was erased."""
 
 
 async def test_every_query_prepares(database_settings: PostgresSettings) -> None:

@@ -21,7 +21,7 @@ from hub.telemetry import Metrics
 from services.projects import contracts as c
 from services.projects.commands import app
 from services.projects.limits import Limits
-from services.projects.service import Projects
+from services.projects.rules import Projects
 from tests.fixtures.audit import Log
 
 ACCOUNT = "acc_one"

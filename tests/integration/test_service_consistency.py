@@ -31,9 +31,9 @@ from services.auth.settings import AuthSettings
 from services.auth.tokens import TokenTable
 from services.messages import contracts as m
 from services.messages import peers as messages_peers
-from services.messages.service import Messages
+from services.messages.rules import Messages
 from services.projects import contracts as p
-from services.projects.service import Projects
+from services.projects.rules import Projects
 from tests.fixtures.audit import Log
 
 ACCOUNT = "acc_1"

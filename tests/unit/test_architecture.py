@@ -14,6 +14,7 @@ PACKAGES = ("hub", "agent", "plugins", "services")
 # What a service may import besides the public face: words that are shared, and nothing that acts.
 SHARED_WITH_SERVICES = {
     "hub",
+    "hub.account_data",  # what is asked of whoever keeps something of accounts
     "hub.relay.contracts",  # the relay's published contracts
     "hub.protocol",  # the wire that devices speak
     "hub.ids",

@@ -116,7 +116,7 @@ def test_plugins_are_listed_with_what_they_provide(
     monkeypatch.setenv("ISAAX_HUB_PLUGINS", "weather")
     assert isaax(monkeypatch, "plugins") == 0
     rows = [re.split(r"\s{2,}", line.strip()) for line in capsys.readouterr().out.splitlines()]
-    assert ["core", "isaax", version("isaax"), "active", "service relay"] in rows
+    assert ["core", "isaax", version("isaax"), "active", "account-data relay"] in rows
     assert ["weather", "disabled: it is not installed", "nothing"] in rows
 
 

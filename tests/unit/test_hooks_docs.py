@@ -12,8 +12,19 @@ import pytest
 from typer.testing import CliRunner
 
 from hub import Command, hookspecs, structs
+from hub.account_data import (
+    Counts,
+    Erased,
+    Exported,
+    OfAccount,
+    count_contract,
+    erase_contract,
+    export_contract,
+    in_order,
+)
 from hub.config import load
 from hub.declarations import KINDS
+from hub.memory_bus import MemoryBus
 from hub.permissions import Permissions, Role
 from hub.plugins import PluginHost
 from hub.services import ConfigSection
@@ -140,6 +151,17 @@ async def test_isaax_authenticators(example: PluginHost) -> None:
 def test_isaax_migrations(example: PluginHost) -> None:
     (migrations,) = example.migrations
     assert (migrations.owner, migrations.after) == ("weather", ())
+
+
+async def test_isaax_account_data(example: PluginHost) -> None:
+    bus, wanted = MemoryBus(), OfAccount("acc_1", [], [])
+    (name,) = in_order(example.account_data.values())
+    async with example.services[name].start(bus=bus):
+        assert await bus.request(count_contract(name), wanted) == Counts({"stations": 1})
+        exported = [page async for page in bus.stream(export_contract(name), wanted)]
+        assert exported == [Exported("stations", [{"name": "roof"}])]
+        assert await bus.request(erase_contract(name), wanted) == Erased({"stations": 1})
+        assert await bus.request(erase_contract(name), wanted) == Erased({"stations": 0})
 
 
 def test_isaax_config(example: PluginHost) -> None:

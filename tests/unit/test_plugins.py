@@ -86,7 +86,7 @@ BROKEN = {
     ),
     "misspelt beyond recognition": (
         "from hub import hookimpl\n@hookimpl\ndef isaax_qqq():\n    return []",
-        "isaax_qqq is not a hook (hooks: isaax_authenticators, isaax_commands,",
+        "isaax_qqq is not a hook (hooks: isaax_account_data, isaax_authenticators,",
     ),
     "not marked": ("def isaax_services():\n    return []", "isaax_services lacks @hookimpl"),
     "misspelt and not marked": (

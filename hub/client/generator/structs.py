@@ -88,25 +88,34 @@ def _closure(names: Iterable[str], schemas: JsonObject) -> set[str]:
 
 def _struct(name: str, schemas: JsonObject, *, body: bool, closed: bool) -> str:
     schema: JsonObject = schemas[name]
+    if "enum" in schema:
+        return _words(name, schema, closed=closed)
     options = ", omit_defaults=True" if body else ""
     lines = [f"\n\nclass {name}(msgspec.Struct, frozen=True, kw_only=True{options}):\n"]
     described = schema.get("description", name)
     lines.append(docstring(described, arguments=_arguments(schema), indent=4))
     lines.append("\n")
     for key, one in schema.get("properties", {}).items():
-        value = "" if key in schema["required"] else _default(one, schemas)
+        kind = annotation(one, closed=closed)
+        value = "" if key in schema["required"] else _default(one, schemas, kind)
         snake = _CAPITAL.sub(r"_\1", key).lower()
         python = f"{snake}_" if keyword.iskeyword(snake) else snake
         if python != key:
             value = f'msgspec.field(name="{key}"{f", default={value}" if value else ""})'
-        kind = annotation(one, closed=closed)
         lines.append(f"    {python}: {kind}{f' = {value}' if value else ''}\n")
     return "".join(lines)
 
 
-def _default(schema: JsonObject, schemas: JsonObject) -> str:
+def _words(name: str, schema: JsonObject, *, closed: bool) -> str:
+    """Write the type of what is one of some words; see `annotation`."""
+    described = docstring(schema.get("description", name), indent=0)
+    return f"\n\n{name} = {annotation({'enum': schema['enum']}, closed=closed)}\n{described}\n"
+
+
+def _default(schema: JsonObject, schemas: JsonObject, kind: str) -> str:
     if "default" in schema:
-        return repr(schema["default"])
+        text = repr(schema["default"])
+        return f"Secret({text})" if kind == "Secret" else text
     (name,) = references(schema)
     if schemas[name]["required"]:
         raise ValueError(f"{name} has no default")

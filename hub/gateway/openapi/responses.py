@@ -121,7 +121,7 @@ def errors_of(route: AnyRoute) -> Iterator[type[IsaaxError]]:
         yield problems.LocalOnly
     if path_parameters(route.path):
         yield problems.NoSuchPath
-    if route.response is not None or route.stream is not None or route.texts:
+    if route.response is not None or route.stream is not None or route.texts or route.download:
         yield problems.NotAcceptable
     if route.body is not None:
         yield from (
@@ -156,6 +156,8 @@ def _success(route: AnyRoute, schemas: Schemas) -> JsonObject:
     if route.response is not None:
         content[media.JSON] = {"schema": schemas.of(route.response)}
     content |= _texts(route)
+    if route.download:
+        content[route.download] = {"schema": {"type": "string", "format": "binary"}}
     if route.stream is not None:
         content[media.EVENTS] = {
             "schema": {

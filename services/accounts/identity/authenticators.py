@@ -33,4 +33,5 @@ async def authenticate_session_in(credential: str, account: str, bus: Bus) -> Ca
         role=found.role,
         narrowed=found.narrowed,
         interactive=True,
+        closing=found.closing,
     )

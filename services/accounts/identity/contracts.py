@@ -107,6 +107,7 @@ class AuthenticatedSession(msgspec.Struct, frozen=True):
     user: str
     role: Role
     narrowed: dict[str, Role]
+    closing: bool
 
 
 class ListSessions(msgspec.Struct, frozen=True):

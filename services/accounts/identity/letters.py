@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from hub import Connection, MailTemplates, Postbox
-from services.accounts.identity.contracts import LinkKind, Locale
+from services.accounts.identity.contracts import Locale
 
 _WORTH: Final = 3 * 86_400.0
 
@@ -20,7 +20,7 @@ class Letters:
         self._origin = origin
         self._templates = MailTemplates.load("services.accounts")
 
-    def link(self, kind: LinkKind, token: str, locale: Locale) -> str:
+    def link(self, kind: str, token: str, locale: Locale) -> str:
         """Give the address of the page that acts for a link."""
         return f"{self._origin}/links/{kind}/{token}?lang={locale}"
 
@@ -34,6 +34,7 @@ class Letters:
         /,
         *,
         valid_for: float = _WORTH,
+        account: str = "",
         **values: Any,
     ) -> None:
         """Have a mail sent if the transaction commits.
@@ -41,6 +42,7 @@ class Letters:
         Args:
             user: whom it is about; their mails keep their order.
             valid_for: seconds for which it is worth sending.
+            account: that it is about, whose data key seals it; "": it is about the person.
             values: that its template declares, besides the address and the hub's.
         """
         mail = self._templates.write(
@@ -50,4 +52,4 @@ class Letters:
             values={"email": to, "hub": self._origin.partition("://")[2], **values},
             valid_for=valid_for,
         )
-        await self._postbox.send(tx, mail, key=user)
+        await self._postbox.send(tx, mail, key=user, account=account)

@@ -8,20 +8,15 @@ from importlib import resources
 from typing import Any, Final, get_args
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hub import Call, Invalid, NotFound, Reply, Route, Secret
 from services.accounts.identity import contracts as c
 from services.accounts.identity.errors import DeadLink
+from services.accounts.page import HTML, LinkPage
 from services.accounts.tokens import digest_of
 
-HTML: Final = "text/html; charset=utf-8"
 LINK: Final = "/links/{kind}/{link}"
 KINDS: Final[tuple[c.LinkKind, ...]] = get_args(c.LinkKind)
-_POLICY: Final = (
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
-)
 
 
 class LinkQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,12 +70,7 @@ class LinkPages:
     def __init__(self) -> None:
         words = resources.files("services.accounts.identity") / "pages" / "words.json"
         self._words = msgspec.json.decode(words.read_bytes(), type=dict[c.Locale, _Words])
-        self._page = Environment(
-            loader=PackageLoader("services.accounts.identity", "pages"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-        ).get_template("link.html")
+        self._page = LinkPage()
 
     async def show(self, call: Call[None, LinkQuery]) -> Reply:
         """Answer `GET /links/{kind}/{link}`: what it does, and a button."""
@@ -103,12 +93,12 @@ class LinkPages:
             link = await call.bus.request(c.GET_LINK, c.OneLink(kind, request.digest))
             return self._form(lang, link, problem=self._words[lang].refused)
         deed = self._words[lang].of(kind)
-        return self._reply(lang, title=deed.title, text=deed.done)
+        return self._page.reply(lang, title=deed.title, text=deed.done)
 
     def _form(self, lang: c.Locale, link: c.Link, problem: str = "") -> Reply:
         words = self._words[lang]
         deed = words.of(link.kind)
-        return self._reply(
+        return self._page.reply(
             lang,
             status=422 if problem else 200,
             title=deed.title,
@@ -120,12 +110,7 @@ class LinkPages:
 
     def _dead(self, lang: c.Locale) -> Reply:
         dead = self._words[lang].dead
-        return self._reply(lang, status=404, title=dead.title, text=dead.about)
-
-    def _reply(self, lang: c.Locale, *, status: int = 200, **values: str) -> Reply:
-        blank = {"button": "", "password": "", "problem": ""}
-        page = self._page.render(lang=lang, **{**blank, **values})
-        return Reply(text=page, status=status, headers={"Content-Security-Policy": _POLICY})
+        return self._page.reply(lang, status=404, title=dead.title, text=dead.about)
 
 
 def _kind(call: Call[Any, Any]) -> c.LinkKind:

@@ -94,6 +94,10 @@ class People:
             await tx.run(self._accounts["add_account"], id=account, name=name)
             await tx.run(self._sql["add_owner"], account=account, user=user)
 
+    async def confirm(self, tx: Connection, user: str) -> None:
+        """Note that somebody reads the mails of their address, who is to be in an account."""
+        await tx.run(self._sql["verify"], user=user)
+
     async def set_password(self, tx: Connection, user: str, hashed: str) -> None:
         """Let another password count; what was begun with the one before it ends."""
         await tx.run(self._sql["set_password"], user=user, password=hashed)

@@ -35,7 +35,7 @@ from services.accounts.settings import AccountsSettings
 
 
 class Identity:
-    """The rules about people, each where it is asked for."""
+    """The rules about people, each where it is asked for; others use those with names."""
 
     def __init__(
         self,
@@ -50,13 +50,13 @@ class Identity:
         *,
         origin: str,
     ) -> None:
-        self._database = database
-        rules, tallies = PasswordRules.load(), Tallies(settings, vault)
+        self.passwords = passwords
+        self.rules = rules = PasswordRules.load()
+        self.tallies = tallies = Tallies(settings, vault)
+        self.reauthentication = reauthentication = Reauthentication(database, vault, passwords)
         devices, lockout = Devices(vault), Lockout(vault)
-        reauthentication = Reauthentication(database, vault, passwords)
         self._errands = errands = Errands(database, outbox, vault, tallies, letters)
         self._sessions = sessions = Sessions(settings, database)
-        self._tallies, self._lockout = tallies, lockout
         self._api_tokens = ApiTokens(database, permissions)
         self._joining = Joining(settings, database, rules, passwords, tallies, errands)
         beginning = Beginning(vault, sessions, devices, tallies, letters)

@@ -21,6 +21,7 @@ class _Live(msgspec.Struct, frozen=True):
     account: str
     role: Role
     narrowed: dict[str, Role]
+    closing: bool
     stale: bool
 
 
@@ -90,7 +91,9 @@ class Sessions:
             raise Unauthenticated("this session is unknown, or has ended: log in again")
         if request.account and not live.account:
             raise NotFound("there is no such account, or you are no member of it")
-        return c.AuthenticatedSession(live.id, live.account, live.user, live.role, live.narrowed)
+        return c.AuthenticatedSession(
+            live.id, live.account, live.user, live.role, live.narrowed, live.closing
+        )
 
     async def page(self, request: c.ListSessions) -> c.Sessions:
         """Give a page of a person's sessions."""

@@ -23,19 +23,21 @@ DELETE FROM accounts_session
         LIMIT :most)
 
 -- name: live_session
--- In the account that is asked for, or in the one that its person joined first.
+-- In the account that is asked for, or in the one that its person joined first and that stays.
 SELECT s.id, s."user", coalesce(m.account, '') AS account, coalesce(m.role, 'viewer') AS role,
        coalesce((SELECT jsonb_object_agg(n.project, n.role)
                    FROM accounts_narrowed AS n
                   WHERE n.account = m.account AND n."user" = s."user"), '{}') AS narrowed,
+       coalesce(m.closing, false) AS closing,
        s.seen_at < now() - interval '1 minute' AS stale
   FROM accounts_session AS s
   JOIN accounts_user AS u ON u.id = s."user"
   LEFT JOIN LATERAL (
-       SELECT account, role, number
-         FROM accounts_member
-        WHERE "user" = s."user" AND (:account::text = '' OR account = :account::text)
-        ORDER BY number
+       SELECT i.account, i.role, d.account IS NOT NULL AS closing
+         FROM accounts_member AS i
+         LEFT JOIN accounts_deletion AS d ON d.account = i.account
+        WHERE i."user" = s."user" AND (:account::text = '' OR i.account = :account::text)
+        ORDER BY d.account IS NOT NULL, i.number
         LIMIT 1) AS m ON true
  WHERE s.digest = :digest
    AND s.created_at > now() - make_interval(secs => :lifetime)

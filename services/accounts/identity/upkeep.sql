@@ -27,3 +27,12 @@ DELETE FROM accounts_tally WHERE ends_at <= now()
 
 -- name: challenges
 DELETE FROM accounts_challenge WHERE expires_at <= now()
+-- name: invitations
+-- A month after they have expired, nobody sends them again.
+DELETE FROM accounts_invitation WHERE expires_at < now() - interval '30 days'
+
+-- name: transfers
+DELETE FROM accounts_transfer WHERE expires_at <= now()
+
+-- name: exports
+DELETE FROM accounts_export WHERE expires_at <= now()

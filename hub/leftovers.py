@@ -1,0 +1,152 @@
+"""What the core itself keeps of an account: answers kept for retries, data keys, and events.
+
+Events name projects and accounts, and JetStream keeps them for two weeks (dead ones for three
+months). Those of an account that has ended are deleted one by one, once whoever waits for them has
+had them.
+"""
+
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import nats.errors
+from nats.aio.client import Client
+from nats.js import api
+from nats.js.errors import NotFoundError
+
+from hub.account_data import Counts, Erased, OfAccount
+from hub.database import Connection, Database, Queries
+from hub.errors import Unavailable
+from hub.messaging.jetstream import DEAD, EVENTS
+from hub.relay.reader import StoredMessage, ordered
+
+_SQL: Final = Queries.load("hub.sql", "leftovers.sql")
+_ID: Final = re.compile(rb"[a-z]{3}_[a-z0-9]+")
+PATIENCE: Final = 86_400.0
+"""Seconds that an event waits for a consumer that does not come: its plugin may be gone."""
+
+
+class Leftovers:
+    """Erases what names an account, when all others have erased what is theirs.
+
+    Args:
+        clock: Unix seconds.
+    """
+
+    def __init__(
+        self, database: Database, nats: Client, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._nats = nats
+        self._js = nats.jetstream()
+        self._clock = clock
+
+    async def count(self, request: OfAccount) -> Counts:
+        """Count what is left.
+
+        Raises:
+            Unavailable: Postgres or JetStream does not answer.
+        """
+        names = _names(request)
+        async with self._database.system() as tx:
+            found = {
+                "kept_answers": await tx.one(_SQL["count_answers"], int, account=request.account),
+                "data_keys": await tx.one(_SQL["count_keys"], int, account=request.account),
+                "waiting_events": await self._waiting(tx, names),
+            }
+        for stream in (EVENTS, DEAD):
+            async for _ in self._events(stream, names):
+                found["events"] = found.get("events", 0) + 1
+        return Counts(found)
+
+    async def erase(self, request: OfAccount) -> Erased:
+        """Erase it; events that somebody has yet to handle stay until the next time.
+
+        Raises:
+            Unavailable: Postgres or JetStream does not answer.
+        """
+        names = _names(request)
+        async with self._database.system() as tx:
+            answers = await tx.run(_SQL["delete_answers"], account=request.account)
+            keys = await tx.run(_SQL["delete_keys"], account=request.account)
+            waiting = await self._waiting(tx, names)
+        gone, left = 0, waiting
+        try:
+            consumers = await self._consumers()
+            for stream in (EVENTS, DEAD):
+                async for message in self._events(stream, names):
+                    if stream == EVENTS and not self._is_settled(message, consumers):
+                        left += 1
+                        continue
+                    gone += await self._delete(stream, message.sequence)
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(f"JetStream does not answer: {type(error).__name__}") from None
+        removed = {"kept_answers": answers, "data_keys": keys, "events": gone}
+        return Erased({name: number for name, number in removed.items() if number}, more=left > 0)
+
+    @staticmethod
+    async def _waiting(tx: Connection, names: frozenset[bytes]) -> int:
+        texts = sorted(name.decode() for name in names)
+        return await tx.one(_SQL["waiting_events"], int, names=texts)
+
+    async def _events(self, stream: str, names: frozenset[bytes]) -> AsyncIterator[StoredMessage]:
+        """Give the messages of a stream that name one of these."""
+        try:
+            async with ordered(self._nats, stream, ">", start=1) as reader:
+                async for message in reader.stored():
+                    headers = "\n".join(message.headers.values()).encode()
+                    said = b"\n".join((message.subject.encode(), headers, message.payload))
+                    if not names.isdisjoint(_ID.findall(said)):
+                        yield message
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(f"JetStream does not answer: {type(error).__name__}") from None
+
+    async def _consumers(self) -> list[api.ConsumerInfo]:
+        found: list[api.ConsumerInfo] = []
+        while page := await self._js.consumers_info(EVENTS, offset=len(found)):
+            found += page
+        return [info for info in found if info.config.durable_name]
+
+    def _is_settled(self, message: StoredMessage, consumers: Sequence[api.ConsumerInfo]) -> bool:
+        """Say whether nobody has yet to handle an event, or has let it lie for too long."""
+        if self._clock() - message.time / 1e9 > PATIENCE:
+            return True
+        return all(
+            _has_done(info, message.sequence)
+            for info in consumers
+            if _wants(info.config, message.subject)
+        )
+
+    async def _delete(self, stream: str, sequence: int) -> int:
+        try:
+            await self._js.delete_msg(stream, sequence)
+        except NotFoundError:
+            return 0
+        return 1
+
+
+def _names(request: OfAccount) -> frozenset[bytes]:
+    return frozenset(
+        name.encode() for name in (request.account, *request.projects, *request.integrations)
+    )
+
+
+def _wants(config: api.ConsumerConfig, subject: str) -> bool:
+    filters = config.filter_subjects or [config.filter_subject or ">"]
+    return any(
+        subject == one or (one.endswith(">") and subject.startswith(one[:-1])) for one in filters
+    )
+
+
+def _has_done(info: api.ConsumerInfo, sequence: int) -> bool:
+    if not info.num_pending and not info.num_ack_pending:
+        return True
+    return info.ack_floor is not None and info.ack_floor.stream_seq >= sequence
+
+
+@asynccontextmanager
+async def leftovers(database: Database, client: Client) -> AsyncIterator[Leftovers]:
+    """Give what erases the core's own traces of an account."""
+    yield Leftovers(database, client)

@@ -1,0 +1,1 @@
+"""Organisations: accounts with members, what these are in it, and in which projects less."""

@@ -1,0 +1,318 @@
+"""An erasure that is killed anywhere ends the same: at each of its steps, and on a whole hub."""
+
+import asyncio
+import os
+import random
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+
+from hub.account_data import Erased, OfAccount, account_endpoints
+from hub.audit.log import Audit
+from hub.bus import NatsBus
+from hub.contracts import Bus, Contract, Endpoint
+from hub.database import Connection, Database
+from hub.embedded.postgres import Postgres
+from hub.leftovers import Leftovers
+from hub.memory_bus import MemoryBus
+from hub.migrations import migrate
+from hub.outbox import Outbox, OutboxRelay
+from hub.permissions import Role
+from hub.plugins import PluginHost
+from hub.settings import PostgresSettings
+from hub.vault import Vault
+from services.accounts.deletion.keepers import Keepers
+from services.accounts.deletion.own import OwnData
+from services.accounts.deletion.purge import Purge
+from services.accounts.peers import LIST_INTEGRATIONS, IntegrationIds, OwnIntegrations
+from services.devices.account import AccountOfDevices
+from services.projects import contracts as p
+from services.projects.account import AccountOfProjects
+from services.projects.rules import Projects
+from tests.deadline import until
+from tests.fixtures import people, traces
+from tests.fixtures.crashes import Crash
+from tests.fixtures.ending import ending, wait
+from tests.fixtures.parts import run_now
+from tests.fixtures.spine import running_spine
+
+# More of them, for an evening: ISAAX_FAULT_SEEDS=4,5,6 ./isaax test -- -k account_erasure
+SEEDS = [int(seed) for seed in os.environ.get("ISAAX_FAULT_SEEDS", "1,2,3").split(",")]
+OWNERS = ("devices", "slow", "projects")
+LEASE = 0.4
+"""Seconds: a hub that was killed is soon taken for dead."""
+
+
+@dataclass
+class Steps:
+    """Counts what leaves the process, and ends it before or after one of them.
+
+    Args:
+        at: the step; -1 for none.
+        before: it is not done any more.
+    """
+
+    at: int = -1
+    before: bool = False
+    taken: int = 0
+
+    def begin(self) -> bool:
+        """Say whether the process ends after this step."""
+        number, self.taken = self.taken, self.taken + 1
+        if number == self.at and self.before:
+            raise Crash
+        return number == self.at
+
+
+class CrashingBus:
+    """Each request is a step."""
+
+    def __init__(self, real: MemoryBus, steps: Steps) -> None:
+        self._real, self._steps = real, steps
+
+    async def request(
+        self, contract: Contract[Any, Any], request: Any, *, timeout: float | None = None
+    ) -> Any:
+        ends = self._steps.begin()
+        answer = await self._real.request(contract, request, timeout=timeout)
+        if ends:
+            raise Crash
+        return answer
+
+
+class CrashingDatabase(Database):
+    """Each commit is a step."""
+
+    def __init__(self, real: Database, steps: Steps) -> None:
+        super().__init__(real._pool, real._settings)
+        self._steps = steps
+
+    @asynccontextmanager
+    async def system(self) -> AsyncIterator[Connection]:  # type: ignore[override]
+        async with super().system() as tx:
+            yield tx
+            ends = self._steps.begin()
+        if ends:
+            raise Crash
+
+
+class Slow:
+    """Keeps three things of every account, and erases one at a time."""
+
+    def __init__(self) -> None:
+        self.left: dict[str, int] = {}
+
+    async def count(self, request: OfAccount) -> Any:
+        from hub.account_data import Counts
+
+        return Counts({"things": self.left.get(request.account, 3)})
+
+    async def export(self, request: OfAccount) -> AsyncIterator[Any]:
+        for page in ():
+            yield page
+
+    async def erase(self, request: OfAccount) -> Erased:
+        left = self.left.get(request.account, 3)
+        self.left[request.account] = max(0, left - 1)
+        return Erased({"things": 1} if left else {}, more=left > 1)
+
+
+@dataclass
+class Hub:
+    """What survives a kill."""
+
+    database: Database
+    bus: MemoryBus
+    nats: Client
+    slow: Slow
+    outbox: Outbox
+    admin: Any
+    farewells: list[str] = field(default_factory=list)
+
+    def purge(self, steps: Steps) -> Purge:
+        """Start anew, and end at a step."""
+        database = CrashingDatabase(self.database, steps)
+        bus: Bus = CrashingBus(self.bus, steps)  # type: ignore[assignment]
+        keepers = Keepers(bus, OwnData(database), OWNERS)
+        leftovers = Leftovers(database, self.nats)
+
+        async def farewell(tx: Connection, account: str) -> None:
+            tx.after_commit(lambda: self.farewells.append(account))
+
+        return Purge(
+            database, bus, keepers, leftovers, Audit(), farewell, clock=_later, lease=LEASE
+        )
+
+    async def account(self) -> str:
+        """Make an account with something of each owner, whose time has come."""
+        account = await people.account(self.database)
+        await people.person(self.database, **{account: Role.OWNER})
+        projects = Projects(self.database, self.outbox)
+        for name in ("one", "two"):
+            made = await projects.create(p.CreateProject(account, name))
+            await projects.create_token(p.CreateToken(account, made.id, "devices"))
+        async with self.database.system() as tx:
+            await tx.raw.execute(
+                "INSERT INTO devices_device (id, account, project) VALUES ($1, $2, $3)",
+                f"dev_{secrets.token_hex(8)}", account, made.id,
+            )  # fmt: skip
+            await Vault(secrets.token_bytes(32)).seal(
+                tx, b"secret", account=account, project=made.id, name="x"
+            )
+            await tx.raw.execute(
+                "INSERT INTO gateway_idempotency VALUES ($1, 'POST /x', '\\x00', 'apt', '\\x00', "
+                "gen_random_uuid(), now(), NULL, now() + interval '1 day')",
+                account,
+            )
+            await tx.raw.execute(
+                "INSERT INTO accounts_deletion (account, requested_at, due_at, digest) "
+                "VALUES ($1, now(), now() + interval '14 days', sha256($1::text::bytea))",
+                account,
+            )
+        return account
+
+    async def finish(self, account: str, steps: Steps) -> None:
+        """Erase it, beginning anew after the crash."""
+        purge = self.purge(steps)
+
+        async def is_gone() -> bool:
+            nonlocal purge
+            try:
+                await purge.once()
+            except Crash:
+                purge = self.purge(Steps())
+            async with self.database.system() as tx:
+                left = await tx.raw.fetch("SELECT FROM accounts_account WHERE id = $1", account)
+            return not left
+
+        await until(is_gone, what="the account to be gone")
+
+
+def _later() -> datetime:
+    """The clock, two weeks on."""
+    return datetime.now(UTC) + timedelta(days=14, seconds=1)
+
+
+@pytest.fixture(scope="module")
+def settings(postgres_server: Postgres) -> Iterator[PostgresSettings]:
+    name = f"erasure_{secrets.token_hex(6)}"
+
+    async def make() -> None:
+        await postgres_server.create_database(name)
+        await migrate(postgres_server.settings_for(name), PluginHost.load(quiet=True).migrations)
+
+    run_now(make())
+    yield postgres_server.settings_for(name)
+    run_now(postgres_server.drop_database(name))
+
+
+@pytest.fixture
+async def hub(
+    settings: PostgresSettings, postgres_server: Postgres, nats_client: Client, nats_bus: NatsBus
+) -> AsyncIterator[Hub]:
+    bus, outbox, slow = MemoryBus(), Outbox(nats_client), Slow()
+
+    async def integrations(_: OwnIntegrations) -> IntegrationIds:
+        return IntegrationIds([])
+
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database.open(settings))
+        admin = await stack.enter_async_context(postgres_server.administer(settings.database))
+        relay = OutboxRelay(database, nats_client, outbox, election=0.05)
+        await stack.enter_async_context(relay.run())
+        projects = Projects(database, outbox)
+        endpoints: list[Any] = [
+            Endpoint(p.LIST, projects.list),
+            Endpoint(LIST_INTEGRATIONS, integrations),
+            *account_endpoints("projects", AccountOfProjects(database, outbox, projects)),
+            *account_endpoints("devices", AccountOfDevices(database)),
+            *account_endpoints("slow", slow),
+        ]
+        await stack.enter_async_context(bus.serve("keepers", "1.0.0", endpoints))
+        yield Hub(database, bus, nats_client, slow, outbox, admin)
+
+
+async def test_nothing_is_due_before_its_time(hub: Hub) -> None:
+    """A minute before, by the clock; what was not begun can still be undone then."""
+    account = await hub.account()
+    purge = hub.purge(Steps())
+    purge._clock = lambda: _later() - timedelta(minutes=1)
+    assert await purge.once() is False
+    rows = await hub.admin.fetch(
+        "SELECT begun_at FROM accounts_deletion WHERE account = $1", account
+    )
+    assert [row["begun_at"] for row in rows] == [None]
+    await hub.finish(account, Steps())
+
+
+async def test_killed_at_every_step_it_ends_the_same(hub: Hub) -> None:
+    """Before and after each request and each commit, once each; the last word is said once."""
+    whole = Steps()
+    account = await hub.account()
+    await hub.finish(account, whole)
+    counted = await _report(hub, account)
+    assert whole.taken > 20
+    for at in range(whole.taken):
+        for before in (True, False):
+            account = await hub.account()
+            await hub.finish(account, Steps(at, before))
+            assert await _report(hub, account) == counted, (at, before)
+    assert len(hub.farewells) == len(set(hub.farewells)) == 1 + 2 * whole.taken
+
+
+async def _report(hub: Hub, account: str) -> Any:
+    """See that nothing is left, and give what the one report says."""
+    left = await traces.of_account(hub.admin, account)
+    assert left.keys() <= {"audit_pending", "audit_entry", "audit_chain"}
+    (row,) = await hub.admin.fetch(
+        "SELECT counted FROM accounts_erased WHERE digest = sha256($1::text::bytea)", account
+    )
+    return row["counted"]
+
+
+async def test_many_hubs_erase_one_account_once(hub: Hub) -> None:
+    """One has the lease; the others find nothing to do, or take over and end the same."""
+    account = await hub.account()
+    purges = [hub.purge(Steps()) for _ in range(6)]
+
+    async def is_gone() -> bool:
+        await asyncio.gather(*(purge.once() for purge in purges))
+        return account in hub.farewells
+
+    await until(is_gone, what="the account to be gone")
+    await _report(hub, account)
+    assert hub.farewells.count(account) == 1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_whole_hub_that_is_killed_again_and_again(seed: int) -> None:
+    """kill -9 as soon as it has come so far, and as soon as it has come a little further."""
+    dice = random.Random(seed)
+    with running_spine() as spine:
+        one = ending(spine)
+        assert one.close().status == 202
+        one.is_due()
+        spine.kill_hub()
+        progress = (
+            "SELECT FROM accounts_deletion WHERE account = $1 AND begun_at IS NOT NULL "
+            "AND cardinality(done) >= $2"
+        )
+        for goal in sorted(dice.sample(range(8), 3)):
+
+            async def has_come(goal: int = goal) -> bool:
+                return await one.is_gone() or bool(await one.rows(progress, one.account, goal))
+
+            spine.start_hub()
+            wait(has_come, f"{goal} of those who keep something")
+            spine.kill_hub()
+        spine.start_hub()
+        wait(one.is_gone, "the account to be gone", timeout=180)
+        one.check_nothing_is_left()
+        for device in one.tenant.device.family:
+            device.close()
