@@ -71,6 +71,7 @@ from hub.client.structs import (
     ReplayBody,
     ReplayView,
     ResetBody,
+    SecondFactorView,
     SessionView,
     ShapedLine,
     SignUpBody,
@@ -138,7 +139,7 @@ class Api:
             AccountView,
         )
 
-    def withdraw(self, account: str, *, if_match: str | None = None) -> Answer[None]:
+    def withdraw_offer(self, account: str, *, if_match: str | None = None) -> Answer[None]:
         """Take an offer back, or decline it."""
         return self._calls.nothing(
             Ask("DELETE", f"/api/v1/accounts/{part(account)}/transfer", if_match=if_match)
@@ -150,7 +151,7 @@ class Api:
             Ask("GET", f"/api/v1/accounts/{part(account)}/transfer"), TransferView
         )
 
-    def offer(self, account: str, body: TransferBody | Json) -> Answer[TransferView]:
+    def offer_account(self, account: str, body: TransferBody | Json) -> Answer[TransferView]:
         """Offer an account to another member.
 
         Nothing changes until the other says yes, for which there is a week and a link in
@@ -162,14 +163,14 @@ class Api:
             TransferView,
         )
 
-    def accept(self, account: str) -> Answer[OfferedView]:
+    def accept_account(self, account: str) -> Answer[OfferedView]:
         """Accept an offered account."""
         return self._calls.answer(
             Ask("POST", f"/api/v1/accounts/{part(account)}/transfer/accept", keyed=True),
             OfferedView,
         )
 
-    def post_transfers_redeem(self, body: TransferLinkBody | Json) -> Answer[OfferedView]:
+    def redeem_transfer(self, body: TransferLinkBody | Json) -> Answer[OfferedView]:
         """Accept an offered account by its link."""
         return self._calls.answer(Ask("POST", "/api/v1/transfers/redeem", body=body), OfferedView)
 
@@ -243,7 +244,7 @@ class Api:
         """See where the audit log is sent."""
         return self._calls.answer(Ask("GET", "/api/v1/audit/export"), AuditExport)
 
-    def put_export(self, body: AuditExportBody | Json) -> Answer[AuditExport]:
+    def put_audit_export(self, body: AuditExportBody | Json) -> Answer[AuditExport]:
         """Say where to send the audit log.
 
         With a project, each entry from now on is a line of the program `audit`, as JSON, in
@@ -359,7 +360,7 @@ class Api:
             DeadLetterView,
         )
 
-    def post_account_deletions_undo(self, body: UndoBody | Json) -> Answer[UndoneView]:
+    def undo_deletion_by_link(self, body: UndoBody | Json) -> Answer[UndoneView]:
         """Undo the deletion of an account by the link in the mail."""
         return self._calls.answer(
             Ask("POST", "/api/v1/account-deletions/undo", body=body), UndoneView
@@ -697,7 +698,7 @@ class Api:
             InvitationView,
         )
 
-    def preview(self, body: PreviewBody | Json) -> Answer[InvitedView]:
+    def preview_invitation(self, body: PreviewBody | Json) -> Answer[InvitedView]:
         """Look at an invitation by its link.
 
         Nothing changes.
@@ -706,7 +707,7 @@ class Api:
             Ask("POST", "/api/v1/invitations/preview", body=body), InvitedView
         )
 
-    def redeem(self, body: RedeemBody | Json) -> Answer[JoinedView]:
+    def redeem_invitation(self, body: RedeemBody | Json) -> Answer[JoinedView]:
         """Accept an invitation by its link.
 
         Whoever has the link reads the address: who has it already joins, and a newcomer
@@ -770,7 +771,7 @@ class Api:
             MemberView,
         )
 
-    def leave(self, account: str, *, if_match: str | None = None) -> Answer[None]:
+    def leave_account(self, account: str, *, if_match: str | None = None) -> Answer[None]:
         """Leave an account.
 
         The last owner cannot: they make somebody else owner first, or delete the account.
@@ -958,7 +959,7 @@ class Api:
             PasskeyView,
         )
 
-    def add(self, body: NewPasskeyBody | Json) -> Answer[NewPasskeyView]:
+    def add_passkey(self, body: NewPasskeyBody | Json) -> Answer[NewPasskeyView]:
         """Add a passkey.
 
         From now on a login asks for a second factor, which the passkey is; it also logs in
@@ -968,23 +969,23 @@ class Api:
             Ask("POST", "/api/v1/users/me/passkeys", body=body, keyed=True), NewPasskeyView
         )
 
-    def ask(self) -> Answer[OptionsView]:
+    def ask_new_passkey(self) -> Answer[OptionsView]:
         """Begin with a new passkey."""
         return self._calls.answer(
             Ask("POST", "/api/v1/users/me/passkeys/options", keyed=True), OptionsView
         )
 
-    def remove(self, passkey: str) -> Answer[None]:
+    def remove_passkey(self, passkey: str) -> Answer[None]:
         """Remove a passkey."""
         return self._calls.nothing(Ask("DELETE", f"/api/v1/users/me/passkeys/{part(passkey)}"))
 
-    def get(self, passkey: str) -> Answer[PasskeyView]:
+    def get_passkey(self, passkey: str) -> Answer[PasskeyView]:
         """Read one of one's passkeys."""
         return self._calls.answer(
             Ask("GET", f"/api/v1/users/me/passkeys/{part(passkey)}"), PasskeyView
         )
 
-    def rename(self, passkey: str, changes: Json) -> Answer[PasskeyView]:
+    def patch_passkey(self, passkey: str, changes: Json) -> Answer[PasskeyView]:
         """Rename a passkey."""
         return self._calls.answer(
             Ask("PATCH", f"/api/v1/users/me/passkeys/{part(passkey)}", body=changes, merge=True),
@@ -1031,7 +1032,7 @@ class Api:
         """
         return self._calls.nothing(Ask("POST", "/api/v1/reauthentications", body=body, keyed=True))
 
-    def reauthentication_options(self) -> Answer[OptionsView]:
+    def ask_passkey_proof(self) -> Answer[OptionsView]:
         """Ask to show by a passkey that it is you."""
         return self._calls.answer(
             Ask("POST", "/api/v1/reauthentications/passkey-options", keyed=True), OptionsView
@@ -1045,7 +1046,7 @@ class Api:
             Ask("GET", "/api/v1/sessions", query={"limit": limit, "cursor": cursor}), SessionView
         )
 
-    def log_in(self, body: LoginBody | Json) -> Answer[NewSessionView]:
+    def log_in(self, body: LoginBody | Json) -> Answer[NewSessionView | SecondFactorView]:
         """Log in.
 
         Answers with a token to send as `Authorization: Bearer …`, or sets a cookie. It says
@@ -1054,7 +1055,9 @@ class Api:
         somebody with a second factor a right password begins no session yet: the answer is
         202, with a challenge.
         """
-        return self._calls.answer(Ask("POST", "/api/v1/sessions", body=body), NewSessionView)
+        return self._calls.either(
+            Ask("POST", "/api/v1/sessions", body=body), NewSessionView, SecondFactorView
+        )
 
     def log_out(self) -> Answer[None]:
         """Log out."""
@@ -1064,7 +1067,7 @@ class Api:
         """Read the session that asks."""
         return self._calls.answer(Ask("GET", "/api/v1/sessions/current"), SessionView)
 
-    def enter(self, body: EntryBody | Json) -> Answer[NewSessionView]:
+    def log_in_by_passkey(self, body: EntryBody | Json) -> Answer[NewSessionView]:
         """Log in by a passkey alone.
 
         The passkey must have made sure of its user, by a fingerprint or a PIN.
@@ -1073,13 +1076,13 @@ class Api:
             Ask("POST", "/api/v1/sessions/passkey", body=body), NewSessionView
         )
 
-    def ask_passkey(self, body: EntryOptionsBody | Json | None = None) -> Answer[OptionsView]:
+    def ask_passkey_login(self, body: EntryOptionsBody | Json | None = None) -> Answer[OptionsView]:
         """Ask to log in by a passkey alone."""
         return self._calls.answer(
             Ask("POST", "/api/v1/sessions/passkey-options", body=body), OptionsView
         )
 
-    def finish(self, body: FactorBody | Json) -> Answer[NewSessionView]:
+    def finish_log_in(self, body: FactorBody | Json) -> Answer[NewSessionView]:
         """Finish logging in by a second factor.
 
         After `POST /api/v1/sessions` has answered 202. Wrong answers count like wrong

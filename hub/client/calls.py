@@ -18,6 +18,9 @@ from hub.errors import Invalid
 from hub.structs import decode
 
 T = TypeVar("T")
+A = TypeVar("A")
+
+ACCEPTED: Final = 202
 
 CONNECT: Final = 5.0
 """Seconds that a connection may take to be made."""
@@ -46,17 +49,13 @@ class Calls:
         Raises:
             ClientError: it cannot be had.
         """
+        return self._read(ask, self._send(ask), into)
+
+    def either(self, ask: Ask, into: type[T], accepted: type[A]) -> Answer[T | A]:
+        """Ask for something of one type, or of the other where it is only accepted (202)."""
         response = self._send(ask)
-        if response.headers.get("content-type", "").partition(";")[0] != "application/json":
-            raise foreign(self._url)
-        try:
-            value = decode(into, response.content)
-        except Invalid as error:
-            place = "".join(one.pointer for one in error.errors)
-            raise NotUnderstood(
-                f"{ask.method} {ask.path}: {place} {error.detail}; is the hub of another version?"
-            ) from None
-        return _answer(value, response)
+        kind: type[T | A] = accepted if response.status_code == ACCEPTED else into
+        return self._read(ask, response, kind)
 
     def pages(self, ask: Ask, item: type[T]) -> Pages[T]:
         """Give a list; nothing is asked before it is looked at."""
@@ -79,6 +78,18 @@ class Calls:
     def events(self, ask: Ask, into: type[T], *, after: str = "") -> Events[T]:
         """Follow a stream; nothing is asked before it is looked at."""
         return Events(self.stream, ask, into, after=after, patience=self._patience)
+
+    def _read(self, ask: Ask, response: httpx.Response, into: type[T]) -> Answer[T]:
+        if response.headers.get("content-type", "").partition(";")[0] != "application/json":
+            raise foreign(self._url)
+        try:
+            value = decode(into, response.content)
+        except Invalid as error:
+            place = "".join(one.pointer for one in error.errors)
+            raise NotUnderstood(
+                f"{ask.method} {ask.path}: {place} {error.detail}; is the hub of another version?"
+            ) from None
+        return _answer(value, response)
 
     # ── as it comes ───────────────────────────────────────────────────────────────────────────
 

@@ -664,6 +664,22 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     always: str | None = None
 
 
+class SecondFactorView(msgspec.Struct, frozen=True, kw_only=True):
+    """The password was right, and a second factor is to be shown at `/sessions/second-factor`.
+
+    Args:
+        challenge: goes with the answer; it is good once, for five minutes.
+        kinds: that will do.
+        passkey_options: for `PublicKeyCredential.parseRequestOptionsFromJSON`; null where
+            one has no passkey.
+    """
+
+    challenge: str
+    kinds: list[str]
+    passkey_options: dict[str, Any] | None
+    expires_at: datetime
+
+
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     """A session as the API shows it.
 

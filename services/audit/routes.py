@@ -120,12 +120,12 @@ def _microseconds(moment: datetime | None, name: str) -> int:
         raise Invalid(wrong.detail, errors=[wrong]) from None
 
 
-async def get_export(call: Call[None, NoQuery]) -> Reply:
+async def get_audit_export(call: Call[None, NoQuery]) -> Reply:
     """Answer `GET /audit/export`."""
     return _reply(await call.bus.request(c.GET_EXPORT, c.OfAccount(call.caller.account)))
 
 
-async def put_export(call: Call[AuditExportBody, NoQuery]) -> Reply:
+async def put_audit_export(call: Call[AuditExportBody, NoQuery]) -> Reply:
     """Answer `PUT /audit/export`."""
     request = c.Send(call.caller.account, call.body.project or "")
     return _reply(await call.bus.request(c.PUT_EXPORT, request))
@@ -159,11 +159,11 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="GET", path=EXPORT, summary="See where the audit log is sent", tag="audit",
-            handler=get_export, permission="audit:read", response=AuditExport,
+            handler=get_audit_export, permission="audit:read", response=AuditExport,
         ),
         Route(
             method="PUT", path=EXPORT, summary="Say where to send the audit log", tag="audit",
-            handler=put_export, permission="audit:write", body=AuditExportBody,
+            handler=put_audit_export, permission="audit:write", body=AuditExportBody,
             response=AuditExport, errors=(NotFound,), versioned=False,
             examples=(AuditExportBody(None),),
             description="With a project, each entry from now on is a line of the program `audit`, "

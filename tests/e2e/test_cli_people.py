@@ -9,6 +9,7 @@ import pytest
 
 from hub.embedded.postgres import Postgres
 from tests.fixtures.client import Done, Isaax
+from tests.fixtures.factors import Careful
 from tests.fixtures.lobby import PASSWORD, Lobby, running_lobby
 
 OTHER = "another violet lantern"
@@ -158,6 +159,80 @@ def test_one_changes_what_one_is(person: Person) -> None:
     wrong = isaax.run("me", "password", "--password-stdin", given=f"nonsense here\n{OTHER}\n")
     assert wrong.returncode == 1
     assert "/current_password: this is not your password" in wrong.stderr
+
+
+# ── second factors ──
+
+
+@pytest.fixture
+def careful(person: Person) -> Careful:
+    """Somebody who is logged in, in a browser as well."""
+    person.sign_up()
+    visitor = person.lobby.visitor(email=person.email)
+    assert visitor.log_in().status == 201
+    return Careful(person.lobby, visitor)
+
+
+def login_of(person: Person, *more: str) -> Done:
+    return person.isaax.run(
+        "login", person.url, "--name", "hub", "--email", person.email, "--password-stdin", *more,
+        given=PASSWORD,
+    )  # fmt: skip
+
+
+def test_an_app_and_its_codes_are_asked_for_after_the_password(
+    person: Person, careful: Careful
+) -> None:
+    isaax = person.isaax
+    begun = json.loads(isaax.said("factors", "add-app", "--json"))
+    careful.secret = begun["secret"]
+    codes = isaax.said("factors", "confirm-app", careful.code()).split()
+    assert len(codes) > 5
+    assert f"recovery codes left  {len(codes)}" in isaax.said("factors", "show")
+    alone = login_of(person)
+    assert alone.returncode == 2, "nobody can be asked for a code here"
+    wrong = login_of(person, "--code", careful.wrong())
+    assert wrong.returncode == 3
+    assert "not a second factor of yours" in wrong.stderr
+    assert login_of(person, "--code", careful.code()).returncode == 0
+    assert login_of(person, "--code", codes[0]).returncode == 0
+    assert login_of(person, "--code", codes[0]).returncode == 3, "it is good once"
+    with isaax.at_terminal("login", person.url, "--email", person.email) as terminal:
+        terminal.read_until("Password: ")
+        terminal.type(PASSWORD)
+        terminal.read_until("Code of your app, or a recovery code: ")
+        terminal.type(careful.code())
+        assert terminal.end() == 0
+
+
+def test_who_logged_in_long_ago_shows_the_password_once_more(
+    person: Person, careful: Careful
+) -> None:
+    isaax = person.isaax
+    careful.enrol()
+    person.lobby.sql("UPDATE accounts_session SET proven_at = now() - interval '1 day'")
+    refused = isaax.run("factors", "new-codes")
+    assert refused.returncode == 2
+    assert "--password-stdin" in refused.stderr
+    codes = isaax.said("factors", "new-codes", "--password-stdin", given=PASSWORD).split()
+    assert not set(codes) & set(careful.codes)
+    isaax.said("factors", "remove-app", "--yes")
+    assert "authenticator app    none" in isaax.said("factors", "show")
+    assert login_of(person).returncode == 0
+
+
+def test_a_passkey_is_renamed_and_removed_here_and_used_elsewhere(
+    person: Person, careful: Careful
+) -> None:
+    isaax = person.isaax
+    assert careful.register("laptop").status == 201
+    assert "laptop" in isaax.said("passkeys", "list")
+    isaax.said("passkeys", "rename", "laptop", "blue key")
+    assert json.loads(isaax.said("passkeys", "list", "--json"))[0]["name"] == "blue key"
+    recovered = login_of(person, "--code", careful.codes[0])
+    assert recovered.returncode == 0, recovered.stderr
+    isaax.said("passkeys", "remove", "blue key", "--yes")
+    assert isaax.said("passkeys", "list") == ""
 
 
 def test_at_a_terminal_no_password_is_shown(person: Person) -> None:

@@ -15,6 +15,7 @@ from hub.client.commands import COMMANDS
 from hub.client.errors import BadUrl, Lost, NotLoggedIn, Problem
 from hub.errors import ConfigError, StartError, Unavailable
 from hub.planning import Unplannable
+from hub.plugins import PluginHost
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +63,10 @@ def test_help_lists_our_commands_and_those_of_plugins(
     text = capsys.readouterr().out
     for command in ("serve", "up", "config", "plugins", "version", "accounts", *COMMANDS):
         assert re.search(rf"\b{command}\b", text), command
+
+
+def test_no_plugin_of_ours_has_a_command_of_the_clients_name() -> None:
+    assert set(PluginHost.load(quiet=True).commands) & set(COMMANDS) == set()
 
 
 def test_a_command_of_a_plugin_is_run(

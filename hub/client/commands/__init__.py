@@ -19,6 +19,8 @@ COMMANDS: Final = {
     "forgot-password": "people:forgot_password",
     "me": "people:me",
     "sessions": "sessions:app",
+    "factors": "factors:app",
+    "passkeys": "factors:passkeys",
     "api-tokens": "api_tokens:app",
     "hubs": "session:hubs",
     "projects": "projects:app",
@@ -28,6 +30,7 @@ COMMANDS: Final = {
     "integrations": "integrations:app",
     "dead-letters": "dead_letters:app",
     "status": "status:status",
+    "audit-log": "audit_log:app",
     "completion": "completion:completion",
 }
 """Where each command is: a module of this package, and in it a typer application or a function."""

@@ -1,9 +1,10 @@
 """`isaax login`, `logout`, `whoami` and `hubs`."""
 
 import os
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,7 +22,9 @@ from hub.secret import Secret
 
 if TYPE_CHECKING:
     from hub.client.api import Api
+    from hub.client.structs import SecondFactorView
 
+_APP_CODE = re.compile(r"\d{6}")
 SHOWN: Final = len("isx_") + 6
 """Characters of a token, as the hub itself shows it."""
 
@@ -42,6 +45,13 @@ def login(
         typer.Option(help="Your address, to log in by a password.", show_default=False),
     ] = None,
     password_stdin: PasswordStdin = False,
+    code: Annotated[
+        str | None,
+        typer.Option(
+            help="Of your authenticator app, or a recovery code; asked for where it is needed.",
+            show_default=False,
+        ),
+    ] = None,
     token_stdin: Annotated[
         bool, typer.Option("--token-stdin", help="Read an API token from standard input.")
     ] = False,
@@ -79,7 +89,7 @@ def login(
         question = "Your e-mail address (empty: use an API token)"
         email = prompts.text(question, "--email", default="").strip()
     if email:
-        made = _by_password(wanted, email, from_stdin=password_stdin)
+        made = _by_password(wanted, email, code, from_stdin=password_stdin)
     else:
         made = _by_token(wanted, from_stdin=token_stdin)
     name = name or urlsplit(made.url).hostname or made.url
@@ -154,15 +164,30 @@ def use_hub(
     _show(name, chosen, as_json=as_json)
 
 
-def _by_password(wanted: Login, email: str, *, from_stdin: bool) -> Login:
+def _by_password(wanted: Login, email: str, code: str | None, *, from_stdin: bool) -> Login:
     from hub.client.opening import connect
     from hub.client.patience import Patience
+    from hub.client.structs import NewSessionView
 
     password = prompts.secret("Password", "--password-stdin", from_stdin=from_stdin)
     # Who guesses has to wait, and is told so: nothing is tried again here.
     with connect(wanted.url, ca_file=wanted.ca, patience=Patience(seconds=0)) as hub:
         begun = hub.log_in({"email": email, "password": password}).value
+        if not isinstance(begun, NewSessionView):
+            begun = hub.finish_log_in(_second_factor(begun, code)).value
     return msgspec.structs.replace(wanted, token=Secret(begun.token or ""), email=email)
+
+
+def _second_factor(asked: "SecondFactorView", code: str | None) -> dict[str, Any]:
+    """Answer the challenge by what can be typed."""
+    if not {"totp", "recovery_code"} & set(asked.kinds):
+        raise NoLogin(
+            "you log in by a passkey, which takes a browser: make an API token there, and "
+            "isaax login URL --token-stdin"
+        )
+    text = code or prompts.text("Code of your app, or a recovery code", "--code")
+    kind = "totp" if _APP_CODE.fullmatch(text.replace(" ", "")) else "recovery_code"
+    return {"challenge": asked.challenge, kind: Secret(text.strip())}
 
 
 def _by_token(wanted: Login, *, from_stdin: bool) -> Login:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hub.client.generator.annotations import annotation, docstring, identifier
-from hub.client.generator.structs import body, operations, success
+from hub.client.generator.structs import accepted, body, operations, success
 
 JsonObject = Mapping[str, Any]
 
@@ -72,6 +72,10 @@ def _of(operation: _Operation) -> Iterator[str]:
         if schema.get("type") == "array" and operation.method == "GET":
             item = annotation(schema["items"], closed=False)
             yield _method(operation, query, f"Pages[{item}]", f"pages({{ask}}, {item})")
+        elif (other := accepted(operation.spec)) is not None:
+            kinds = [annotation(one, closed=False) for one in (schema, other)]
+            call = f"either({{ask}}, {', '.join(kinds)})"
+            yield _method(operation, query, f"Answer[{' | '.join(kinds)}]", call)
         else:
             kind = annotation(schema, closed=False)
             yield _method(operation, query, f"Answer[{kind}]", f"answer({{ask}}, {kind})")

@@ -12,6 +12,7 @@ from hub.client.generator.annotations import WIDTH, annotation, docstring, refer
 JsonObject = Mapping[str, Any]
 
 _CAPITAL: Final = re.compile(r"(?<=[a-z0-9])([A-Z])")
+_JSON: Final = "application/json"
 _PAGE: Final = "text/html"
 _IMPORTS: Final = """
 from datetime import datetime
@@ -47,6 +48,14 @@ def operations(document: JsonObject) -> Iterator[tuple[str, str, JsonObject]]:
     )
 
 
+def accepted(operation: JsonObject) -> JsonObject | None:
+    """Give the schema of a 202 that may come instead of the whole success; None without one."""
+    answers = [one for status, one in operation["responses"].items() if status[0] == "2"]
+    content = operation["responses"].get("202", {}).get("content", {})
+    schema: JsonObject | None = content.get(_JSON, {}).get("schema") if len(answers) > 1 else None
+    return schema
+
+
 def success(operation: JsonObject) -> JsonObject:
     """Give what an operation answers when all went well: schema by media type.
 
@@ -71,7 +80,7 @@ def _reached(document: JsonObject, schemas: JsonObject) -> tuple[set[str], set[s
         taken = body(operation)
         if "application/merge-patch+json" not in taken:
             bodies |= _closure(references(taken), schemas)
-        answers |= _closure(references(success(operation)), schemas)
+        answers |= _closure(references([success(operation), accepted(operation)]), schemas)
     return bodies, answers
 
 

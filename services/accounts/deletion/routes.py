@@ -93,7 +93,7 @@ async def undo_deletion(call: Call[None, NoQuery]) -> Reply:
     return Reply()
 
 
-async def redeem(call: Call[UndoBody, NoQuery]) -> Reply:
+async def undo_deletion_by_link(call: Call[UndoBody, NoQuery]) -> Reply:
     """Answer `POST /account-deletions/undo`."""
     request = c.UndoLink(digest_of(call.body.token.reveal()).hex())
     undone = await call.bus.request(c.UNDO_BY_LINK, request)
@@ -164,7 +164,8 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="POST", path="/api/v1/account-deletions/undo", tag="deletion",
-            summary="Undo the deletion of an account by the link in the mail", handler=redeem,
+            summary="Undo the deletion of an account by the link in the mail",
+            handler=undo_deletion_by_link,
             permission=None, anonymous=True, body=UndoBody, response=UndoneView,
             errors=(DeadLink, Conflict),
             examples=({"token": "H7tWJv1C3mZ0q5o8Yb2rXkN4uPdLsGfAeQ6iTjVwBhM"},),

@@ -135,14 +135,14 @@ async def delete_invitation(call: Call[None, NoQuery]) -> Reply:
     return Reply()
 
 
-async def preview(call: Call[PreviewBody, NoQuery]) -> Reply:
+async def preview_invitation(call: Call[PreviewBody, NoQuery]) -> Reply:
     """Answer `POST /invitations/preview`."""
     request = c.LookAtInvitation(digest_of(call.body.token.reveal()).hex())
     found = await call.bus.request(c.LOOK_AT_INVITATION, request)
     return Reply(msgspec.convert(found, InvitedView, from_attributes=True))
 
 
-async def redeem(call: Call[RedeemBody, NoQuery]) -> Reply:
+async def redeem_invitation(call: Call[RedeemBody, NoQuery]) -> Reply:
     """Answer `POST /invitations/redeem`."""
     body = call.body
     request = c.AcceptInvitation(
@@ -197,13 +197,14 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="POST", path="/api/v1/invitations/preview", tag="invitations",
-            summary="Look at an invitation by its link", handler=preview, permission=None,
+            summary="Look at an invitation by its link",
+            handler=preview_invitation, permission=None,
             anonymous=True, body=PreviewBody, response=InvitedView, errors=(DeadLink,),
             examples=(_TOKEN,), description="Nothing changes.",
         ),
         Route(
             method="POST", path="/api/v1/invitations/redeem", tag="invitations",
-            summary="Accept an invitation by its link", handler=redeem, permission=None,
+            summary="Accept an invitation by its link", handler=redeem_invitation, permission=None,
             body=RedeemBody, response=JoinedView,
             errors=(DeadLink, Forbidden, Invalid, Conflict),
             examples=(

@@ -147,7 +147,7 @@ async def delete_member(call: Call[None, NoQuery]) -> Reply:
     return Reply()
 
 
-async def leave(call: Call[None, NoQuery]) -> Reply:
+async def leave_account(call: Call[None, NoQuery]) -> Reply:
     """Answer `DELETE /accounts/{account}/members/me`."""
     account, user = account_of(call), call.caller.user
     await call.bus.request(c.REMOVE_MEMBER, c.RemoveMember(account, user, user, call.versions))
@@ -212,7 +212,7 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="DELETE", path=f"{MEMBERS}/me", summary="Leave an account", tag="members",
-            handler=leave, permission=SIGNED_IN.name, interactive=True, status=204,
+            handler=leave_account, permission=SIGNED_IN.name, interactive=True, status=204,
             errors=(NotFound, Conflict),
             description="The last owner cannot: they make somebody else owner first, or delete "
             "the account.",

@@ -67,7 +67,7 @@ def _reply(found: c.Transfer, location: str | None = None) -> Reply:
     return Reply(view, location=location, version=found.version)
 
 
-async def offer(call: Call[TransferBody, NoQuery]) -> Reply:
+async def offer_account(call: Call[TransferBody, NoQuery]) -> Reply:
     """Answer `POST /accounts/{account}/transfer`."""
     account, body = account_of(call), call.body
     request = c.OfferTransfer(account, call.caller.user, body.to, Role(body.role), body.password)
@@ -79,20 +79,20 @@ async def get_offer(call: Call[None, NoQuery]) -> Reply:
     return _reply(await call.bus.request(c.GET_TRANSFER, c.OneTransfer(account_of(call))))
 
 
-async def withdraw(call: Call[None, NoQuery]) -> Reply:
+async def withdraw_offer(call: Call[None, NoQuery]) -> Reply:
     """Answer `DELETE /accounts/{account}/transfer`."""
     request = c.WithdrawTransfer(account_of(call), call.caller.user, call.versions)
     await call.bus.request(c.WITHDRAW_TRANSFER, request)
     return Reply()
 
 
-async def accept(call: Call[None, NoQuery]) -> Reply:
+async def accept_account(call: Call[None, NoQuery]) -> Reply:
     """Answer `POST /accounts/{account}/transfer/accept`."""
     request = c.AcceptTransfer(account_of(call), call.caller.user, "")
     return _accepted(await call.bus.request(c.ACCEPT_TRANSFER, request))
 
 
-async def redeem(call: Call[TransferLinkBody, NoQuery]) -> Reply:
+async def redeem_transfer(call: Call[TransferLinkBody, NoQuery]) -> Reply:
     """Answer `POST /transfers/redeem`."""
     request = c.AcceptTransfer("", "", digest_of(call.body.token.reveal()).hex())
     return _accepted(await call.bus.request(c.ACCEPT_TRANSFER, request))
@@ -110,7 +110,7 @@ def routes() -> list[Route[Any, Any]]:
     return [
         Route(
             method="POST", path=TRANSFER, summary="Offer an account to another member",
-            tag="accounts", handler=offer, permission="account:transfer", interactive=True,
+            tag="accounts", handler=offer_account, permission="account:transfer", interactive=True,
             body=TransferBody, response=TransferView,
             errors=(NotFound, Conflict, Forbidden, Invalid),
             examples=({"to": "usr_k3v5…", "password": "correct horse battery staple"},),
@@ -125,17 +125,18 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="DELETE", path=TRANSFER, summary="Take an offer back, or decline it",
-            tag="accounts", handler=withdraw, permission=SIGNED_IN.name, interactive=True,
+            tag="accounts", handler=withdraw_offer, permission=SIGNED_IN.name, interactive=True,
             status=204, errors=(NotFound, Forbidden),
         ),
         Route(
             method="POST", path=f"{TRANSFER}/accept", summary="Accept an offered account",
-            tag="accounts", handler=accept, permission=SIGNED_IN.name, interactive=True,
+            tag="accounts", handler=accept_account, permission=SIGNED_IN.name, interactive=True,
             response=OfferedView, errors=(NotFound, Conflict, Forbidden),
         ),
         Route(
             method="POST", path="/api/v1/transfers/redeem", tag="accounts",
-            summary="Accept an offered account by its link", handler=redeem, permission=None,
+            summary="Accept an offered account by its link",
+            handler=redeem_transfer, permission=None,
             anonymous=True, body=TransferLinkBody, response=OfferedView,
             errors=(DeadLink, Conflict),
             examples=({"token": "H7tWJv1C3mZ0q5o8Yb2rXkN4uPdLsGfAeQ6iTjVwBhM"},),

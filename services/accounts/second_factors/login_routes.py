@@ -28,7 +28,7 @@ from services.accounts.second_factors.fresh import (
 from services.accounts.tokens import digest_of
 
 
-async def finish(call: Call[FactorBody, NoQuery]) -> Reply:
+async def finish_log_in(call: Call[FactorBody, NoQuery]) -> Reply:
     """Answer `POST /sessions/second-factor`."""
     body, fresh = call.body, Fresh.make()
     logged_in = await call.bus.request(
@@ -43,7 +43,7 @@ async def finish(call: Call[FactorBody, NoQuery]) -> Reply:
     return fresh.reply(logged_in, cookie=body.cookie, also=_gone(call))
 
 
-async def ask_passkey(call: Call[EntryOptionsBody, NoQuery]) -> Reply:
+async def ask_passkey_login(call: Call[EntryOptionsBody, NoQuery]) -> Reply:
     """Answer `POST /sessions/passkey-options`."""
     asked = FreshChallenge.make(bound=call.body.cookie)
     found = await call.bus.request(
@@ -53,7 +53,7 @@ async def ask_passkey(call: Call[EntryOptionsBody, NoQuery]) -> Reply:
     return Reply(view, cookies=asked.cookies)
 
 
-async def enter(call: Call[EntryBody, NoQuery]) -> Reply:
+async def log_in_by_passkey(call: Call[EntryBody, NoQuery]) -> Reply:
     """Answer `POST /sessions/passkey`."""
     body, fresh = call.body, Fresh.make()
     logged_in = await call.bus.request(
@@ -88,7 +88,7 @@ async def reauthenticate(call: Call[ProofBody, NoQuery]) -> Reply:
     return Reply()
 
 
-async def reauthentication_options(call: Call[None, NoQuery]) -> Reply:
+async def ask_passkey_proof(call: Call[None, NoQuery]) -> Reply:
     """Answer `POST /reauthentications/passkey-options`."""
     asked = FreshChallenge.make()
     found = await call.bus.request(
@@ -117,7 +117,7 @@ def routes() -> list[Route[Any, Any]]:
     return [
         Route(
             method="POST", path=SECOND_FACTOR, summary="Finish logging in by a second factor",
-            tag="sessions", handler=finish, permission=None, anonymous=True, body=FactorBody,
+            tag="sessions", handler=finish_log_in, permission=None, anonymous=True, body=FactorBody,
             response=NewSessionView, status=201, once=True,
             errors=(WrongFactor, DeadChallenge, TooManyAttempts, Locked, Unverified, Suspended),
             examples=(
@@ -130,14 +130,14 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="POST", path=f"{SESSIONS}/passkey-options",
-            summary="Ask to log in by a passkey alone", tag="sessions", handler=ask_passkey,
+            summary="Ask to log in by a passkey alone", tag="sessions", handler=ask_passkey_login,
             permission=None, anonymous=True, body=EntryOptionsBody, response=OptionsView,
             errors=(TooManyAttempts, PasskeysUnavailable), examples=(EntryOptionsBody(),),
         ),
         Route(
             method="POST", path=f"{SESSIONS}/passkey", summary="Log in by a passkey alone",
-            tag="sessions", handler=enter, permission=None, anonymous=True, body=EntryBody,
-            response=NewSessionView, status=201, once=True,
+            tag="sessions", handler=log_in_by_passkey, permission=None, anonymous=True,
+            body=EntryBody, response=NewSessionView, status=201, once=True,
             errors=(WrongFactor, DeadChallenge, TooManyAttempts, Unverified, Suspended),
             examples=({"challenge": _CHALLENGE, "passkey": ASSERTION},),
             description="The passkey must have made sure of its user, by a fingerprint or a PIN.",
@@ -153,7 +153,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="POST", path=f"{REAUTHENTICATIONS}/passkey-options",
             summary="Ask to show by a passkey that it is you", tag="sessions",
-            handler=reauthentication_options, permission=_OWN, interactive=True,
+            handler=ask_passkey_proof, permission=_OWN, interactive=True,
             response=OptionsView, errors=(PasskeysUnavailable,),
         ),
     ]  # fmt: skip

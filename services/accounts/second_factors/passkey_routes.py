@@ -40,7 +40,7 @@ def _shown(passkey: c.Passkey) -> dict[str, Any]:
     return {name: getattr(passkey, name) for name in names}
 
 
-async def ask(call: Call[None, NoQuery]) -> Reply:
+async def ask_new_passkey(call: Call[None, NoQuery]) -> Reply:
     """Answer `POST /users/me/passkeys/options`."""
     asked = FreshChallenge.make()
     found = await call.bus.request(
@@ -50,7 +50,7 @@ async def ask(call: Call[None, NoQuery]) -> Reply:
     return Reply(OptionsView(asked.token, found.options, found.expires_at))
 
 
-async def add(call: Call[NewPasskeyBody, NoQuery]) -> Reply:
+async def add_passkey(call: Call[NewPasskeyBody, NoQuery]) -> Reply:
     """Answer `POST /users/me/passkeys`."""
     body = call.body
     added = await call.bus.request(
@@ -77,13 +77,13 @@ async def list_passkeys(call: Call[None, PageQuery]) -> Reply:
     return Reply([PasskeyView(**_shown(passkey)) for passkey in page.items], next=following)
 
 
-async def get(call: Call[None, NoQuery]) -> Reply:
+async def get_passkey(call: Call[None, NoQuery]) -> Reply:
     """Answer `GET /users/me/passkeys/{passkey}`."""
     found = await call.bus.request(c.GET_PASSKEY, _which(call))
     return Reply(PasskeyView(**_shown(found)), live=True)
 
 
-async def rename(call: Call[dict[str, Any], NoQuery]) -> Reply:
+async def patch_passkey(call: Call[dict[str, Any], NoQuery]) -> Reply:
     """Answer `PATCH /users/me/passkeys/{passkey}`."""
     which = _which(call)
     current = await call.bus.request(c.GET_PASSKEY, which)
@@ -97,7 +97,7 @@ async def rename(call: Call[dict[str, Any], NoQuery]) -> Reply:
     return Reply(PasskeyView(**_shown(changed)))
 
 
-async def remove(call: Call[None, NoQuery]) -> Reply:
+async def remove_passkey(call: Call[None, NoQuery]) -> Reply:
     """Answer `DELETE /users/me/passkeys/{passkey}`."""
     await call.bus.request(c.REMOVE_PASSKEY, _which(call))
     return Reply()
@@ -127,12 +127,12 @@ def routes() -> list[Route[Any, Any]]:
     return [
         Route(
             method="POST", path=f"{PASSKEYS}/options", summary="Begin with a new passkey",
-            tag="second factors", handler=ask, permission=_OWN, interactive=True,
+            tag="second factors", handler=ask_new_passkey, permission=_OWN, interactive=True,
             response=OptionsView, errors=(ProofRequired, PasskeysUnavailable),
         ),
         Route(
             method="POST", path=PASSKEYS, summary="Add a passkey", tag="second factors",
-            handler=add, permission=_OWN, interactive=True, body=NewPasskeyBody,
+            handler=add_passkey, permission=_OWN, interactive=True, body=NewPasskeyBody,
             response=NewPasskeyView, status=201, once=True,
             errors=(ProofRequired, DeadChallenge, Conflict),
             examples=(
@@ -151,18 +151,18 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="GET", path=PASSKEY, summary="Read one of one's passkeys",
-            tag="second factors", handler=get, permission=_OWN, interactive=True,
+            tag="second factors", handler=get_passkey, permission=_OWN, interactive=True,
             response=PasskeyView, errors=(NotFound,),
         ),
         Route(
             method="PATCH", path=PASSKEY, summary="Rename a passkey", tag="second factors",
-            handler=rename, permission=_OWN, interactive=True, body=PasskeyBody,
+            handler=patch_passkey, permission=_OWN, interactive=True, body=PasskeyBody,
             response=PasskeyView, versioned=False, errors=(NotFound,),
             examples=({"name": "blue key"},),
         ),
         Route(
             method="DELETE", path=PASSKEY, summary="Remove a passkey", tag="second factors",
-            handler=remove, permission=_OWN, interactive=True, status=204, versioned=False,
+            handler=remove_passkey, permission=_OWN, interactive=True, status=204, versioned=False,
             errors=(ProofRequired, NotFound),
         ),
     ]  # fmt: skip
