@@ -134,8 +134,8 @@ VOID = {
 @pytest.mark.parametrize("spoilt", VOID)
 def test_a_token_that_is_void_opens_nothing(spoilt: str, spine: Spine, owner: Tenant) -> None:
     """Every route answers as to a token that never was."""
-    before = owner.everything()
     who = member(spine, owner.account, Role.OWNER, spoilt=VOID[spoilt])
+    before = owner.everything()
     statuses = {name_of(route): ask(who, route, owner) for route in CLOSED}
     assert {name for name, status in statuses.items() if status != 401} == set()
     assert owner.everything() == before

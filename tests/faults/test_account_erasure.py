@@ -1,8 +1,6 @@
 """An erasure that is killed anywhere ends the same: at each of its steps, and on a whole hub."""
 
 import asyncio
-import os
-import random
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -38,12 +36,9 @@ from services.projects.rules import Projects
 from tests.deadline import until
 from tests.fixtures import people, traces
 from tests.fixtures.crashes import Crash
-from tests.fixtures.ending import ending, wait
 from tests.fixtures.parts import run_now
-from tests.fixtures.spine import running_spine
 
 # More of them, for an evening: ISAAX_FAULT_SEEDS=4,5,6 ./isaax test -- -k account_erasure
-SEEDS = [int(seed) for seed in os.environ.get("ISAAX_FAULT_SEEDS", "1,2,3").split(",")]
 OWNERS = ("devices", "slow", "projects")
 LEASE = 0.4
 """Seconds: a hub that was killed is soon taken for dead."""
@@ -288,31 +283,3 @@ async def test_many_hubs_erase_one_account_once(hub: Hub) -> None:
     await until(is_gone, what="the account to be gone")
     await _report(hub, account)
     assert hub.farewells.count(account) == 1
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_whole_hub_that_is_killed_again_and_again(seed: int) -> None:
-    """kill -9 as soon as it has come so far, and as soon as it has come a little further."""
-    dice = random.Random(seed)
-    with running_spine() as spine:
-        one = ending(spine)
-        assert one.close().status == 202
-        one.is_due()
-        spine.kill_hub()
-        progress = (
-            "SELECT FROM accounts_deletion WHERE account = $1 AND begun_at IS NOT NULL "
-            "AND cardinality(done) >= $2"
-        )
-        for goal in sorted(dice.sample(range(8), 3)):
-
-            async def has_come(goal: int = goal) -> bool:
-                return await one.is_gone() or bool(await one.rows(progress, one.account, goal))
-
-            spine.start_hub()
-            wait(has_come, f"{goal} of those who keep something")
-            spine.kill_hub()
-        spine.start_hub()
-        wait(one.is_gone, "the account to be gone", timeout=180)
-        one.check_nothing_is_left()
-        for device in one.tenant.device.family:
-            device.close()
