@@ -1,6 +1,7 @@
 """What every test may use: the shared fixtures, by area."""
 
 pytest_plugins = [
+    "tests.fixtures.logs",
     "tests.fixtures.parts",
     "tests.fixtures.broker",
     "tests.fixtures.bus",

@@ -153,15 +153,17 @@ async def swap_texts(log: Log, thief: Thief) -> str:
         second = await tx.one(_HASH, bytes, account=log.account, seq=2)
     new = [fourth.replace('"seq":4', '"seq":3'), third.replace('"seq":3', '"seq":4')]
     hashes = [second, digest(second, new[0])]
+    mine = f"account = '{log.account}'"
     await thief.run(
-        "DELETE FROM audit_entry WHERE seq IN (3, 4); "
+        f"DELETE FROM audit_entry WHERE {mine} AND seq IN (3, 4); "
         "INSERT INTO audit_entry (entry, previous, hash) VALUES "
         + ", ".join(
             f"({quoted(text)}, '\\x{previous.hex()}', '\\x{digest(previous, text).hex()}')"
             for text, previous in zip(new, hashes, strict=True)
         )
         + "; UPDATE audit_value SET seq = CASE seq WHEN 3 THEN 104 ELSE 103 END "
-        "WHERE seq IN (3, 4); UPDATE audit_value SET seq = seq - 100 WHERE seq > 100"
+        f"WHERE {mine} AND seq IN (3, 4); UPDATE audit_value SET seq = seq - 100 "
+        f"WHERE {mine} AND seq > 100"
     )
     return "entry 5 does not follow entry 4: that one was replaced"
 

@@ -1,14 +1,11 @@
 """The command line: its commands, its errors and its exit codes."""
 
-import logging
 import re
 import sys
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-import structlog
 
 from hub import cli
 from hub.client.commands import COMMANDS
@@ -26,17 +23,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "300")
     cli._loaded.cache_clear()
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def logs_as_before() -> Iterator[None]:
-    """Have the log go where it went before: commands set it up for a process of their own."""
-    config, root = structlog.get_config(), logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.configure(**config)
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def isaax(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:

@@ -5,7 +5,6 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -18,15 +17,9 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
-def output() -> Iterator[io.StringIO]:
-    """Where logs go; the logging of the tests themselves is put back afterwards."""
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level)
-    yield io.StringIO()
-    root.handlers[:], level = before
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
+def output() -> io.StringIO:
+    """Where logs go."""
+    return io.StringIO()
 
 
 def logged(output: io.StringIO) -> list[dict[str, object]]:
