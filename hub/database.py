@@ -4,28 +4,20 @@ What reaches a caller is an error of `hub.errors`, never one of the driver, and 
 value of a parameter: a password hash in a `DETAIL` line would end up in a log.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    asynccontextmanager,
-    contextmanager,
-)
-from typing import Any, Final, TypeVar, cast
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, TypeVar
 
 import asyncpg
 import msgspec
 import structlog
-from asyncpg.pool import PoolConnectionProxy
-from asyncpg.transaction import Transaction
 
-from hub.errors import NotFound, Unavailable
 from hub.scope import hidden_projects
 from hub.settings import PostgresSettings
-from hub.sql.errors import translate
+from hub.sql.connection import DRIVER_ERRORS, Connection, translated
+from hub.sql.pool import Pool
 from hub.sql.queries import Queries, Query, QueryError
-from hub.sql.rows import to_structs
+from hub.sql.transactions import Transaction
 from hub.tenancy import SYSTEM, TENANT
 
 __all__ = ["Connection", "Database", "Queries", "Query", "QueryError"]
@@ -47,118 +39,17 @@ _SESSION: Final = {
     "tcp_keepalives_count": "3",
     "timezone": "UTC",
 }
-_ON_BEHALF: Final = """
-SELECT set_config('role', $1, true), set_config('isaax.account', $2, true),
-       set_config('isaax.hidden', $3, true)
-"""
+_STATEMENTS: Final = 500  # prepared on each connection; more than there are queries
 _CONNECT_TIMEOUT: Final = 5.0
-_ACQUIRE_TIMEOUT: Final = 5.0
 # Beyond the server's own timeout: this one notices a server that does not answer at all.
 _COMMAND_TIMEOUT: Final = STATEMENT_TIMEOUT + 5.0
 _CLOSE_TIMEOUT: Final = 5.0
-_DRIVER_ERRORS: Final = (
-    TimeoutError,
-    OSError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
-
-
-class Connection:
-    """One transaction.
-
-    `raw` is the driver's connection, for what this face does not have (COPY, LISTEN); `account`
-    is the one that it is on behalf of, "" where it is the hub's own.
-    """
-
-    def __init__(self, raw: asyncpg.Connection, account: str = "") -> None:
-        self.raw = raw
-        self.account: Final = account
-        self._after_commit: list[Callable[[], None]] = []
-
-    async def all(self, query: Query, into: type[T], /, **params: object) -> list[T]:
-        """Give every row.
-
-        Args:
-            into: a Struct, filled by column name, or a plain type for a single column. `jsonb`
-                arrives decoded; `timestamptz` as an aware datetime, or as microseconds since the
-                Unix epoch where the field is an int; `uuid` as a str where the field is one.
-            params: one for each `:name` of the query. Lists are arrays; for `jsonb`, anything
-                that msgspec encodes.
-
-        Raises:
-            QueryError: query, parameters and `into` do not fit together.
-            Conflict, NotFound, Invalid: a constraint says no.
-            Unavailable: the server does not answer, or says to try again.
-        """
-        arguments = query.bind(params)
-        with _translated(query):
-            rows = await self.raw.fetch(query.sql, *arguments)
-        return to_structs(rows, into, query)
-
-    async def one(self, query: Query, into: type[T], /, **params: object) -> T:
-        """Give the only row; as `all`.
-
-        Raises:
-            NotFound: there is none.
-            QueryError: there are more.
-        """
-        row = await self.maybe(query, into, **params)
-        if row is None:
-            raise NotFound
-        return row
-
-    async def maybe(self, query: Query, into: type[T], /, **params: object) -> T | None:
-        """Give the only row, or None; as `one`."""
-        rows = await self.all(query, into, **params)
-        if len(rows) > 1:
-            raise QueryError(f"{query}: one row was expected, it gave {len(rows)}")
-        return rows[0] if rows else None
-
-    async def run(self, query: Query, /, **params: object) -> int:
-        """Run a statement and give the number of rows that it touched; errors as for `all`."""
-        arguments = query.bind(params)
-        with _translated(query):
-            status = await self.raw.execute(query.sql, *arguments)
-        count = status.rpartition(" ")[2]
-        return int(count) if count.isdecimal() else 0
-
-    @asynccontextmanager
-    async def savepoint(self) -> AsyncIterator[None]:
-        """Undo only what happens inside when it raises; the transaction itself goes on."""
-        with _translated():
-            inner = self.raw.transaction()
-            await inner.start()
-        try:
-            yield
-        except BaseException:
-            with _translated():
-                await inner.rollback()
-            raise
-        with _translated():
-            await inner.commit()
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        """Have this called once the transaction is durable, and not at all when it is not.
-
-        It must not block; what it raises is logged, for the commit stands.
-        """
-        self._after_commit.append(callback)
-
-    def committed(self) -> None:
-        """Run what `after_commit` was given; for whoever commits."""
-        for callback in self._after_commit:
-            try:
-                callback()
-            except Exception:  # noqa: BLE001 - the commit stands, whatever a callback does
-                _log.exception("after_commit callback failed")
 
 
 class Database:
     """A pool of connections; it heals by itself when the server comes back."""
 
-    def __init__(self, pool: asyncpg.Pool, settings: PostgresSettings) -> None:
+    def __init__(self, pool: Pool, settings: PostgresSettings) -> None:
         self._pool = pool
         self._settings = settings
 
@@ -170,25 +61,22 @@ class Database:
         Raises:
             Unavailable: the server does not answer, or does not let us in.
         """
-        with _translated():
-            pool = await asyncpg.create_pool(
+        with translated():
+            driver = await asyncpg.create_pool(
                 **_address(settings),
                 min_size=1,
                 max_size=settings.pool,
                 command_timeout=_COMMAND_TIMEOUT,
                 init=_prepare_system,
+                statement_cache_size=_STATEMENTS,
             )
+        pool = Pool(driver, settings.pool)
         try:
             yield cls(pool, settings)
         finally:
-            try:
-                async with asyncio.timeout(_CLOSE_TIMEOUT):
-                    await pool.close()
-            except _DRIVER_ERRORS:
-                pool.terminate()
+            await pool.close()
 
-    @asynccontextmanager
-    async def transaction(self, *, account: str) -> AsyncIterator[Connection]:
+    def transaction(self, *, account: str) -> AbstractAsyncContextManager[Connection]:
         """Open a transaction on behalf of one account: committed when the block ends, else undone.
 
         Row-level security lets it see and write that account's rows alone, and none of the
@@ -198,36 +86,27 @@ class Database:
             Unavailable: no connection in time, or the commit did not get through. After a lost
                 commit nobody knows whether it stands.
         """
-        async with self._transaction(account) as connection:
-            hidden = ",".join(hidden_projects())
-            with _translated():
-                await connection.raw.execute(_ON_BEHALF, TENANT, account, hidden)
-            yield connection
+        return Transaction(self._pool, account, (TENANT, account, ",".join(hidden_projects())))
 
     def system(self) -> AbstractAsyncContextManager[Connection]:
         """Open a transaction of the hub itself, across accounts; otherwise as `transaction`."""
-        return self._transaction()
+        return Transaction(self._pool)
 
-    @asynccontextmanager
-    async def _transaction(self, account: str = "") -> AsyncIterator[Connection]:
-        async with AsyncExitStack() as stack:
-            with _translated():
-                raw = await self._acquire()
-                stack.push_async_callback(self._release, raw)
-                outer = raw.transaction()
-                await outer.start()
-            # The proxy has the whole face of a connection.
-            connection = Connection(cast("asyncpg.Connection", raw), account)
-            try:
-                yield connection
-            except BaseException as error:
-                await _roll_back(outer)
-                if isinstance(error, (asyncpg.PostgresError, asyncpg.InterfaceError)):
-                    raise translate(error) from None
-                raise
-            with _translated():
-                await outer.commit()
-        connection.committed()
+    async def look(self, query: Query, into: type[T], /, **params: object) -> T | None:
+        """Give the only row of one statement of the hub itself, or None, without a transaction.
+
+        For a look that every request begins with: it is one way to the server and back.
+
+        Raises:
+            QueryError, Unavailable: as for `Connection.maybe`.
+        """
+        raw, clean = await self._pool.acquire(), False
+        try:
+            found = await Connection(raw).maybe(query, into, **params)
+            clean = True
+            return found
+        finally:
+            await self._pool.release(raw, as_it_was=clean)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[asyncpg.Connection]:
@@ -237,7 +116,7 @@ class Database:
             Unavailable: as for `session`.
         """
         async with session(self._settings) as raw:
-            with _translated():
+            with translated():
                 await _take_on_system(raw)
             yield raw
 
@@ -248,22 +127,9 @@ class Database:
             Unavailable: it does not.
         """
         async with self.system() as tx:
-            with _translated():
+            with translated():
                 # An assigned transaction id makes the commit write to the log on disk.
                 await tx.raw.execute("SELECT pg_current_xact_id()")
-
-    async def _acquire(self) -> PoolConnectionProxy:
-        try:
-            return await self._pool.acquire(timeout=_ACQUIRE_TIMEOUT)
-        except TimeoutError:
-            raise Unavailable("Postgres: no connection became free in time") from None
-
-    async def _release(self, raw: PoolConnectionProxy) -> None:
-        try:
-            await self._pool.release(raw)
-        except _DRIVER_ERRORS:
-            # The pool has dropped it; what was committed stands.
-            _log.warning("a connection broke when it was given back")
 
 
 @asynccontextmanager
@@ -282,7 +148,7 @@ async def session(
     address["server_settings"] = _SESSION | {
         "statement_timeout": str(round(statement_timeout * 1000))
     }
-    with _translated():
+    with translated():
         raw: asyncpg.Connection = await asyncpg.connect(
             **address, command_timeout=statement_timeout + 5.0
         )
@@ -292,7 +158,7 @@ async def session(
     finally:
         try:
             await raw.close(timeout=_CLOSE_TIMEOUT)
-        except _DRIVER_ERRORS:
+        except DRIVER_ERRORS:
             raw.terminate()
 
 
@@ -331,19 +197,3 @@ async def _take_on_system(raw: asyncpg.Connection) -> None:
 
 def _encode_json(value: object) -> str:
     return msgspec.json.encode(value).decode()
-
-
-async def _roll_back(transaction: Transaction) -> None:
-    try:
-        await transaction.rollback()
-    except _DRIVER_ERRORS:
-        # The server undoes what a lost connection leaves; the first error is the one to tell.
-        _log.warning("rollback did not reach Postgres")
-
-
-@contextmanager
-def _translated(query: Query | None = None) -> Iterator[None]:
-    try:
-        yield
-    except _DRIVER_ERRORS as error:
-        raise translate(error, query) from None

@@ -6,13 +6,14 @@ process owns its `Metrics` and its `Health`.
 
 import asyncio
 import contextvars
+import functools
 import json
 import logging
+import random
 import re
-import secrets
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TextIO, TypeVar
 
 import msgspec
@@ -101,10 +102,13 @@ def with_traceparent(header: str | None) -> Iterator[TraceContext]:
 
 
 def _random_hex(size: int) -> str:
-    """Give `size` random bytes in hex, never all zero (which the format forbids)."""
-    while not (text := secrets.token_hex(size)).strip("0"):
+    """Give `size` random bytes in hex, never all zero (which the format forbids).
+
+    They name a trace, and open nothing: they need not be secret.
+    """
+    while not (number := random.getrandbits(8 * size)):
         pass
-    return text
+    return f"{number:0{2 * size}x}"
 
 
 # ── logs ──────────────────────────────────────────────────────────────────────────────────────
@@ -140,6 +144,7 @@ def redact(value: Any, *, depth: int = 0) -> Any:
     return value
 
 
+@functools.lru_cache(maxsize=4096)
 def looks_secret(key: str) -> bool:
     """Say whether a key names a secret: `password`, `api_key`, `device_key`, but not `token_id`."""
     return bool(_SECRET_KEY.search(key)) and not _NOT_SECRET_KEY.search(key)
@@ -159,41 +164,58 @@ def configure(
         stream: standard error unless said.
     """
     output = stream or sys.stderr
-    shared: list[Callable[[Any, str, Event], Any]] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
+    line = _json_line if format == "json" else _console_line(colors=output.isatty())
+    told: list[Callable[[Any, str, Event], Any]] = [
         _add_trace,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,  # the plain form: it shows no local variables
         _redact,
     ]
+    merge, add_level = structlog.contextvars.merge_contextvars, structlog.stdlib.add_log_level
+    # Our own lines, of which there is one for each request, take no way through `logging`.
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[merge, _add_name, add_level, *told, line],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=functools.partial(_Lines, output),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _json_line if format == "json" else _console_line(colors=output.isatty()),
-            ],
+            foreign_pre_chain=[merge, structlog.stdlib.add_logger_name, add_level, *told],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, line],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(True)
+
+
+class _Lines:
+    """Writes lines to a stream; what structlog wraps.
+
+    Args:
+        name: of who logs; nothing for who does not say.
+    """
+
+    def __init__(self, stream: TextIO, name: str = "root") -> None:
+        self.name = name
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        """Write one; when that fails there is nobody who could be told."""
+        with suppress(OSError, ValueError):
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+def _add_name(logger: Any, _method: str, event: Event) -> Event:
+    event["logger"] = logger.name
+    return event
 
 
 def _add_trace(_logger: Any, _method: str, event: Event) -> Event:
@@ -206,13 +228,20 @@ def _add_trace(_logger: Any, _method: str, event: Event) -> Event:
 def _redact(_logger: Any, _method: str, event: Event) -> Event:
     # structlog's own keys begin with an underscore and are taken out before anything is written.
     return {
-        key: value if key.startswith("_") else redact({key: value})[key]
+        key: value
+        if key.startswith("_")
+        else Secret.MASK
+        if value and looks_secret(key)
+        else redact(value, depth=1)
         for key, value in event.items()
     }
 
 
 def _json_line(_logger: Any, _method: str, event: Event) -> str:
-    return json.dumps(event, default=repr)
+    try:
+        return msgspec.json.encode(event, enc_hook=repr).decode()
+    except (TypeError, ValueError):  # half a surrogate pair, or a key that is no text
+        return json.dumps(event, default=repr)
 
 
 def _console_line(*, colors: bool) -> Callable[[Any, str, Event], str]:

@@ -4,6 +4,7 @@ A thing's version makes a strong entity tag, which guards changes. What has no v
 list, has a weak one of its content, which spares a reader what it has already.
 """
 
+import functools
 import hashlib
 import re
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ _ONE = re.compile(r'(?P<weak>W/)?"(?P<opaque>[^"]*)"')
 _SAFE: Final = "!#$&'()+,/:;<=>?@[]^`{|}"
 
 
+@functools.lru_cache(maxsize=4096)
 def etag(version: str) -> str:
     """Give the strong entity tag of a version."""
     return f'"{quote(version, safe=_SAFE)}"'

@@ -45,6 +45,7 @@ class Parts:
     """What every route is served with.
 
     Args:
+        turns: of accounts, at what they ask for; lookups: of networks, at being told who asks.
         deadline: seconds; see `DEADLINE`.
     """
 
@@ -54,6 +55,7 @@ class Parts:
     streams: Streams
     quotas: Quotas
     turns: Turns
+    lookups: Turns
     auditing: Auditing
     deadline: float = DEADLINE
 
@@ -112,7 +114,9 @@ class Dispatcher:
             if self._route.anonymous:
                 shown = authentication.nobody(request)
             else:
-                shown = await authentication.identify(request)
+                # Nobody knows yet whose it is: by network, so that none takes it from the others.
+                async with self._parts.lookups.turn(network_of(address)):
+                    shown = await authentication.identify(request)
         except (Unauthenticated, Forbidden) as error:
             exchange.caller = error.caller if isinstance(error, Forged) else ANYONE
             self._witness.refused(exchange, request.match_info, error)

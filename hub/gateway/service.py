@@ -31,7 +31,7 @@ from hub.gateway.server import Listening, serving
 from hub.gateway.shell import Shell
 from hub.gateway.sight import in_sight
 from hub.gateway.sse import HEARTBEAT, PER_ACCOUNT, STALL, Streams
-from hub.gateway.turns import WAITING, Turns
+from hub.gateway.turns import LOOKUPS, WAITING, Turns
 from hub.permissions import Permissions
 from hub.plugins import PluginHost
 from hub.settings import HttpSettings, HubSettings
@@ -154,6 +154,13 @@ async def serve(
             settings.requests_at_work,
             metrics.gauge("isaax_http_waiting", "Requests that wait for their account's turn."),
             waiting=tuning.waiting,
+        ),
+        Turns(
+            LOOKUPS,
+            metrics.gauge(
+                "isaax_http_unidentified", "Requests that wait to be told whose they are."
+            ),
+            waiting=settings.connections,
         ),
         Auditing(table, recorder),
         tuning.deadline,

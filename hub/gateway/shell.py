@@ -1,6 +1,7 @@
 """What is around every request: its id and trace, its problem, its headers, its line in the log."""
 
 import asyncio
+import functools
 import re
 import time
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from urllib.parse import quote
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import Counter, Histogram
 
 from hub.errors import IsaaxError
 from hub.gateway import answers
@@ -50,6 +52,8 @@ class Shell:
             secret_paths: templates of paths that hold a secret.
         """
         self._secret_paths = frozenset(secret_paths)
+        # Of few routes and statuses; to find them by their labels takes as long as all the rest.
+        self._meters = functools.cache(self._meters_of)
         self._draining = asyncio.Event()
         self._peers = peers
         self._quotas = quotas
@@ -59,6 +63,12 @@ class Shell:
         )
         self._seconds = metrics.histogram(
             "isaax_http_request_seconds", "How long answers took.", ("method", "route")
+        )
+
+    def _meters_of(self, method: str, template: str, status: int) -> tuple[Counter, Histogram]:
+        return (
+            self._requests.labels(method, template, str(status)),
+            self._seconds.labels(method, template),
         )
 
     def drain(self) -> None:
@@ -86,10 +96,9 @@ class Shell:
         @web.middleware
         async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
             exchange, started = begin(request, self._peers.client(request)), time.monotonic()
-            with (
-                with_traceparent(request.headers.get("traceparent")),
-                structlog.contextvars.bound_contextvars(request=exchange.id),
-            ):
+            # Of a context of its own: aiohttp gives each request a task.
+            structlog.contextvars.bind_contextvars(request=exchange.id)
+            with with_traceparent(request.headers.get("traceparent")):
                 status = GONE
                 try:
                     response = await self._run(request, handler, exchange)
@@ -125,8 +134,9 @@ class Shell:
         resource = request.match_info.route.resource
         template = resource.canonical if resource and resource.name != UNMATCHED else "none"
         method = request.method if request.method in _METHODS else "other"
-        self._requests.labels(method, template, str(status)).inc()
-        self._seconds.labels(method, template).observe(seconds)
+        count, took = self._meters(method, template, status)
+        count.inc()
+        took.observe(seconds)
         log = _log.debug if template in QUIET else _log.info
         log(
             "request",

@@ -21,7 +21,7 @@ HEARTBEAT: Final = 15.0
 """Seconds between two comments that show, to both sides, that the connection lives."""
 STALL: Final = 30.0
 """Seconds that a client may leave its buffers full."""
-PER_ACCOUNT: Final = 64
+PER_ACCOUNT: Final = 256
 """Streams that one account may have open on one hub."""
 RETRY: Final = (1_000, 5_000)
 """Milliseconds, from and to, after which a client comes back: spread, so not all come at once."""

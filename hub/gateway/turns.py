@@ -1,12 +1,10 @@
 """Fair shares: so many requests of one account are at work at once, and the rest wait their turn.
 
 Else an account that asks for much at once would have all connections to Postgres, and everyone
-else would wait for it.
+else would wait for it. The same holds for networks, as long as nobody knows whose a request is.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +14,8 @@ from hub.gateway.problems import TooManyRequests
 
 WAITING: Final = 1_000
 """Requests of one account that may wait on one hub."""
+LOOKUPS: Final = 16
+"""Requests of one network at once of which somebody is to say whose they are."""
 PATIENCE: Final = 30.0
 """Seconds that a request waits for its turn."""
 
@@ -27,7 +27,7 @@ class _Lane:
 
 
 class Turns:
-    """Gives turns to accounts.
+    """Gives turns to accounts, or whoever they are counted by.
 
     Args:
         at_work: requests of one account at once; 0 is no limit.
@@ -49,34 +49,43 @@ class Turns:
         self._patience = patience
         self._lanes: dict[str, _Lane] = {}
 
-    @asynccontextmanager
-    async def turn(self, whose: str) -> AsyncIterator[None]:
+    def turn(self, whose: str) -> "Turn":
         """Wait for a turn, and have it as long as the context is open; first come, first served.
 
         Raises:
             TooManyRequests: too many wait already, or this one waited for too long.
         """
+        return Turn(self, whose)
+
+    async def take(self, whose: str) -> None:
+        """Wait for a turn; whoever has taken one gives it back."""
         if not self._at_work:
-            yield
             return
         lane = self._lanes.get(whose)
         if lane is None:
             lane = self._lanes[whose] = _Lane(asyncio.Semaphore(self._at_work))
         if lane.wanted >= self._at_work + self._waiting:
-            raise _too_many(f"{self._waiting} requests of this account wait already")
+            raise _too_many(f"{self._waiting} requests from there wait already")
         lane.wanted += 1
         try:
-            await self._take(lane.places)
-            try:
-                yield
-            finally:
-                lane.places.release()
-        finally:
-            lane.wanted -= 1
-            if not lane.wanted:
-                del self._lanes[whose]
+            await self._wait(lane.places)
+        except BaseException:
+            self._leave(whose, lane)
+            raise
 
-    async def _take(self, places: asyncio.Semaphore) -> None:
+    def give_back(self, whose: str) -> None:
+        """Let the next one have its turn."""
+        if self._at_work:
+            lane = self._lanes[whose]
+            lane.places.release()
+            self._leave(whose, lane)
+
+    def _leave(self, whose: str, lane: _Lane) -> None:
+        lane.wanted -= 1
+        if not lane.wanted:
+            del self._lanes[whose]
+
+    async def _wait(self, places: asyncio.Semaphore) -> None:
         if not places.locked():
             await places.acquire()
             return
@@ -85,7 +94,21 @@ class Turns:
                 async with asyncio.timeout(self._patience):
                     await places.acquire()
         except TimeoutError:
-            raise _too_many("the other requests of this account take too long") from None
+            raise _too_many("the other requests from there take too long") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn, as a context."""
+
+    turns: Turns
+    whose: str
+
+    async def __aenter__(self) -> None:
+        await self.turns.take(self.whose)
+
+    async def __aexit__(self, *_: object) -> None:
+        self.turns.give_back(self.whose)
 
 
 def _too_many(detail: str) -> TooManyRequests:

@@ -4,8 +4,10 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
@@ -14,7 +16,7 @@ from hub.contracts import Endpoint
 from hub.errors import DeadlineExceeded, IsaaxError, TooLarge, Unavailable
 from hub.messaging import wire
 from hub.messaging.meter import Meter
-from hub.messaging.transport import Disconnected, Message, Transport
+from hub.messaging.transport import Asked, Disconnected, Message, Transport
 from hub.scope import hiding
 from hub.telemetry import with_traceparent
 
@@ -22,6 +24,9 @@ _log = structlog.stdlib.get_logger(__name__)
 
 QUEUE_PER_SLOT: Final = 4
 """Requests that wait, for each that is at work; beyond it the answer is `Unavailable` at once."""
+
+
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -79,7 +84,11 @@ class Worker:
     def accept(self, message: Message) -> None:
         """Take a request: it will be answered, whatever happens."""
         try:
-            until = wire.arrival_deadline(message.headers, self._timeout)
+            until = (
+                message.until
+                if isinstance(message, Asked)
+                else wire.arrival_deadline(message.headers, self._timeout)
+            )
         except IsaaxError as error:
             self._refuse(message, error)
             return
@@ -108,7 +117,8 @@ class Worker:
         await asyncio.gather(*self._refusing, return_exceptions=True)
 
     def _start(self, message: Message, until: float) -> None:
-        task = asyncio.create_task(self._handle(message, until))
+        context = message.context if isinstance(message, Asked) else None
+        task = asyncio.create_task(self._handle(message, until), context=context)
         self._running[task] = message
         self._idle.clear()
         task.add_done_callback(self._finished)
@@ -138,11 +148,7 @@ class Worker:
 
     async def _handle(self, message: Message, until: float) -> None:
         started = time.perf_counter_ns()
-        with (
-            with_traceparent(message.headers.get(wire.TRACE)),
-            hiding(wire.hidden_by(message.headers)),
-            wire.deadline(until),
-        ):
+        with _circumstances(message), wire.deadline(until):
             error = await self._attempt(message, until)
         self._record(time.perf_counter_ns() - started, error)
         if error is not None:
@@ -169,6 +175,19 @@ class Worker:
         return None
 
 
+@contextmanager
+def _circumstances(message: Message) -> Iterator[None]:
+    """Work within the trace of whoever asked, and blind to what is hidden from them."""
+    if isinstance(message, Asked):
+        yield  # the task has its context
+        return
+    with (
+        with_traceparent(message.headers.get(wire.TRACE)),
+        hiding(wire.hidden_by(message.headers)),
+    ):
+        yield
+
+
 def internal_error(what: str) -> IsaaxError:
     """Log the exception that is being handled, and give an error that tells only where to look."""
     reference = secrets.token_hex(6)
@@ -176,13 +195,26 @@ def internal_error(what: str) -> IsaaxError:
     return IsaaxError(f"the hub's log has it under reference {reference}")
 
 
+async def send_answer(
+    transport: Transport, message: Message, data: bytes, headers: Mapping[str, str]
+) -> None:
+    """Answer whoever waits for it.
+
+    Raises:
+        Disconnected: it cannot be sent.
+    """
+    if isinstance(message, Asked):
+        if not message.answer.done():
+            message.answer.set_result(Message(message.subject, data, headers=headers))
+    elif message.reply:
+        await transport.publish(message.reply, data, headers=headers)
+
+
 async def answer_error(transport: Transport, message: Message, error: IsaaxError) -> None:
     """Send an error to whoever waits for an answer."""
-    if not message.reply:
-        return
     data, headers = wire.error_message(error)
     try:
-        await transport.publish(message.reply, data, headers=headers)
+        await send_answer(transport, message, data, headers)
     except Disconnected as lost:
         _log.warning("an answer was lost", subject=message.subject, reason=str(lost))
 
@@ -207,7 +239,6 @@ def request_work(
         data = wire.encode(response)
         if len(data) > transport.max_payload:
             raise TooLarge(f"the answer has {len(data)} bytes; {transport.max_payload} are allowed")
-        if message.reply:
-            await transport.publish(message.reply, data)
+        await send_answer(transport, message, data, _NONE)
 
     return work

@@ -1,5 +1,9 @@
 """What the bus counts for Prometheus."""
 
+import functools
+
+from prometheus_client import Counter, Histogram
+
 from hub.telemetry import Metrics
 
 
@@ -21,10 +25,17 @@ class Meter:
             ("consumer", "outcome"),
         )
 
+        # There are few contracts and outcomes; to find them by their labels takes long.
+        self._of = functools.cache(self._find)
+
+    def _find(self, contract: str, outcome: str) -> tuple[Counter, Histogram]:
+        return self._requests.labels(contract, outcome), self._seconds.labels(contract)
+
     def answered(self, contract: str, outcome: str, seconds: float) -> None:
         """Count one request."""
-        self._requests.labels(contract, outcome).inc()
-        self._seconds.labels(contract).observe(seconds)
+        count, took = self._of(contract, outcome)
+        count.inc()
+        took.observe(seconds)
 
     def handled(self, consumer: str, outcome: str) -> None:
         """Count one attempt at an event."""

@@ -1,5 +1,8 @@
 """The half of a bus that asks and answers, over any transport."""
 
+import asyncio
+import contextvars
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
@@ -13,7 +16,7 @@ from hub.messaging.endpoint import Worker, request_work
 from hub.messaging.meter import Meter
 from hub.messaging.micro import QUEUE, Described, Discovery
 from hub.messaging.streams import Pulse, StreamWork, read_stream
-from hub.messaging.transport import Disconnected, NoResponders, Transport
+from hub.messaging.transport import Asked, Disconnected, Message, NoResponders, Transport
 
 Req = TypeVar("Req", bound=msgspec.Struct)
 Res = TypeVar("Res", bound=msgspec.Struct)
@@ -26,6 +29,7 @@ class Requests:
         self._transport = transport
         self._pulse = pulse
         self._meter = meter
+        self._here: dict[str, deque[Worker]] = {}
 
     async def request(
         self, contract: Contract[Req, Res], request: Req, *, timeout: float | None = None
@@ -45,10 +49,16 @@ class Requests:
         data = wire.encode(request)
         if len(data) > self._transport.max_payload:
             raise TooLarge(f"the request has {len(data)} bytes")
+        subject = contract.wire_subject
         try:
-            answer = await self._transport.request(
-                contract.wire_subject, data, headers=wire.request_headers(seconds), timeout=seconds
-            )
+            if here := self._here.get(subject):
+                here.rotate()  # of those that serve the same, each in turn
+                answer = await _ask_here(here[0], subject, data, seconds)
+            else:
+                headers = wire.request_headers(seconds)
+                answer = await self._transport.request(
+                    subject, data, headers=headers, timeout=seconds
+                )
         except NoResponders:
             raise Unavailable(f"nobody serves {contract.subject}") from None
         except Disconnected as error:
@@ -89,10 +99,12 @@ class Requests:
                 streams = isinstance(endpoint, StreamEndpoint)
                 stack.push_async_callback(worker.stop if streams else worker.drain)
             for endpoint, worker in workers:
-                subscription = await self._transport.subscribe(
-                    endpoint.contract.wire_subject, worker.accept, queue=QUEUE
-                )
+                subject = endpoint.contract.wire_subject
+                subscription = await self._transport.subscribe(subject, worker.accept, queue=QUEUE)
                 stack.push_async_callback(subscription.drain)
+                if isinstance(endpoint, Endpoint):
+                    self._here.setdefault(subject, deque()).append(worker)
+                    stack.callback(self._here[subject].remove, worker)
             stack.push_async_callback(discovery.stop)
             await discovery.start()
             yield
@@ -111,3 +123,17 @@ class Requests:
             timeout=endpoint.contract.timeout,
             meter=self._meter,
         )
+
+
+async def _ask_here(worker: Worker, subject: str, data: bytes, seconds: float) -> Message:
+    """Ask a service of this very process: by the same codec and limits, without a way over NATS.
+
+    Raises:
+        TimeoutError: no answer in time.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Message] = loop.create_future()
+    until, context = loop.time() + seconds, contextvars.copy_context()
+    worker.accept(Asked(subject, data, answer=answer, until=until, context=context))
+    async with asyncio.timeout(seconds):
+        return await answer

@@ -1,5 +1,7 @@
 """Messages between parts: what a bus needs from NATS, or from its twin in memory."""
 
+import asyncio
+import contextvars
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
@@ -29,6 +31,20 @@ class Message(msgspec.Struct, frozen=True):
     def unheard(self) -> bool:
         """Say whether this is the answer of nobody."""
         return self.headers.get("Status") == NO_RESPONDERS and not self.data
+
+
+class Asked(Message, frozen=True, kw_only=True):
+    """A request from within this very process, which is answered without a transport.
+
+    Args:
+        answer: is given the answer.
+        until: when the caller gives up, by the loop's clock.
+        context: that it is asked in: its trace, and what is hidden from it.
+    """
+
+    answer: asyncio.Future[Message]
+    until: float
+    context: contextvars.Context
 
 
 class Subscription(Protocol):

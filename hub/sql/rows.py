@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_ADAPTABLE: Final = (datetime, UUID)
 
 
 def to_structs(rows: Sequence[asyncpg.Record], into: type[T], query: Query) -> list[T]:
@@ -28,27 +29,42 @@ def to_structs(rows: Sequence[asyncpg.Record], into: type[T], query: Query) -> l
         return []
     try:
         if isinstance(into, type) and issubclass(into, msgspec.Struct):
-            adapt = _adapters(into)
-            return [msgspec.convert(_adapted(dict(row), adapt), into) for row in rows]
+            values = [dict(row) for row in rows]
+            for name, needed in _needed(values, _adapters(into)).items():
+                for value in values:
+                    if value[name] is not None:
+                        value[name] = needed(value[name])
+            found: list[T] = msgspec.convert(values, _list_of(into))
+            return found
         if len(rows[0]) != 1:
             raise QueryError(f"{query}: {into} takes one column, it gives {len(rows[0])}")
         change = _adapter(into)
-        values = [value for row in rows for value in row.values()]
+        single = [value for row in rows for value in row.values()]
         if change is not None:
-            values = [value if value is None else change(value) for value in values]
-        return [msgspec.convert(value, into) for value in values]
+            single = [value if value is None else change(value) for value in single]
+        return [msgspec.convert(value, into) for value in single]
     except msgspec.ValidationError as error:
         # msgspec quotes a value only where it is no member of an enum; cut that.
         reason = "a value is no member of its enum" if "enum" in str(error) else str(error)
         raise QueryError(f"{query}: a row does not fit {into}: {reason}") from None
 
 
-def _adapted(row: dict[str, Any], adapt: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
-    for name, change in adapt.items():
-        value = row.get(name)
-        if value is not None:
-            row[name] = change(value)
-    return row
+def _needed(
+    rows: Sequence[Mapping[str, Any]], adapters: Mapping[str, Callable[[Any], Any]]
+) -> dict[str, Callable[[Any], Any]]:
+    """Give those adapters that the columns need: all values of one are of the same type."""
+    needed = {}
+    for name, change in adapters.items():
+        if name in rows[0]:
+            value = next((row[name] for row in rows if row[name] is not None), None)
+            if isinstance(value, _ADAPTABLE):
+                needed[name] = change
+    return needed
+
+
+@cache
+def _list_of(into: type[T]) -> type[list[T]]:
+    return list[into]  # type: ignore[valid-type]
 
 
 @cache

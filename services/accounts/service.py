@@ -109,9 +109,9 @@ class Accounts:
             Unauthenticated: there is none.
         """
         digest = bytes.fromhex(request.digest)
-        async with self._database.system() as tx:
-            token = await tx.maybe(self._sql["live_token"], _Live, digest=digest)
-            if token is not None and token.stale:
+        token = await self._database.look(self._sql["live_token"], _Live, digest=digest)
+        if token is not None and token.stale:
+            async with self._database.system() as tx:
                 await tx.run(self._sql["see_token"], token=token.id)
         if token is None:
             raise Unauthenticated("this API token is unknown, expired or revoked")

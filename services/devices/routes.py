@@ -128,7 +128,8 @@ async def list_devices(call: Call[None, DeviceQuery]) -> Reply:
     )
     page = await call.bus.request(c.LIST, request)
     following = cursor_after(page.items, more=page.more)
-    return Reply([_view(item) for item in page.items], next=following)
+    shown = msgspec.convert(page.items, list[DeviceView], from_attributes=True)
+    return Reply(shown, next=following)
 
 
 async def get_device(call: Call[None, NoQuery]) -> Reply:

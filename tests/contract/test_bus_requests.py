@@ -19,6 +19,7 @@ from hub.errors import (
     Unavailable,
 )
 from hub.messaging import wire
+from hub.scope import hidden_projects, hiding
 from hub.secret import Secret
 from hub.telemetry import Metrics, current_trace, with_traceparent
 from tests.deadline import until
@@ -370,3 +371,52 @@ async def test_what_is_counted(any_bus: AnyBus, bus_metrics: Metrics, unique: st
     assert f'isaax_bus_requests_total{{contract="{name}",outcome="ok"}} 1.0' in shown
     assert f'isaax_bus_requests_total{{contract="{name}",outcome="not-found"}} 1.0' in shown
     assert f'isaax_bus_request_seconds_count{{contract="{name}"}} 2.0' in shown
+
+
+async def test_within_a_process_nothing_travels(any_bus: AnyBus, unique: str) -> None:
+    """A service of the same process is asked without a transport, and sees the same."""
+    seen: list[object] = []
+
+    async def handler(ask: Ask) -> Answer:
+        trace, left = current_trace(), wire.budget(60)
+        seen.append((hidden_projects(), trace and trace.trace_id, 0 < left <= 2))
+        await asyncio.sleep(0)
+        return Answer(ask.text + ask.secret.reveal())
+
+    async def nowhere(*_: object, **__: object) -> None:
+        raise AssertionError("a message was sent")
+
+    with pytest.MonkeyPatch.context() as patch:
+        async with any_bus.serve(unique, "1.0.0", [Endpoint(contract(unique), handler)]):
+            patch.setattr(any_bus._transport, "publish", nowhere)
+            patch.setattr(any_bus._transport, "request", nowhere)
+            with hiding(["prj_x"]), with_traceparent(None) as trace:
+                answer = await any_bus.request(contract(unique), Ask("a", Secret("b")), timeout=2)
+            patch.undo()
+    assert answer == Answer("ab")
+    assert seen == [(frozenset({"prj_x"}), trace.trace_id, True)]
+
+
+async def test_what_waits_its_turn_within_a_process_keeps_whose_it_is(
+    any_bus: AnyBus, unique: str
+) -> None:
+    """It is begun by the end of another request, and not in that one's name."""
+    go_on = asyncio.Event()
+    seen: list[frozenset[str]] = []
+
+    async def handler(ask: Ask) -> Answer:
+        seen.append(hidden_projects())
+        await go_on.wait()
+        return Answer(ask.text)
+
+    async def ask(name: str) -> None:
+        with hiding([name]):
+            await any_bus.request(contract(unique), Ask(name))
+
+    endpoint = Endpoint(contract(unique), handler, concurrency=1)
+    async with any_bus.serve(unique, "1.0.0", [endpoint]):
+        asked = [asyncio.create_task(ask(name)) for name in ("one", "two", "three")]
+        await until(lambda: len(seen) == 1, what="the first is at work")
+        go_on.set()
+        await asyncio.gather(*asked)
+    assert seen == [{"one"}, {"two"}, {"three"}]

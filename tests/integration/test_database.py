@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
@@ -347,3 +348,67 @@ async def test_a_session_keeps_its_lock_to_itself(database: Database) -> None:
         assert await two.fetchval(lock) is False
     async with database.session() as three:
         assert await three.fetchval(lock) is True
+
+
+# ── what is left behind ───────────────────────────────────────────────────────────────────────
+
+
+async def test_what_was_set_on_the_drivers_connection_is_gone_after_it(
+    core_settings: PostgresSettings,
+) -> None:
+    """Nothing is reset after a transaction of ours, but after whoever takes the driver's."""
+    current = sql("SELECT current_setting('work_mem')")
+    async with Database.open(msgspec.structs.replace(core_settings, pool=1)) as database:
+        async with database.system() as tx:
+            usual = await tx.one(current, str)
+            assert not tx.touched
+            await tx.raw.execute("SET work_mem = '77MB'")
+            await tx.raw.execute("SELECT pg_advisory_lock(7)")
+            assert await tx.one(current, str) == "77MB"
+        async with database.transaction(account="acc_1") as tx:
+            assert await tx.one(current, str) == usual
+            locks = sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+            assert await tx.one(locks, int) == 0
+
+
+async def test_a_look_is_one_statement_of_the_hub_itself(database: Database) -> None:
+    async with database.system() as tx:
+        await add(tx, "a", size=3)
+    size = sql("SELECT size FROM parent WHERE id = :id")
+    assert await database.look(size, int, id="a") == 3
+    assert await database.look(size, int, id="b") is None
+    with pytest.raises(QueryError, match="it needs also id"):
+        await database.look(size, int)
+    user = sql("SELECT current_user")
+    assert str(await database.look(user, str)).endswith("_system")
+
+
+async def test_savepoints_may_lie_in_one_another(database: Database) -> None:
+    async with database.system() as tx:
+        await add(tx, "a")
+        async with tx.savepoint():
+            await add(tx, "b")
+            for id_ in ("c", "d"):
+                with suppress(Conflict):
+                    async with tx.savepoint():
+                        await add(tx, id_)
+                        await add(tx, "a")
+        with suppress(ZeroDivisionError):
+            async with tx.savepoint():
+                await add(tx, "e")
+                raise ZeroDivisionError
+        assert await tx.all(sql("SELECT id FROM parent ORDER BY id"), str) == ["a", "b"]
+    assert await count(database) == 2
+
+
+@pytest.mark.parametrize("account", ["acc_1", "'; DROP TABLE parent; --", "a'b", "a\\b", "ü", ""])
+async def test_any_account_is_set_as_it_is(database: Database, account: str) -> None:
+    """An id of ours in one message with BEGIN, anything else apart from it."""
+    current = sql("SELECT current_setting('isaax.account')")
+    for _ in range(2):
+        async with database.transaction(account=account) as tx:
+            assert await tx.one(current, str) == account
+    async with database.system() as tx:
+        nobody = sql("SELECT coalesce(current_setting('isaax.account', true), '')")
+        assert await tx.one(nobody, str) == ""
+    assert await count(database) == 0

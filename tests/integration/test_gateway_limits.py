@@ -189,3 +189,18 @@ async def test_nothing_is_done_for_who_left_while_waiting(run_site: RunSite) -> 
         assert await first == 201
         assert (await ask(site, **WRITER))[0] == 200
         assert [note.text for note, _ in site.notes.notes.values()] == ["slow"]
+
+
+async def test_a_flood_of_credentials_is_looked_up_in_turn(run_site: RunSite) -> None:
+    """Of one network; those of another do not wait for it."""
+    settings = HttpSettings(port=0, trusted_proxies=("127.0.0.0/8",))
+    async with run_site(settings) as site:
+        known, go_on = site.notes.asked, site.notes.go_on
+        site.notes.slow_to_tell = True
+        flood = [asyncio.create_task(ask(site, **WRITER, **at(1))) for _ in range(40)]
+        await eventually(lambda: gauge(site, "unidentified") == 24, "sixteen are looked up")
+        assert known == ["writer"] * 16
+        other = asyncio.create_task(ask(site, **STRANGER, **at(2)))
+        await eventually(lambda: known[16:] == ["stranger"], "another network is served")
+        go_on.set()
+        assert [status for status, _ in await asyncio.gather(*flood, other)] == [200] * 41
