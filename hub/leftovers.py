@@ -114,7 +114,7 @@ class Leftovers:
         if self._clock() - message.time / 1e9 > PATIENCE:
             return True
         return all(
-            _has_done(info, message.sequence)
+            has_done(info, message.sequence)
             for info in consumers
             if _wants(info.config, message.subject)
         )
@@ -140,10 +140,15 @@ def _wants(config: api.ConsumerConfig, subject: str) -> bool:
     )
 
 
-def _has_done(info: api.ConsumerInfo, sequence: int) -> bool:
-    if not info.num_pending and not info.num_ack_pending:
-        return True
-    return info.ack_floor is not None and info.ack_floor.stream_seq >= sequence
+def has_done(info: api.ConsumerInfo, sequence: int) -> bool:
+    """Say whether a consumer that wants this message has handled it.
+
+    Where nothing is pending, it has all that was delivered to it: of one that is just being made,
+    nats-server says for a moment that nothing is, and nothing was.
+    """
+    idle = not info.num_pending and not info.num_ack_pending
+    done = info.delivered if idle else info.ack_floor
+    return done is not None and done.stream_seq >= sequence
 
 
 @asynccontextmanager

@@ -51,14 +51,6 @@ async def stored(bench: Bench, *payloads: bytes, to: str = "") -> None:
     await until(lambda: all(message.acked for message in messages))
 
 
-async def drained(bench: Bench, integration: str = "int_one") -> bool:
-    try:
-        info = await bench.nats.jetstream().consumer_info("RELAY_0", integration)
-    except NotFoundError:  # the delivery has not begun
-        return False
-    return info.num_pending == 0 and info.num_ack_pending == 0
-
-
 async def ended(delivery: Delivery, running: "asyncio.Task[None]") -> None:
     delivery.stop()
     await running
@@ -80,7 +72,7 @@ async def test_a_change_in_the_middle_of_a_split_message_repeats_nothing(bench: 
     bench.start(bench.delivery(second, cursor=cursor).run())
     await bench.store(11, 2)
     await until(lambda: second.texts == texts(5, 12))
-    await until(lambda: drained(bench))
+    await until(bench.drained)
 
 
 async def test_a_change_after_a_partial_batch_sends_what_was_left_and_nothing_else(
@@ -100,7 +92,7 @@ async def test_a_change_after_a_partial_batch_sends_what_was_left_and_nothing_el
     await bench.store(7, 1)
     await until(lambda: len(second.texts) == 3)
     assert second.texts == ["line 2", "line 4", "line 7"]
-    await until(lambda: drained(bench))
+    await until(bench.drained)
     assert [decode_lines(letter).messages for _, _, letter in await bench.dead_letters()] == [
         ["line 6"]
     ]
@@ -133,7 +125,7 @@ async def test_a_trace_that_came_in_two_batches_is_one_line(bench: Bench) -> Non
     bench.start(bench.delivery(destination, shaping=joining(60.0)).run())
     await stored(bench, payload(1, "start", "Traceback", "  one"))
     await until(lambda: destination.texts == ["start"])
-    assert not await drained(bench), "the trace may go on: its message is not acknowledged"
+    assert not await bench.drained(), "the trace may go on: its message is not acknowledged"
     await stored(bench, payload(4, "  two", "next", "last"))
     await until(lambda: destination.texts == ["start", "Traceback\n  one\n  two", "next"])
 
@@ -157,7 +149,7 @@ async def test_a_held_line_goes_after_its_wait_and_holds_up_no_other_device(benc
     await stored(bench, payload(1, "alone"))
     await stored(bench, payload(1, "other"), to=topic(device="dev_two"))
     await until(lambda: sorted(destination.texts) == ["alone", "other"])
-    await until(lambda: drained(bench))
+    await until(bench.drained)
 
 
 async def test_after_a_restart_held_lines_come_again_and_lines_that_went_do_not_hide(
@@ -185,7 +177,7 @@ async def test_a_batch_is_waited_for_until_it_is_full(bench: Bench) -> None:
     await bench.store(1, 3)
     await until(lambda: reads(bench, 1))
     assert destination.attempts == []
-    assert not await drained(bench)
+    assert not await bench.drained()
     await bench.store(4, 2)
     await until(lambda: destination.texts == texts(1, 4))
 
@@ -197,7 +189,7 @@ async def test_what_lingers_goes_when_its_time_is_over(bench: Bench) -> None:
     await bench.store(4, 1)
     await until(lambda: destination.texts == texts(1, 4))
     assert len(destination.batches) == 1
-    await until(lambda: drained(bench))
+    await until(bench.drained)
 
 
 async def test_a_stop_does_not_wait_for_what_lingers_and_loses_none_of_it(bench: Bench) -> None:
@@ -235,7 +227,7 @@ async def test_a_filter_leaves_out_before_and_after_decoding(bench: Bench) -> No
     await stored(bench, payload(1, "sys 1", "sys 2"), to=topic("sys"))
     await stored(bench, payload(1, "noise"), payload(2, "good", "noise", "fine"))
     await until(lambda: destination.texts == ["good", "fine"])
-    await until(lambda: drained(bench))
+    await until(bench.drained)
     assert left_out == {"filter": 2}
     [batch] = destination.batches
     assert [line.id for line in batch] == [f"{DEVICE}-app-1-2", f"{DEVICE}-app-1-4"]
@@ -246,7 +238,7 @@ async def test_nothing_is_sent_where_nothing_passes(bench: Bench) -> None:
     shaping = Shaping(Shaper(Shape(sample=SampleRule(share=0.0))))
     bench.start(bench.delivery(destination, shaping=shaping).run())
     await stored(bench, *(payload(n, "x") for n in range(1, 200)))
-    await until(lambda: drained(bench))
+    await until(bench.drained)
     assert destination.attempts == []
     assert destination.built == 0
 
@@ -263,7 +255,7 @@ async def test_groups_are_asked_for_and_waited_for(bench: Bench) -> None:
     bench.hosts.forget(PROJECT, DEVICE)
     await stored(bench, payload(1, "from another"), to=topic(device="dev_two"))
     await until(lambda: destination.texts == ["from a pump"])
-    await until(lambda: drained(bench))
+    await until(bench.drained)
 
 
 async def test_a_rate_limit_puts_off_and_a_change_does_not_wait_for_it(bench: Bench) -> None:
@@ -289,7 +281,7 @@ async def test_lines_with_holes_between_them_die_in_letters_without(bench: Bench
     destination = Recorder()
     destination.plan = [Rejected("no such token")]
     bench.start(bench.delivery(destination, shaping=Shaping(Shaper(shape))).run())
-    await until(lambda: drained(bench))
+    await until(bench.drained)
     letters = await bench.dead_letters()
     assert [decode_lines(letter).messages for _, _, letter in letters] == [["a"], ["b", "c"]]
     headers = [headers for _, headers, _ in letters]
@@ -306,7 +298,7 @@ async def test_a_letter_with_more_labels_than_a_header_holds_stops_no_other(benc
     destination.plan = [Rejected("no")]
     shaping = Shaping(Shaper(Shape(labels=labels)))
     bench.start(bench.delivery(destination, shaping=shaping).run())
-    await until(lambda: drained(bench))
+    await until(bench.drained)
     await bench.dead.put(
         project="prj_two", source="intake", id="x", payload=b"x", reason="\U0001f600" * 900
     )
@@ -408,7 +400,7 @@ async def test_an_open_circuit_holds_the_batch_in_hand_and_no_more(bench: Bench)
     assert cursor.held == 0
     await until(lambda: destination.texts == texts(1, 29))
     assert {batch.id for batch in destination.attempts[:6]} == {f"{DEVICE}-app-1-1-3"}
-    await until(lambda: drained(bench))
+    await until(bench.drained)
 
 
 async def test_a_partial_outcome_is_put_off_as_long_as_it_asks(bench: Bench) -> None:
@@ -431,7 +423,7 @@ async def test_one_that_takes_some_every_time_does_not_open_the_circuit(bench: B
     destination.plan = [Partial(retry=range(1, 9 - n)) for n in range(8)]
     breaker = Breaker(base=0.001, cap=3600.0, threshold=3)
     bench.start(bench.delivery(destination, breaker=breaker).run())
-    await until(lambda: drained(bench))
+    await until(bench.drained)
     assert [len(batch) for batch in destination.attempts] == [9, 8, 7, 6, 5, 4, 3, 2, 1]
 
 
@@ -528,7 +520,7 @@ async def test_a_cursor_that_starts_elsewhere_is_made_anew_once(bench: Bench) ->
         delivery = bench.delivery(destination, cursor=cursor)
         running = bench.start(delivery.run())
         await until(lambda: cursor.is_reading)
-        await until(lambda: drained(bench))
+        await until(bench.drained)
         await ended(delivery, running)
         return destination.texts
 

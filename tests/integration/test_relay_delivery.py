@@ -6,7 +6,6 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
-from nats.js.errors import NotFoundError
 
 from hub.batches import Batch
 from hub.destinations import Window
@@ -31,14 +30,6 @@ def texts(first: int, last: int) -> list[str]:
     return [f"line {n}" for n in range(first, last + 1)]
 
 
-async def drained(bench: Bench, integration: str = "int_one") -> bool:
-    try:
-        info = await bench.nats.jetstream().consumer_info("RELAY_0", integration)
-    except NotFoundError:  # the delivery has not begun
-        return False
-    return info.num_pending == 0 and info.num_ack_pending == 0
-
-
 async def test_lines_arrive_once_in_order_with_all_that_is_known(bench: Bench) -> None:
     await bench.store(1, 3)
     destination = Recorder()
@@ -55,7 +46,7 @@ async def test_lines_arrive_once_in_order_with_all_that_is_known(bench: Bench) -
     assert (chunk.boot, chunk.first) == (1, 1)
     assert chunk.received > 1_700_000_000_000_000
     assert destination.batches[0].id == "dev_one-app-1-1-3"
-    await until(lambda: drained(bench))
+    await until(bench.drained)
 
 
 async def test_only_its_own_project_and_no_metrics(bench: Bench) -> None:
@@ -66,7 +57,7 @@ async def test_only_its_own_project_and_no_metrics(bench: Bench) -> None:
     destination = Recorder()
     bench.start(bench.delivery(destination).run())
     await until(lambda: len(destination.texts) == 2)
-    await until(lambda: drained(bench))
+    await until(bench.drained)
     assert destination.texts == texts(1, 2)
 
 
@@ -82,7 +73,7 @@ async def test_batches_are_cut_to_the_destinations_size(bench: Bench) -> None:
         "dev_one-app-1-1-4", "dev_one-app-1-5-4", "dev_one-app-1-9-4",
     ]  # fmt: skip
     assert destination.texts == texts(1, 13)
-    await until(lambda: drained(bench))
+    await until(bench.drained)
 
 
 async def test_retry_sends_the_same_batch_until_it_is_taken(bench: Bench) -> None:
@@ -101,7 +92,7 @@ async def test_rejected_lines_are_dead_letters_and_the_rest_goes_on(bench: Bench
     destination = Recorder()
     destination.plan = [Rejected("no such token")]
     bench.start(bench.delivery(destination).run())
-    await until(lambda: drained(bench))
+    await until(bench.drained)
     await bench.store(3, 1)
     await until(lambda: destination.texts == ["line 3"])
     [(subject, headers, payload)] = await bench.dead_letters()
@@ -130,7 +121,7 @@ async def test_one_that_takes_a_batch_now_and_then_is_fed(bench: Bench) -> None:
     destination = Recorder()
     destination.plan = ([Rejected("odd")] * 9 + [None]) * 3
     bench.start(bench.delivery(destination, rules=make_rules(1)).run())
-    await until(lambda: drained(bench))
+    await until(bench.drained)
     assert destination.texts == ["line 10", "line 20", "line 30"]
 
 
@@ -148,7 +139,7 @@ async def test_of_a_partial_batch_some_are_dead_and_some_come_again(bench: Bench
     [(_, headers, payload)] = await bench.dead_letters()
     assert headers["Isaax-Reason"] == "too old"
     assert decode_lines(payload).messages == ["line 1"]
-    await until(lambda: drained(bench))
+    await until(bench.drained)
 
 
 async def test_a_batch_that_cannot_be_decoded_is_a_dead_letter(bench: Bench) -> None:
@@ -163,7 +154,7 @@ async def test_a_batch_that_cannot_be_decoded_is_a_dead_letter(bench: Bench) -> 
     await until(lambda: len(destination.texts) == 2)
     assert destination.texts == ["line 1", "line 4"]
     assert [payload for _, _, payload in await bench.dead_letters()] == [bad, b"\x01 no id"]
-    await until(lambda: drained(bench))
+    await until(bench.drained)
 
 
 # ── destinations that never answer ────────────────────────────────────────────────────────────
@@ -201,7 +192,7 @@ async def test_age_confirms(bench: Bench) -> None:
     rules = make_rules(window=Window(size=1 << 20, age=0.2))
     bench.start(bench.delivery(destination, rules=rules).run())
     await bench.store(1, 3)
-    await until(lambda: drained(bench))
+    await until(bench.drained)
     destination.lost.set()
     await bench.store(4, 1)
     await until(lambda: "line 4" in destination.texts)
@@ -235,7 +226,7 @@ async def test_a_batch_that_cannot_be_decoded_needs_no_destination(
     destination = Recorder()
     rules = STREAMING if streams else RULES
     bench.start(bench.delivery(destination, rules=rules).run())
-    await until(lambda: drained(bench))
+    await until(bench.drained)
     assert len(await bench.dead_letters()) == 1
     assert b'isaax_delivery_retries_total{integration="int_one"} 0.0' in bench.metrics.render()
     assert destination.built == 0
@@ -252,7 +243,7 @@ async def test_a_peer_that_closes_idle_connections_is_not_sent_the_same_for_ever
     rules = make_rules(window=Window(size=1 << 20, age=0.4))
     bench.start(bench.delivery(destination, rules=rules).run())
     await bench.store(1, 1)
-    await until(lambda: drained(bench))
+    await until(bench.drained)
     assert 1 < len(destination.texts) < 8
 
 
@@ -265,7 +256,7 @@ async def test_closing_well_confirms_everything(bench: Bench) -> None:
     delivery.stop()
     await running
     assert destination.closed == 1
-    assert await drained(bench)
+    assert await bench.drained()
     again = Recorder()
     bench.start(bench.delivery(again, rules=STREAMING).run())
     await bench.store(4, 1)
