@@ -35,13 +35,16 @@ Farewell = Callable[[Connection, str], Awaitable[None]]
 
 _log = structlog.stdlib.get_logger(__name__)
 
-LEASE: Final = 120.0
-"""Seconds after which a hub that has not said that it goes on is taken for dead."""
+LEASE: Final = 10.0
+"""Seconds after which a hub that has not said that it goes on is taken for dead.
+
+One that is only slow loses nothing by it but its turn: every step may be done again.
+"""
 EVERY: Final = 60.0
 """Seconds between two looks for an account whose time has come, at the most."""
 _SHORTEST: Final = 0.2
 _CORE: Final = "core"
-_AGAIN: Final = Pace(first=5.0, limit=600.0)
+_AGAIN: Final = Pace(first=1.0, limit=600.0)
 _PAUSE: Final = Pace(first=0.05, limit=2.0)
 
 
@@ -56,6 +59,7 @@ class Job(msgspec.Struct, frozen=True):
     Args:
         begun: it cannot be undone any more; `projects` and `integrations` are what it had then.
         done: who has nothing left of it.
+        attempts: that have failed since somebody last had nothing left.
     """
 
     account: str
@@ -220,7 +224,7 @@ class Purge:
 
     async def _put_off(self, job: Job, error: IsaaxError) -> None:
         """Come again later; who stands in the way is shown to the owners."""
-        wait = _AGAIN.wait(job.attempts)
+        wait = _AGAIN.wait(job.attempts + 1)
         _log.warning("an erasure goes on later", account=job.account, error=str(error), wait=wait)
         async with self._database.system() as tx:
             await tx.run(

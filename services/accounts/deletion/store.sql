@@ -95,8 +95,7 @@ SELECT id, created_at, expires_at
 -- name: claim
 -- One that is due, for as long as the lease; whoever does not come back gives way to another.
 UPDATE accounts_deletion AS d
-   SET lease = :lease::uuid, next_at = now() + make_interval(secs => :seconds),
-       attempts = attempts + 1
+   SET lease = :lease::uuid, next_at = now() + make_interval(secs => :seconds)
  WHERE d.account = (
        SELECT account
          FROM accounts_deletion
@@ -121,7 +120,7 @@ UPDATE accounts_deletion
 
 -- name: note_done
 UPDATE accounts_deletion
-   SET done = array_append(done, :owner), error = '',
+   SET done = array_append(done, :owner), error = '', attempts = 0,
        next_at = now() + make_interval(secs => :seconds)
  WHERE account = :account AND lease = :lease::uuid
 
@@ -138,7 +137,8 @@ UPDATE accounts_deletion
 
 -- name: put_off
 UPDATE accounts_deletion
-   SET lease = NULL, next_at = now() + make_interval(secs => :seconds), error = :error
+   SET lease = NULL, next_at = now() + make_interval(secs => :seconds), error = :error,
+       attempts = attempts + 1
  WHERE account = :account AND lease = :lease::uuid
 
 -- name: report
