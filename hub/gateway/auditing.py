@@ -1,37 +1,29 @@
 """Every change that is asked for over HTTP is in the audit log, whatever its handler does.
 
 That it is about to be done is on disk before the handler runs; how it ended follows. What was
-before is what the GET of the same path answers, what was after is the reply itself, both as the
-API shows them. The request's body, its query and its credential are not recorded.
+before is what the GET of the same path answers (`before.py`), what was after is the reply itself,
+both as the API shows them. The request's body, its query and its credential are not recorded.
 """
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-import structlog
 
 from hub import ids
 from hub.audit.deeds import HUB, Actor, Deed, Outcome
 from hub.audit.journal import Begun
 from hub.audit.log import Recorder
-from hub.errors import DeadlineExceeded, Forbidden, IsaaxError, NotFound, Unauthenticated
+from hub.errors import DeadlineExceeded, Forbidden, IsaaxError, Unauthenticated
 from hub.gateway.authentication import ANYONE
+from hub.gateway.before import Before, Change, Handle, Seen
 from hub.gateway.exchange import Exchange
 from hub.gateway.routing import AnyRoute, Table, is_list
 from hub.permissions import SIGNED_IN
 from hub.routes import Call, Caller, Download, EventStream, Reply
 from hub.secret import Secret
-from hub.structs import decode
-
-BEFORE: Final = 3.0
-"""Seconds that reading what was before may take."""
-
-_log = structlog.stdlib.get_logger(__name__)
 
 
 class _Cut(IsaaxError):  # noqa: N818 - an outcome
@@ -47,8 +39,6 @@ _UNKNOWN: Final = (DeadlineExceeded, _Cut)
 _HARMLESS: Final = re.compile(rf"{ids.PATTERN.pattern}|[a-z][a-z-]{{0,15}}")
 """An id of ours, or a word."""
 
-Handle = Callable[[Call[Any, Any]], Awaitable[Reply | EventStream | Download]]
-
 
 class Auditing:
     """Makes the witness of each route.
@@ -63,19 +53,19 @@ class Auditing:
 
     def of(self, route: AnyRoute) -> "Witness":
         """Make the witness of a route."""
-        return Witness(route, _reader_of(route, self._table), self._recorder)
+        return Witness(route, Before.of(route, self._table), self._recorder)
 
 
 class Witness:
     """Records what is done by one route, and who was not let do it.
 
     Args:
-        reader: the GET that shows what the route changes.
+        before: reads what the route changes.
     """
 
-    def __init__(self, route: AnyRoute, reader: AnyRoute | None, recorder: Recorder) -> None:
+    def __init__(self, route: AnyRoute, before: Before, recorder: Recorder) -> None:
         self._route = route
-        self._reader = reader
+        self._before = before
         self._recorder = recorder
         self._action = f"{route.method} {route.path}"
         self._records = route.audited if route.method == "GET" else not route.unaudited
@@ -95,16 +85,15 @@ class Witness:
             except Forbidden as error:
                 self.refused(exchange, call.path, error)
                 raise
-        before, notes = await self._before(call)
-        deed = self._deed(exchange, call.path)
-        deed = _about(msgspec.structs.replace(deed, before=before, notes=notes))
+        change = Change(self._before, call, await self._before.read(call))
+        deed = _about(_of(self._deed(exchange, call.path), change.seen))
         begun = await self._recorder.journal.begin(deed)
         try:
-            reply = await handle(call)
+            reply = await change.make(handle)
         except BaseException as error:
-            self._end_badly(exchange, begun, _failed(deed, error))
+            self._end_badly(exchange, begun, _failed(_of(deed, change.seen), error))
             raise
-        self._recorder.journal.end(begun, self._done(deed, reply))
+        self._recorder.journal.end(begun, self._done(_of(deed, change.seen), reply))
         return reply
 
     def _end_badly(self, exchange: Exchange, begun: Begun, deed: Deed) -> None:
@@ -146,25 +135,6 @@ class Witness:
         may_let_in = route.secret_path or route.permission in {None, SIGNED_IN.name}
         return Secret.MASK if may_let_in and not _HARMLESS.fullmatch(value) else value
 
-    async def _before(self, call: Call[Any, Any]) -> tuple[Any, tuple[str, ...]]:
-        """Read what the thing is now; and why that could not be read, if so."""
-        if self._reader is None:
-            return None, ()
-        try:
-            async with asyncio.timeout(BEFORE):
-                query = decode(self._reader.query, {})
-                reply = await self._reader.handler(
-                    replace(call, query=query, body=None, if_match=None, if_absent=False)
-                )
-        except NotFound:
-            return None, ()
-        except (IsaaxError, TimeoutError) as error:
-            return None, (f"what was before could not be read: {type(error).__name__}",)
-        except Exception:  # noqa: BLE001 - a plugin's GET; what is asked for is another thing
-            _log.exception("what was before could not be read", route=self._action)
-            return None, ("what was before could not be read",)
-        return (reply.body if isinstance(reply, Reply) else None), ()
-
     def _done(self, deed: Deed, reply: Reply | EventStream | Download) -> Deed:
         status = self._route.status
         if isinstance(reply, EventStream | Download):
@@ -176,22 +146,9 @@ class Witness:
         return _about(msgspec.structs.replace(done, after=after))
 
 
-def _reader_of(route: AnyRoute, table: Table) -> AnyRoute | None:
-    """Find the GET that shows what a route changes.
-
-    It is that of the same path, or of what the path is below where that answers the same: as
-    `/integrations/{id}` does for `/integrations/{id}/pause`. A list is not a thing.
-    """
-    if route.method == "GET":
-        return None
-    reader = table.get(route.path, {}).get("GET")
-    if route.method == "POST":
-        above = table.get(route.path.rpartition("/")[0], {}).get("GET")
-        same = (one for one in (reader, above) if one and one.response is route.response)
-        reader = next(same, None)
-    if reader is None or reader.response is None or is_list(reader):
-        return None
-    return reader
+def _of(deed: Deed, seen: Seen) -> Deed:
+    """Say what the thing was before."""
+    return msgspec.structs.replace(deed, before=seen.body, notes=seen.notes)
 
 
 def _about(deed: Deed) -> Deed:

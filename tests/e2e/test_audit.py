@@ -106,6 +106,7 @@ def test_each_change_leaves_one_entry_with_what_was_before_and_after(
         assert (entry["status"], entry["outcome"]) == (
             answer.status, "done" if answer.status < 400 else "failed",
         ), name_of(route)  # fmt: skip
+        assert entry["notes"] == [], "nobody else changed anything: it was held to what was read"
         assert entry["actor"]["kind"] == "token"
         assert entry["actor"]["id"].startswith("apt_")
         assert (entry["address"], entry["agent"]) == (
