@@ -25,26 +25,30 @@ import uvloop
 import services.accounts
 import services.projects
 from bench.parts import Process, folder_of_its_own
-from hub import telemetry
-from hub.audit.log import Recorder
-from hub.bus import NatsBus
+from hub import builtin, telemetry
+from hub.config import load
 from hub.contracts import Nothing
 from hub.database import Database
 from hub.embedded.nats import Nats
 from hub.embedded.ports import free_port
 from hub.embedded.postgres import Postgres
 from hub.embedded.runtime import Runtime
-from hub.gateway.service import Tuning, serve
 from hub.hookspecs import hookimpl
-from hub.messaging.nats_transport import connect
 from hub.migrations import migrate
-from hub.outbox import Outbox, OutboxRelay
+from hub.parts import PARTS
 from hub.plugins import PluginHost
+from hub.registry import run
 from hub.routes import Route
 from hub.secret import Secret
-from hub.settings import HttpSettings, NatsSettings, PostgresSettings
-from services.accounts.service import Accounts, accounts
-from services.projects.service import projects
+from hub.settings import (
+    HttpSettings,
+    HubSettings,
+    NatsSettings,
+    PostgresSettings,
+    VaultSettings,
+)
+from hub.vault import generate_key_file
+from services.accounts.service import Accounts
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -52,67 +56,55 @@ class Setup(msgspec.Struct, frozen=True):
 
     nats: tuple[str, str, str]
     postgres: tuple[str, int, str, str, str]
+    vault: str
+    port: int
     audited: bool
 
 
 class Unrecorded:
     """Our own plugin of projects, with routes that are not recorded."""
 
-    def __init__(self, host: PluginHost) -> None:
-        self._routes = [route for route in host.routes if route.tag == "projects"]
+    isaax_services = staticmethod(services.projects.isaax_services)
+    isaax_migrations = staticmethod(services.projects.isaax_migrations)
+    isaax_permissions = staticmethod(services.projects.isaax_permissions)
 
     @hookimpl
     def isaax_routes(self) -> list[Route[Any, Any]]:
         """Give the same routes, unrecorded."""
         return [
             dataclasses.replace(route, unaudited="" if route.method == "GET" else "a benchmark")
-            for route in self._routes
+            for route in services.projects.isaax_routes()
         ]
-
-
-def _plugins(*, audited: bool) -> PluginHost:
-    whole = PluginHost.of({"projects": services.projects, "accounts": services.accounts})
-    if audited:
-        return whole
-
-    class Permitted:
-        """The permissions of projects alone."""
-
-        isaax_permissions = staticmethod(services.projects.isaax_permissions)
-
-    return PluginHost.of(
-        {"accounts": services.accounts, "permitted": Permitted(), "unrecorded": Unrecorded(whole)}
-    )
 
 
 async def hub(setup: Setup) -> None:
     """Run the hub until SIGTERM."""
     telemetry.configure(level="warning", format="console")
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    stop, ready = asyncio.Event(), asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    plugins = PluginHost.of(
+        {
+            "core": builtin,
+            "accounts": services.accounts,
+            "projects": services.projects if setup.audited else Unrecorded(),
+        }
+    )
     url, user, password = setup.nats
     host, port, name, pg_user, pg_password = setup.postgres
-    metrics = telemetry.Metrics()
-    async with contextlib.AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        client = await enter(connect(NatsSettings(url, user, Secret(password))))
-        database = await enter(
-            Database.open(PostgresSettings(host, port, name, pg_user, Secret(pg_password)))
-        )
-        bus = await NatsBus.start(client, metrics=metrics)
-        outbox = Outbox(client)
-        await enter(OutboxRelay(database, client, outbox).run())
-        recorder = await enter(Recorder.open(database, metrics))
-        await enter(accounts(database, bus))
-        await enter(projects(database, outbox, bus))
-        listening = await enter(
-            serve(
-                HttpSettings(port=0), _plugins(audited=setup.audited), bus, database, metrics,
-                telemetry.Health(), recorder, Tuning(),
-            )
-        )  # fmt: skip
-        print(json.dumps({"port": listening.port}), flush=True)
-        await ended.wait()
+    settings = msgspec.structs.replace(
+        load(None, {}, plugins.config_sections),
+        hub=HubSettings(services=("accounts", "projects", "gateway")),
+        http=HttpSettings(
+            port=setup.port, requests_per_token=0, requests_per_network=0, requests_at_work=0
+        ),
+        nats=NatsSettings(url, user, Secret(password)),
+        postgres=PostgresSettings(host, port, name, pg_user, Secret(pg_password)),
+        vault=VaultSettings(Path(setup.vault)),
+    )
+    running = asyncio.create_task(run(settings, plugins, parts=PARTS, ready=ready, stop=stop))
+    await ready.wait()
+    print(json.dumps({"ready": True}), flush=True)
+    await running
 
 
 class Client:
@@ -172,7 +164,7 @@ def _cpu(pid: int) -> float:
     return sum(one.user + one.system for one in times)
 
 
-async def load(
+async def load_on(
     port: int, token: str, connections: int, seconds: float, pids: tuple[int, int]
 ) -> Figures:
     """Rename projects on so many connections."""
@@ -211,6 +203,7 @@ async def main(seconds: float) -> None:
                 stack.push_async_callback(part.stop)
             await postgres.create_database("bench")
             settings = postgres.settings_for("bench")
+            generate_key_file(folder / "vault.key")
             await migrate(settings, PluginHost.load(quiet=True).migrations)
             async with Database.open(settings) as database:
                 token = await _token(database)
@@ -239,22 +232,24 @@ async def _measured(
     nats: Nats, postgres: Postgres, token: str, folder: Path,
     connections: int, seconds: float, *, audited: bool,
 ) -> Figures:  # fmt: skip
-    js, settings = nats.settings, postgres.settings_for("bench")
+    js, settings, port = nats.settings, postgres.settings_for("bench"), free_port()
     setup = Setup(
         (js.url, js.user, js.password.reveal()),
         (
             settings.host, settings.port, settings.database, settings.user,
             settings.password.reveal(),
         ),
+        str(folder / "vault.key"),
+        port,
         audited,
     )  # fmt: skip
     file = folder / "hub.json"
     file.write_bytes(msgspec.json.encode(setup))
     process = await Process.start("audit.py", str(file))
     try:
-        port = (await process.read())["port"]
+        await process.read()
         pids = (process.process.pid, postgres.child.pid)
-        return await load(port, token, connections, seconds, pids)
+        return await load_on(port, token, connections, seconds, pids)
     finally:
         await process.end()
 
