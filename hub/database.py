@@ -100,11 +100,20 @@ class Database:
         Raises:
             QueryError, Unavailable: as for `Connection.maybe`.
         """
+        async with self.statements() as one:
+            return await one.maybe(query, into, **params)
+
+    @asynccontextmanager
+    async def statements(self) -> AsyncIterator[Connection]:
+        """Take a connection of the hub itself on which each statement is a transaction of its own.
+
+        Raises:
+            Unavailable: no connection in time.
+        """
         raw, clean = await self._pool.acquire(), False
         try:
-            found = await Connection(raw).maybe(query, into, **params)
+            yield Connection(raw)
             clean = True
-            return found
         finally:
             await self._pool.release(raw, as_it_was=clean)
 

@@ -1,13 +1,13 @@
 """The gateway's way into the log: a deed is on disk before it is done, and then how it ended.
 
 What comes while one transaction is at work goes with the next one, so many requests share a
-commit. A beginning is waited for, and refused when Postgres does not take it; an end follows as
-soon as it can. A hub that dies in between leaves a beginning without an end, which the sealer
-seals as `unknown`.
+commit. A beginning is waited for, and refused when Postgres does not take it; an end goes with the
+next beginning, or a moment later by itself. A hub that dies in between leaves a beginning without
+an end, which the sealer seals as `unknown`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from hub.audit.deeds import Deed, Facts, Written, to_json, write
-from hub.database import Connection, Database, Queries
+from hub.database import Database, Queries
 from hub.errors import IsaaxError, Unavailable
 from hub.ids import new
 from hub.telemetry import Metrics
@@ -27,6 +27,7 @@ _SQL: Final = Queries.load("hub.audit")
 LEASE: Final = 120.0
 """Seconds after which a beginning without an end is sealed: longer than any request may take."""
 _AGAIN: Final = 0.5  # seconds after which ends are tried again
+_LINGER: Final = 0.02  # seconds that an end waits for a beginning to go with: half of the commits
 _DRAIN: Final = 5.0  # seconds that the last ends may take
 _MOST_NOTES: Final = 10_000  # that wait for Postgres
 
@@ -80,6 +81,7 @@ class Journal:
         self._sealable = sealable
         self._items: list[_Item] = []
         self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._lost = metrics.counter(
@@ -93,6 +95,7 @@ class Journal:
         task = asyncio.create_task(self._work(), name="audit-journal")
         try:
             yield
+            self._urgent.set()
             try:
                 async with asyncio.timeout(_DRAIN):
                     await self._idle.wait()
@@ -111,6 +114,7 @@ class Journal:
         written = write(msgspec.structs.replace(deed, outcome="unknown"))
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._put(_Begin(written, durable))
+        self._urgent.set()
         await durable
         return Begun(written.entry, deed)
 
@@ -139,7 +143,11 @@ class Journal:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_AGAIN if self._items else None):
                     await self._wake.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LINGER):
+                    await self._urgent.wait()
             self._wake.clear()
+            self._urgent.clear()
             items, self._items = self._items, []
             self._items[:0] = await self._write_down(items)
             if not self._items:
@@ -170,32 +178,34 @@ class Journal:
         return []
 
     async def _write(self, items: Sequence[_Item]) -> None:
-        begins = [item.written for item in items if isinstance(item, _Begin)]
+        begun = [item.written for item in items if isinstance(item, _Begin)]
         ends = [item for item in items if isinstance(item, _End)]
         whole = [item for item in items if isinstance(item, Written)]
         dropped = [item.entry for item in items if isinstance(item, _Drop)]
-        async with self._database.system() as tx:
-            if begins:
-                await tx.run(_SQL["begin"], **_columns(begins))
-            if dropped:
-                await tx.run(_SQL["drop"], entries=dropped)
-            if ends:
-                whole += await self._finish(tx, ends)
-            if whole:
-                await tx.run(_SQL["add"], **_columns(whole))
+        async with self._database.statements() as one:
+            known = await one.run(
+                _SQL["note"],
+                dropped_entries=dropped,
+                **_columns("begun", begun),
+                **_columns("whole", whole),
+                **_columns("ended", [end.written for end in ends], but=("users", "origins")),
+            )
+        if known < len(ends):
+            await self._follow(ends)
 
-    async def _finish(self, tx: Connection, ends: Sequence[_End]) -> list[Written]:
-        """Write ends; give the entries to add for those that were sealed without."""
-        columns = _columns([end.written for end in ends])
-        wanted = {name: columns[name] for name in ("entries", "accounts", "deeds", "contents")}
-        if await tx.run(_SQL["finish"], **wanted) == len(ends):
-            return []
-        late = set(await tx.all(_SQL["sealed_unknown"], str, entries=columns["entries"]))
-        return [end.follow() for end in ends if end.written.entry in late]
+    async def _follow(self, ends: Sequence[_End]) -> None:
+        """Add the entries that say how those ended that were sealed without an end."""
+        entries = [end.written.entry for end in ends]
+        async with self._database.statements() as one:
+            late = set(await one.all(_SQL["sealed_unknown"], str, entries=entries))
+        if late:
+            await self._write([end.follow() for end in ends if end.written.entry in late])
 
 
-def _columns(rows: Sequence[Written]) -> dict[str, list[str | None]]:
-    return {
+def _columns(
+    prefix: str, rows: Sequence[Written], *, but: Collection[str] = ()
+) -> dict[str, list[str | None]]:
+    columns: dict[str, list[str | None]] = {
         "entries": [row.entry for row in rows],
         "accounts": [row.account for row in rows],
         "users": [row.user for row in rows],
@@ -203,6 +213,7 @@ def _columns(rows: Sequence[Written]) -> dict[str, list[str | None]]:
         "origins": [row.origin for row in rows],
         "contents": [row.content for row in rows],
     }
+    return {f"{prefix}_{name}": column for name, column in columns.items() if name not in but}
 
 
 def _refuse(item: _Begin, error: IsaaxError) -> None:

@@ -24,7 +24,7 @@ _log = structlog.stdlib.get_logger(__name__)
 _SQL: Final = Queries.load("hub.audit")
 _LOCK: Final = 0x6175646974  # any number that nobody else locks ("audit" in ASCII)
 _POLL: Final = 0.5
-_LINGER: Final = 0.05  # seconds in which what is told is chained together: it costs less
+_LINGER: Final = 0.2  # seconds in which what is told is chained together: it costs less
 _AT_ONCE: Final = 500
 _MEASURE: Final = 5.0
 _BLOCK: Final = 60.0  # seconds after which a chain that cannot go on is tried again
@@ -186,8 +186,7 @@ class Sealer:
                 one = _seal(row, head, erased=chain is not None and chain.erased)
                 sealed.append(one)
                 heads[row.account] = Head(one.seq, one.link.hash)
-            await _write(tx, sealed, heads)
-            await tx.run(_SQL["forget_pending"], ids=[row.id for row in rows])
+            await _write(tx, rows, sealed, heads)
         self._moved |= heads
         self._entries.inc(len(sealed))
         self._sealed.set()
@@ -222,27 +221,23 @@ def _facts(row: _Pending) -> Facts:
         return Facts("audit.unreadable", "Something that this hub cannot read")
 
 
-async def _write(tx: Connection, sealed: Sequence[_Sealed], heads: dict[str, Head]) -> None:
+async def _write(
+    tx: Connection, rows: Sequence[_Pending], sealed: Sequence[_Sealed], heads: dict[str, Head]
+) -> None:
+    values = [(one, value) for one in sealed for value in one.values]
     await tx.run(
-        _SQL["append"],
+        _SQL["seal"],
         entries=[one.link.text for one in sealed],
         previous=[one.link.previous for one in sealed],
         hashes=[one.link.hash for one in sealed],
-    )
-    values = [(one, value) for one in sealed for value in one.values]
-    if values:
-        await tx.run(
-            _SQL["keep_values"],
-            accounts=[one.account for one, _ in values],
-            seqs=[one.seq for one, _ in values],
-            parts=[value.part for _, value in values],
-            projects=[one.project for one, _ in values],
-            salts=[value.salt for _, value in values],
-            values=[value.value for _, value in values],
-        )
-    await tx.run(
-        _SQL["advance"],
+        value_accounts=[one.account for one, _ in values],
+        value_seqs=[one.seq for one, _ in values],
+        parts=[value.part for _, value in values],
+        projects=[one.project for one, _ in values],
+        salts=[value.salt for _, value in values],
+        values=[value.value for _, value in values],
         accounts=list(heads),
         seqs=[head.seq for head in heads.values()],
-        hashes=[head.hash for head in heads.values()],
+        heads=[head.hash for head in heads.values()],
+        pending=[row.id for row in rows],
     )

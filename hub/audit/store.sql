@@ -3,34 +3,38 @@
 INSERT INTO audit_pending (entry, account, "user", deed, origin, content, ended_at)
 VALUES (:entry, :account, :user, :deed, :origin, :content, clock_timestamp())
 
--- name: begin
-INSERT INTO audit_pending (entry, account, "user", deed, origin, content)
-SELECT * FROM unnest(CAST(:entries AS text[]), CAST(:accounts AS text[]), CAST(:users AS text[]),
-                     CAST(:deeds AS text[]), CAST(:origins AS text[]), CAST(:contents AS text[]))
-
--- name: finish
+-- name: note
+-- All that is noted at once, in one statement: beginnings; ends of earlier ones, which it counts;
+-- beginnings that came to nothing; and what is whole already, of which a second attempt after a lost
+-- commit adds nothing.
+WITH begun AS (
+    INSERT INTO audit_pending (entry, account, "user", deed, origin, content)
+    SELECT * FROM unnest(CAST(:begun_entries AS text[]), CAST(:begun_accounts AS text[]),
+                         CAST(:begun_users AS text[]), CAST(:begun_deeds AS text[]),
+                         CAST(:begun_origins AS text[]), CAST(:begun_contents AS text[]))
+), dropped AS (
+    DELETE FROM audit_pending
+     WHERE entry = ANY(CAST(:dropped_entries AS text[])) AND ended_at IS NULL
+), added AS (
+    INSERT INTO audit_pending (entry, account, "user", deed, origin, content, ended_at)
+    SELECT t.*, clock_timestamp()
+      FROM unnest(CAST(:whole_entries AS text[]), CAST(:whole_accounts AS text[]),
+                  CAST(:whole_users AS text[]), CAST(:whole_deeds AS text[]),
+                  CAST(:whole_origins AS text[]), CAST(:whole_contents AS text[]))
+           AS t (entry, account, "user", deed, origin, content)
+     WHERE NOT EXISTS (SELECT FROM audit_entry AS e WHERE e.id = t.entry)
+    ON CONFLICT (entry) DO NOTHING
+)
 UPDATE audit_pending AS p
    SET account = e.account, deed = e.deed, content = e.content, ended_at = clock_timestamp()
-  FROM unnest(CAST(:entries AS text[]), CAST(:accounts AS text[]), CAST(:deeds AS text[]),
-              CAST(:contents AS text[])) AS e (entry, account, deed, content)
+  FROM unnest(CAST(:ended_entries AS text[]), CAST(:ended_accounts AS text[]),
+              CAST(:ended_deeds AS text[]), CAST(:ended_contents AS text[]))
+       AS e (entry, account, deed, content)
  WHERE p.entry = e.entry AND p.ended_at IS NULL
-
--- name: drop
-DELETE FROM audit_pending WHERE entry = ANY(CAST(:entries AS text[])) AND ended_at IS NULL
 
 -- name: sealed_unknown
 -- Those whose end came too late: they were sealed as not known.
 SELECT id FROM audit_entry WHERE id = ANY(CAST(:entries AS text[])) AND outcome = 'unknown'
-
--- name: add
--- What is whole already; a second attempt after a lost commit adds nothing.
-INSERT INTO audit_pending (entry, account, "user", deed, origin, content, ended_at)
-SELECT t.*, clock_timestamp()
-  FROM unnest(CAST(:entries AS text[]), CAST(:accounts AS text[]), CAST(:users AS text[]),
-              CAST(:deeds AS text[]), CAST(:origins AS text[]), CAST(:contents AS text[]))
-       AS t (entry, account, "user", deed, origin, content)
- WHERE NOT EXISTS (SELECT FROM audit_entry AS e WHERE e.id = t.entry)
-ON CONFLICT (entry) DO NOTHING
 
 -- name: ready
 -- In the order of their beginning; what has no end after so long will never have one.
@@ -53,22 +57,25 @@ SELECT account, seq, hash, erased FROM audit_chain
  WHERE account = ANY(CAST(:accounts AS text[]))
    FOR UPDATE
 
--- name: append
-INSERT INTO audit_entry (entry, previous, hash)
-SELECT * FROM unnest(CAST(:entries AS text[]), CAST(:previous AS bytea[]), CAST(:hashes AS bytea[]))
-
--- name: keep_values
-INSERT INTO audit_value (account, seq, part, project, salt, value)
-SELECT * FROM unnest(CAST(:accounts AS text[]), CAST(:seqs AS bigint[]), CAST(:parts AS text[]),
-                     CAST(:projects AS text[]), CAST(:salts AS bytea[]), CAST(:values AS text[]))
-
--- name: advance
-INSERT INTO audit_chain (account, seq, hash)
-SELECT * FROM unnest(CAST(:accounts AS text[]), CAST(:seqs AS bigint[]), CAST(:hashes AS bytea[]))
-ON CONFLICT (account) DO UPDATE SET seq = excluded.seq, hash = excluded.hash
-
--- name: forget_pending
-DELETE FROM audit_pending WHERE id = ANY(CAST(:ids AS bigint[]))
+-- name: seal
+-- All of a group in one statement: its entries, their values, how far the chains go now, and what
+-- waits no more.
+WITH appended AS (
+    INSERT INTO audit_entry (entry, previous, hash)
+    SELECT * FROM unnest(CAST(:entries AS text[]), CAST(:previous AS bytea[]),
+                         CAST(:hashes AS bytea[]))
+), kept AS (
+    INSERT INTO audit_value (account, seq, part, project, salt, value)
+    SELECT * FROM unnest(CAST(:value_accounts AS text[]), CAST(:value_seqs AS bigint[]),
+                         CAST(:parts AS text[]), CAST(:projects AS text[]),
+                         CAST(:salts AS bytea[]), CAST(:values AS text[]))
+), advanced AS (
+    INSERT INTO audit_chain (account, seq, hash)
+    SELECT * FROM unnest(CAST(:accounts AS text[]), CAST(:seqs AS bigint[]),
+                         CAST(:heads AS bytea[]))
+    ON CONFLICT (account) DO UPDATE SET seq = excluded.seq, hash = excluded.hash
+)
+DELETE FROM audit_pending WHERE id = ANY(CAST(:pending AS bigint[]))
 
 -- name: backlog
 SELECT count(*) AS pending,
