@@ -21,6 +21,8 @@ FAILED = 1
 INTERRUPTED = 130
 
 _DEFAULT_CONFIG = Path("hub.toml")
+_HERE = "On the hub's own machine"
+"""Panel of the help, of all that does not go over the API."""
 
 ConfigOption = Annotated[
     Path | None,
@@ -54,7 +56,7 @@ app = typer.Typer(
     help="Isaax: a hub for fleets of Linux devices, and a relay for all that they log.",
 )
 config_app = typer.Typer(no_args_is_help=True, help="Look at the configuration.")
-app.add_typer(config_app, name="config")
+app.add_typer(config_app, name="config", rich_help_panel=_HERE)
 
 
 def main() -> None:
@@ -100,7 +102,7 @@ def exit_code(error: IsaaxError) -> int:
     return BAD_USAGE if mendable else FAILED
 
 
-@app.command()
+@app.command(rich_help_panel=_HERE)
 def serve(config: ConfigOption = None) -> None:
     """Run the hub against a Postgres, a NATS and a broker that somebody else runs."""
     import uvloop
@@ -145,7 +147,7 @@ def show(config: ConfigOption = None) -> None:
         print()
 
 
-@app.command()
+@app.command(rich_help_panel=_HERE)
 def version() -> None:
     """Say which version this is."""
     from importlib.metadata import version as version_of
@@ -172,8 +174,8 @@ def _loaded() -> dict[str, Any]:
     from hub.process import allowed_plugins
 
     loaded = typer.Typer(add_completion=False)
-    loaded.command()(up)
-    loaded.add_typer(plugins_app, name="plugins")
+    loaded.command(rich_help_panel=_HERE)(up)
+    loaded.add_typer(plugins_app, name="plugins", rich_help_panel=_HERE)
     config = os.environ.get("ISAAX_CONFIG")
     try:
         allowed = allowed_plugins(_found(Path(config) if config else None), os.environ)
@@ -181,7 +183,7 @@ def _loaded() -> dict[str, Any]:
         allowed = ()
     plugins = PluginHost.load(allowed, quiet=True)
     for name, command in sorted(plugins.commands.items()):
-        loaded.add_typer(command.app, name=name, help=command.help)
+        loaded.add_typer(command.app, name=name, help=command.help, rich_help_panel=_HERE)
     group = typer.main.get_command(loaded)
     return dict(group.commands) if isinstance(group, TyperGroup) else {"up": group}
 

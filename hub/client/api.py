@@ -3,6 +3,8 @@
 Written by `python -m hub.client.generator` from the OpenAPI document: do not edit.
 """
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Literal
 
@@ -94,7 +96,7 @@ class Api:
 
     What is changed by a merge patch (RFC 7396) is given as JSON values. `if_match` is the `etag` of
     an answer: the change is made only if nobody else made one since; with `if_absent` only where
-    there is nothing yet. A list fetches its pages as it is iterated over.
+    there is nothing yet. A list fetches its pages as it is iterated over, a file its pieces.
     """
 
     def __init__(self, calls: Calls) -> None:
@@ -409,12 +411,12 @@ class Api:
             Ask("GET", f"/api/v1/accounts/{part(account)}/exports/{part(export)}"), ExportView
         )
 
-    def get_archive(self, account: str, export: str) -> Answer[str]:
+    def get_archive(self, account: str, export: str) -> AbstractContextManager[Iterator[bytes]]:
         """Fetch an export.
 
         As things are at that moment.
         """
-        return self._calls.text(
+        return self._calls.file(
             Ask("GET", f"/api/v1/accounts/{part(account)}/exports/{part(export)}/archive")
         )
 

@@ -71,6 +71,16 @@ class Calls:
         response = self._send(replace(ask, headers={**ask.headers, "Accept": "*/*"}))
         return _answer(response.text, response)
 
+    @contextmanager
+    def file(self, ask: Ask) -> Iterator[Iterator[bytes]]:
+        """Ask for a file, and give it piece by piece.
+
+        Raises:
+            ClientError: it is refused, or breaks off, also later.
+        """
+        with self._opened(ask, {"Accept": "*/*"}, silence=ANSWER) as response:
+            yield response.iter_bytes()
+
     def nothing(self, ask: Ask) -> Answer[None]:
         """Ask for something to be done that has no answer."""
         return _answer(None, self._send(ask, gone=True))
@@ -111,9 +121,24 @@ class Calls:
         Raises:
             ClientError: it is refused, or breaks off, also later.
         """
-        request = self._request(ask, {"Accept": "text/event-stream", **more})
+        headers = {"Accept": "text/event-stream", **more}
+        with self._opened(ask, headers, silence=SILENCE) as response:
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                raise foreign(self._url)
+            yield response
+
+    @contextmanager
+    def _opened(
+        self, ask: Ask, more: Mapping[str, str], *, silence: float
+    ) -> Iterator[httpx.Response]:
+        """Open an answer that is read as it comes.
+
+        Args:
+            silence: seconds between its pieces.
+        """
+        request = self._request(ask, more)
         request.extensions["timeout"] = httpx.Timeout(
-            ANSWER, connect=CONNECT, read=SILENCE
+            ANSWER, connect=CONNECT, read=silence
         ).as_dict()
         try:
             response = self._http.send(request, stream=True)
@@ -121,8 +146,6 @@ class Calls:
                 if not response.is_success:
                     response.read()
                     raise refusal(response, self._url)
-                if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                    raise foreign(self._url)
                 yield response
             finally:
                 response.close()

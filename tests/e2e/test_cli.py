@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,23 @@ def test_somebody_elses_change_is_not_overwritten(me: Isaax, spine: Spine) -> No
     assert (unchanged.returncode, unchanged.stderr) == (0, "Nothing was changed.\n")
 
 
+def test_what_an_account_has_is_taken_along(me: Isaax) -> None:
+    file = me.home / "all.zip"
+    me.said("account", "export", str(file))
+    assert file.stat().st_mode & 0o077 == 0
+    with zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        assert "garden of" in archive.read("projects.ndjson").decode()
+    again = me.run("account", "export", str(file))
+    assert (again.returncode, "--force" in again.stderr) == (2, True)
+    shown = json.loads(me.said("account", "export", str(file), "--force", "--json"))
+    assert shown["id"].startswith("exp_")
+    nowhere = me.run("account", "export", str(me.home / "no" / "all.zip"))
+    assert nowhere.returncode == 2
+    assert "No such file or directory" in nowhere.stderr
+    assert [one.name for one in me.home.glob("*all.zip*")] == ["all.zip"]
+
+
 # ── logs ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -229,36 +247,21 @@ async def test_what_devices_send_moves_no_cursor(me: Isaax, spine: Spine, tmp_pa
 # ── shells ────────────────────────────────────────────────────────────────────────────────────
 
 
-def completed(isaax: Isaax, line: str, **variables: str) -> list[str]:
-    """Press Tab at the end of a line, in bash."""
-    script = (
-        "source <(isaax completion bash)\n"
-        f"COMP_WORDS=({line}''); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n"
-        "_isaax_completion isaax\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n"
-    )
-    done = subprocess.run(
-        ["/bin/bash", "--norc", "-c", script],
-        env=isaax.environ | variables, capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
-    assert done.stderr == ""
-    return done.stdout.split("\n")[:-1]
-
-
 def test_a_shell_completes_commands_and_what_the_hub_has(me: Isaax, spine: Spine) -> None:
     spine.project("tulips")
     spine.project("a `name` of $(evil)")
-    assert "projects" in completed(me, "isaax pro")
-    assert completed(me, "isaax proj") == ["projects"]
-    assert completed(me, "isaax projects re") == ["rename"]
-    assert completed(me, "isaax projects show tul") == ["tulips"]
-    assert completed(me, "isaax devices list --project tul") == ["tulips"]
-    everything = completed(me, "isaax projects use ")
+    assert "projects" in me.completed("isaax pro")
+    assert me.completed("isaax proj") == ["projects"]
+    assert me.completed("isaax projects re") == ["rename"]
+    assert me.completed("isaax projects show tul") == ["tulips"]
+    assert me.completed("isaax devices list --project tul") == ["tulips"]
+    everything = me.completed("isaax projects use ")
     assert all(re.fullmatch(r"[\w.@+-]+", one) for one in everything), everything
     me.said("integrations", "create", "file", "--name", "on-disk")
-    assert completed(me, "isaax integrations pause on") == ["on-disk"]
-    assert completed(me, "isaax integrations create papert") == ["papertrail"]
-    assert completed(me, "isaax projects list --hub h") == ["hub"]
-    assert completed(me, "isaax logs --stream a") == ["app", "agent"]
+    assert me.completed("isaax integrations pause on") == ["on-disk"]
+    assert me.completed("isaax integrations create papert") == ["papertrail"]
+    assert me.completed("isaax projects list --hub h") == ["hub"]
+    assert me.completed("isaax logs --stream a") == ["app", "agent"]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
@@ -280,8 +283,8 @@ def test_other_shells_are_told_in_their_own_way(me: Isaax, spine: Spine, shell: 
 def test_without_a_hub_a_shell_is_offered_nothing_and_told_nothing(isaax: Isaax, url: str) -> None:
     """192.0.2.1 (RFC 5737) never answers: the shell is not kept waiting for it."""
     variables = {"ISAAX_URL": url, "ISAAX_TOKEN": "isx_x", "ISAAX_PLAIN_HTTP": "1"}
-    assert completed(isaax, "isaax projects show x", **variables) == [""]
-    assert completed(isaax, "isaax projects show x") == [""]
+    assert isaax.completed("isaax projects show x", **variables) == [""]
+    assert isaax.completed("isaax projects show x") == [""]
 
 
 def test_a_reader_that_has_enough_ends_it_quietly(me: Isaax) -> None:

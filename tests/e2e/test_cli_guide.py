@@ -36,9 +36,9 @@ ALL = [leaf for name in commands.COMMANDS for leaf in leaves(name, commands.load
 
 ELSEWHERE = {
     "factors add-app", "factors confirm-app", "factors new-codes", "factors remove-app",
-    "passkeys rename", "passkeys remove",
+    "passkeys rename", "passkeys remove", "members remove",
 }  # fmt: skip
-"""What takes an authenticator app, or a browser: see test_cli_people.py."""
+"""What takes an app, a browser or one person more: see test_cli_people.py, test_cli_teams.py."""
 
 
 @pytest.mark.parametrize("command", sorted(set(ALL) - ELSEWHERE))

@@ -1,13 +1,13 @@
 """People come to a hub by the command line alone: in, kept out, in again, and out."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hub.embedded.postgres import Postgres
+from tests.fixtures.callers import Person
 from tests.fixtures.client import Done, Isaax
 from tests.fixtures.factors import Careful
 from tests.fixtures.lobby import PASSWORD, Lobby, running_lobby
@@ -20,45 +20,6 @@ def lobby(postgres_server: Postgres, parts_folder: Path) -> Iterator[Lobby]:
     """A hub with accounts and mail; what it mails stays there."""
     with running_lobby(postgres_server, parts_folder) as running:
         yield running
-
-
-class Person:
-    """Somebody at a terminal, with a mailbox."""
-
-    def __init__(self, lobby: Lobby, isaax: Isaax) -> None:
-        self.lobby = lobby
-        self.isaax = isaax
-        self.url = f"http://127.0.0.1:{lobby.port}"
-        self.email = f"ada.{time.time_ns()}@example.com"
-
-    def sign_up(self) -> None:
-        """Sign up, verify and log in."""
-        said = self.isaax.said(
-            "signup", self.url, "--email", self.email, "--name", "Ada", "--password-stdin",
-            given=PASSWORD,
-        )  # fmt: skip
-        assert said == "next  we mailed to this address how to go on\n"
-        self.follow("verify")
-        assert self.log_in().returncode == 0
-
-    def follow(self, kind: str, number: int = 1, given: str = "", mail: str = "") -> None:
-        """Follow the link of a mail."""
-        links = self.lobby.links_to(self.email, mail or kind, number)
-        (path,) = {one.path for one in links if one.kind == kind}
-        whole = f"https://hub.example.com{path}"
-        self.isaax.said("link", whole, "--url", self.url, "--password-stdin", given=given)
-
-    def log_in(self, password: str = PASSWORD) -> Done:
-        """Try to log in."""
-        return self.isaax.run(
-            "login", self.url, "--name", "hub", "--email", self.email, "--password-stdin",
-            given=password,
-        )  # fmt: skip
-
-    def session(self) -> str:
-        """Give the token of the session."""
-        text = (self.isaax.home / ".config/isaax/credentials.toml").read_text()
-        return text.partition('token = "')[2].partition('"')[0]
 
 
 @pytest.fixture

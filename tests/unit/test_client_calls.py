@@ -5,7 +5,7 @@ import logging
 import socket
 import ssl
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,11 +31,12 @@ from hub.client.errors import (
     Unreachable,
 )
 from hub.client.structs import ProjectBody
+from hub.files import write_private
 from hub.secret import Secret
 from tests.deadline import until
 from tests.fixtures.certificates import TestAuthority
 from tests.fixtures.receivers import free_port
-from tests.fixtures.scripted import Scripted, done, drops, problem, says, scripted
+from tests.fixtures.scripted import Scripted, done, drops, file, problem, says, scripted
 
 T = TypeVar("T")
 
@@ -72,6 +73,36 @@ async def test_an_answer_is_typed_and_kept_as_it_came() -> None:
     assert seen.headers["Authorization"] == f"Bearer {TOKEN.reveal()}"
     assert seen.headers["Accept"] == "application/json"
     assert "Idempotency-Key" not in seen.headers
+
+
+async def test_a_file_comes_in_pieces() -> None:
+    def fetch(hub: Api) -> bytes:
+        with hub.get_archive("acc_1", "exp_1") as pieces:
+            return b"".join(pieces)
+
+    whole = [b"PK\x03\x04", b"\xff" * 100_000]
+    async with scripted(file(*whole)) as server:
+        assert await use(server, fetch) == b"".join(whole)
+    async with scripted(file(*whole, cut=True)) as server:
+        with pytest.raises(Lost):
+            await use(server, fetch)
+    async with scripted(problem(404, "not-found")) as server:
+        with pytest.raises(NotThere):
+            await use(server, fetch)
+
+
+def test_a_file_that_breaks_off_is_not_written(tmp_path: Path) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"some"
+        raise Lost("it broke off")
+
+    path = tmp_path / "all.zip"
+    path.write_bytes(b"before")
+    with pytest.raises(Lost):
+        write_private(path, pieces())
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"before"]
+    write_private(path, iter([b"a", b"b"]))
+    assert path.read_bytes() == b"ab"
 
 
 async def test_what_a_newer_hub_adds_is_no_matter() -> None:

@@ -188,8 +188,8 @@ def test_what_is_no_time_is_bad_usage(text: str) -> None:
     assert type(raised.value).__name__ == "BadParameter"
 
 
-def words(status: int, code: str = "x", **more: Any) -> str:
-    problem = Problem(f"/problems/{code}", "It is so", status, "because", "urn:uuid:1")
+def words(status: int, code: str = "x", detail: str = "because", **more: Any) -> str:
+    problem = Problem(f"/problems/{code}", "It is so", status, detail, "urn:uuid:1")
     return explain.words(refusal(problem, **more))
 
 
@@ -197,8 +197,14 @@ def test_an_error_says_what_to_do() -> None:
     assert "isaax login" in words(401, "unauthenticated")
     assert words(401, "wrong-credentials") == "It is so: because"
     assert "isaax link" in words(403, "locked")
-    assert "has tokens:write" in words(403, scope="tokens:write")
-    assert "`list`" in words(404, "not-found")
+    lacking = "this credential lacks the scope tokens:write"
+    assert "has tokens:write" in words(403, detail=lacking, scope="tokens:write")
+    assert words(403, scope="tokens:write") == "It is so: because", "it is the role"
+    alone = "only a person who is logged in may do this, no token"
+    assert "isaax login --email" in words(403, detail=alone, scope="account:delete")
+    assert "undo-deletion" in words(403, "account-closing")
+    assert "`list`" in words(404, "not-found", "no such token")
+    assert words(404, "not-found") == "It is so: because", "there is no list of these"
     assert words(404, "dead-link") == "It is so: because"
     assert "look at it again" in words(412)
     assert "Try again in 7 s." in words(503, again_after=7.0)

@@ -31,6 +31,41 @@ def hubs(incomplete: str) -> list[Offer]:
     return offers(((name, name, login.url) for name, login in found.items()), incomplete)
 
 
+def accounts(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """Offer the accounts that one is in, by name."""
+    return _asked(
+        ctx,
+        incomplete,
+        lambda session: [
+            (one.name, one.id, one.role) for one in session.hub.list_accounts(limit=200)
+        ],
+    )
+
+
+def members(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """Offer the account's members, by address."""
+    return _asked(
+        ctx,
+        incomplete,
+        lambda session: [
+            (one.email, one.user, one.role)
+            for one in session.hub.list_members(_account(ctx, session), limit=200)
+        ],
+    )
+
+
+def invitations(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """Offer the account's invitations, by address."""
+    return _asked(
+        ctx,
+        incomplete,
+        lambda session: [
+            (one.email, one.id, one.role)
+            for one in session.hub.list_invitations(_account(ctx, session), limit=200)
+        ],
+    )
+
+
 def projects(ctx: typer.Context, incomplete: str) -> list[Offer]:
     """Offer the projects, by name."""
     return _asked(
@@ -96,6 +131,10 @@ def _project(ctx: typer.Context, session: Session) -> str:
     return session.project(ctx.params.get("project"))
 
 
+def _account(ctx: typer.Context, session: Session) -> str:
+    return session.account(ctx.params.get("account"))
+
+
 def _asked(
     ctx: typer.Context,
     incomplete: str,
@@ -105,7 +144,9 @@ def _asked(
 
     def work() -> None:
         try:
-            with opened(ctx.params.get("hub"), timeout=SECONDS) as session:
+            # Where another account is named, the path of what is asked for names it.
+            account = "" if ctx.params.get("account") else None
+            with opened(ctx.params.get("hub"), account=account, timeout=SECONDS) as session:
                 found.extend(ask(session))
         except IsaaxError:
             return  # whoever types a command learns what is wrong when they run it

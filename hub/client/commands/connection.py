@@ -2,15 +2,18 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hub import ids
 from hub.client import credentials
-from hub.client.commands.naming import NoProject, NoSuchName, find
-from hub.client.credentials import Login, Logins
+from hub.client.commands.naming import Known, NoAccount, NoProject, NoSuchName, find
+from hub.client.credentials import Login, Logins, checked
 from hub.client.errors import NotThere
+from hub.client.urls import base_url
+from hub.secret import Secret
 
 if TYPE_CHECKING:
     from hub.client.answers import Answer
@@ -39,6 +42,31 @@ class Session:
     hub: "Api"
     name: str
     login: Login
+
+    def account(self, given: str | None) -> str:
+        """Give the id of the account that is meant.
+
+        Args:
+            given: its name or id; None for the one of `isaax account use`, or else the one that
+                the hub takes, which was joined first.
+
+        Raises:
+            NoAccount: there is none.
+        """
+        if given:
+            return find("account", given, self.hub.list_accounts(limit=200), lambda one: one.name)
+        if self.login.account:
+            return self.login.account
+        joined = self.hub.list_accounts(limit=1).first().value
+        if not joined:
+            raise NoAccount("make one: isaax account create NAME")
+        return joined[0].id
+
+    def member(self, given: str, account: str) -> str:
+        """Give the id of a member of an account, by their address or id."""
+        listed = self.hub.list_members(account, limit=200)
+        known = (Known(one.user, one.email) for one in listed)
+        return find("member", given.lower(), known, lambda one: one.name)
 
     def project(self, given: str | None) -> str:
         """Give the id of the project that is meant.
@@ -82,10 +110,14 @@ class Session:
 
 
 @contextmanager
-def opened(name: str | None, *, timeout: float | None = None) -> Iterator[Session]:
+def opened(
+    name: str | None, *, account: str | None = None, timeout: float | None = None
+) -> Iterator[Session]:
     """Use the hub of a name, or the one that is meant when none is given.
 
     Args:
+        account: id of the one that is meant; "" for whichever the hub takes, None for that of the
+            login.
         timeout: seconds that each step may take, without a second attempt.
     """
     from hub.client.opening import USUAL, connect
@@ -97,8 +129,40 @@ def opened(name: str | None, *, timeout: float | None = None) -> Iterator[Sessio
         login.url,
         login.token,
         ca_file=login.ca,
-        account=login.account,
+        account=login.account if account is None else account,
         patience=patience,
         timeout=timeout,
     ) as hub:
         yield Session(hub, known, login)
+
+
+@contextmanager
+def within(name: str | None, account: str | None) -> Iterator[tuple[Session, str]]:
+    """Use a hub in one account, whose id is given as well.
+
+    Args:
+        account: its name or id; None for the one that is meant when none is given.
+    """
+    with opened(name, account="" if account else None) as session:
+        meant = session.account(account)
+        if not account:
+            yield session, meant
+            return
+    with opened(name, account=meant) as session:
+        yield session, meant
+
+
+def stranger(url: str, ca_file: Path | None, *, plain_http: bool) -> "AbstractContextManager[Api]":
+    """Use a hub without being anybody there yet; what is secret does not travel in clear."""
+    from hub.client.opening import connect
+    from hub.client.patience import Patience
+
+    allowed = plain_http or bool(os.environ.get(credentials.PLAIN_HTTP))
+    where = checked(Login(base_url(url), Secret(""), plain_http=allowed))
+    return connect(where.url, ca_file=ca_file, patience=Patience(seconds=0))
+
+
+def url_in_use() -> str:
+    """Give the URL of the hub that is meant when none is named."""
+    _, login = credentials.choose(logins(), os.environ)
+    return login.url

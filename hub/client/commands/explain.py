@@ -30,11 +30,17 @@ def _what_to_do(error: ClientError) -> str:
     match error:
         case NotLoggedIn(problem=Problem(code="unauthenticated")):
             hint = "The hub does not take this token (any more): isaax login"
-        case NotAllowed(scope=scope) if scope:
+        case NotAllowed(scope=scope, detail=detail) if scope and f"scope {scope}" in detail:
             hint = f"Use a token that has {scope}: isaax whoami says which one this is."
+        case NotAllowed(detail=detail) if "only a person" in detail:
+            hint = "Log in by your address and password: isaax login --email"
+        case NotAllowed(problem=Problem(code="account-closing")):
+            hint = "To undo that: isaax account undo-deletion"
         case NotAllowed(problem=Problem(code="locked" | "unverified")):
             hint = "Open the link of that mail, or give it to: isaax link"
-        case NotThere(problem=Problem(code="not-found")):
+        case NotThere(problem=Problem(code="not-found"), detail=detail) if (
+            not detail or "no such" in detail
+        ):
             hint = "Look at what there is: the command `list` beside this one."
         case Changed():
             hint = "Somebody else changed it meanwhile: look at it again, then repeat this."

@@ -3,6 +3,7 @@
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from hub import ids
@@ -19,6 +20,14 @@ class Identified(Protocol):
 
 
 T = TypeVar("T", bound=Identified)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is called otherwise by the API than most: its id, and what people call it."""
+
+    id: str
+    name: str
 
 
 class NoSuchName(ClientError):
@@ -40,6 +49,10 @@ class NoSuchName(ClientError):
 
 class Ambiguous(ClientError):
     """More than one thing has this name."""
+
+
+class NoAccount(ClientError):
+    """You are in no account."""
 
 
 class NoProject(ClientError):

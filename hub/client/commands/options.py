@@ -1,6 +1,7 @@
 """Options and arguments that commands share."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,6 +27,24 @@ ProjectName = Annotated[
         autocompletion=completing.projects,
     ),
 ]
+AccountName = Annotated[
+    str | None,
+    typer.Option(
+        "--account",
+        help="Name or id of the account; by default the one of `isaax account use`, or that you"
+        " joined first.",
+        show_default=False,
+        autocompletion=completing.accounts,
+    ),
+]
+OneAccount = Annotated[
+    str, typer.Argument(help="Name or id of the account.", autocompletion=completing.accounts)
+]
+OneMember = Annotated[
+    str, typer.Argument(help="Address or id of the member.", autocompletion=completing.members)
+]
+Role = Literal["owner", "admin", "developer", "viewer", "billing"]
+"""What a member may be: docs/permissions.md."""
 OneProject = Annotated[
     str, typer.Argument(help="Name or id of the project.", autocompletion=completing.projects)
 ]
@@ -44,6 +63,13 @@ OneDevice = Annotated[
 OneIntegration = Annotated[
     str,
     typer.Argument(help="Name or id of the integration.", autocompletion=completing.integrations),
+]
+CaFile = Annotated[
+    Path | None, typer.Option(help="PEM file of its certificate's authority.", show_default=False)
+]
+PlainHttp = Annotated[bool, typer.Option("--plain-http", help="Let secrets travel in clear.")]
+Locale = Annotated[
+    Literal["en", "ja"] | None, typer.Option(help="Language of mails.", show_default=False)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Give the API's own JSON.")]
 PasswordStdin = Annotated[

@@ -94,8 +94,9 @@ def login(
         made = _by_token(wanted, from_stdin=token_stdin)
     name = name or urlsplit(made.url).hostname or made.url
     known = logins()
-    if name in known.hubs and known.hubs[name].url == made.url:
-        made = msgspec.structs.replace(made, project=known.hubs[name].project)
+    before = known.hubs.get(name)
+    if before is not None and _is_the_same(before, made):
+        made = msgspec.structs.replace(made, account=before.account, project=before.project)
     keep(known.with_login(name, made))
     _show(name, made, as_json=as_json)
 
@@ -162,6 +163,13 @@ def use_hub(
     chosen = known.named(name)
     keep(Logins(name, known.hubs))
     _show(name, chosen, as_json=as_json)
+
+
+def _is_the_same(before: Login, made: Login) -> bool:
+    """Say whether somebody comes back: what they had in use is theirs still."""
+    return (before.url, before.email) == (made.url, made.email) and made.account in {
+        "", before.account,
+    }  # fmt: skip
 
 
 def _by_password(wanted: Login, email: str, code: str | None, *, from_stdin: bool) -> Login:

@@ -15,7 +15,8 @@ _EVENTS: Final = "text/event-stream"
 _MERGE: Final = "application/merge-patch+json"
 
 _HEAD: Final = '''
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Literal
 
@@ -31,7 +32,7 @@ class Api:
 
     What is changed by a merge patch (RFC 7396) is given as JSON values. `if_match` is the `etag` of
     an answer: the change is made only if nobody else made one since; with `if_absent` only where
-    there is nothing yet. A list fetches its pages as it is iterated over.
+    there is nothing yet. A list fetches its pages as it is iterated over, a file its pieces.
     """
 
     def __init__(self, calls: Calls) -> None:
@@ -66,6 +67,7 @@ class _Operation:
 def _of(operation: _Operation) -> Iterator[str]:
     answers = success(operation.spec)
     texts = [media for media in answers if media not in {_JSON, _EVENTS}]
+    files = [media for media in texts if answers[media].get("format") == "binary"]
     query = operation.parameters("query")
     if _JSON in answers:
         schema = answers[_JSON]
@@ -79,6 +81,8 @@ def _of(operation: _Operation) -> Iterator[str]:
         else:
             kind = annotation(schema, closed=False)
             yield _method(operation, query, f"Answer[{kind}]", f"answer({{ask}}, {kind})")
+    elif files:
+        yield _method(operation, query, "AbstractContextManager[Iterator[bytes]]", "file({ask})")
     elif texts:
         yield _method(operation, query, "Answer[str]", "text({ask})")
     elif _EVENTS not in answers:
