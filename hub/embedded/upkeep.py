@@ -187,7 +187,7 @@ class Upkeep:
         kept = parts.secrets.path(TOKEN)
         rows = {
             "REST API": f"{self._url}/api/v1",
-            "Reference": f"{self._url}/openapi.json",
+            "Reference": f"{self._url}/docs",
             "Devices": f"mqtts://{self._host}:{self._options.ports.mqtts}",
             "their CA": str(parts.mosquitto.ca),
             "Mails": _mails(settings),
