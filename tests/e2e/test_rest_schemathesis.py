@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from hub.permissions import Role
 from tests.fixtures.spine import Spine
+from tests.fixtures.tenants import Tenant, member
 
 CHECKS = """
 [output.sanitization]
@@ -87,9 +89,9 @@ def run(
     return done.stdout
 
 
-def owner(spine: Spine) -> tuple[str, str]:
-    """Give the header that shows the owner's token."""
-    return "--header", f"Authorization: Bearer {spine.token}"
+def shown(token: str) -> tuple[str, str]:
+    """Give the header that shows a token."""
+    return "--header", f"Authorization: Bearer {token}"
 
 
 def test_of_things_that_exist(spine: Spine, described: Path) -> None:
@@ -104,7 +106,7 @@ def test_of_things_that_exist(spine: Spine, described: Path) -> None:
     assert made.status == 201, made.body
     tell_shapes_once(described)
     run(
-        spine, described, *owner(spine), "--max-examples", "5", "--phases",
+        spine, described, *shown(spine.token), "--max-examples", "3", "--phases",
         "examples,coverage,fuzzing", "--exclude-operation-id-regex", "^delete_",
         parameters={
             "project": project.id, "integration": made.body["id"], "type": "syslog", "letter": "1",
@@ -114,13 +116,35 @@ def test_of_things_that_exist(spine: Spine, described: Path) -> None:
 
 def test_of_whatever_the_description_allows(spine: Spine, described: Path) -> None:
     """Ids that nobody gave out, and sequences of requests that make, change and delete."""
-    run(spine, described, *owner(spine), "--max-examples", "4", "--phases", "fuzzing,stateful")
+    options = ("--max-examples", "3", "--phases", "fuzzing,stateful")
+    run(spine, described, *shown(spine.token), *options)
+
+
+GOES = "^(delete|remove|withdraw|revoke|drop|leave|end)_"
+"""Operations after which there would be less to try the others on."""
+WHO = {
+    **{role.value: (role, ("*",)) for role in Role if role is not Role.OWNER},
+    "token with one scope": (Role.OWNER, ("projects:read",)),
+}
+
+
+@pytest.mark.parametrize("who", WHO)
+def test_as_each_role_and_by_a_token_with_one_scope(
+    who: str, spine: Spine, described: Path, owner: Tenant
+) -> None:
+    """On things that exist: what some may not do is refused as the description says."""
+    role, scopes = WHO[who]
+    theirs = member(spine, owner.account, role, scopes=scopes)
+    run(
+        spine, described, *shown(theirs.token), "--max-examples", "1", "--phases", "fuzzing",
+        "--exclude-operation-id-regex", GOES, parameters=owner.ids,
+    )  # fmt: skip
 
 
 def test_without_a_credential_there_is_nothing_to_see(spine: Spine, described: Path) -> None:
     """Every operation is 401, whatever else is wrong with the request."""
     output = run(
-        spine, described, "--max-examples", "3", "--phases", "fuzzing",
+        spine, described, "--max-examples", "2", "--phases", "fuzzing",
         "--checks", "not_a_server_error,status_code_conformance,response_schema_conformance",
         "--header", "Authorization: Bearer isx_nobody",
     )  # fmt: skip
