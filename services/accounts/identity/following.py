@@ -1,6 +1,6 @@
 """Following a link of a mail: it acts once, and only when it is asked to."""
 
-from hub import Connection, Database
+from hub import Connection, Database, IsaaxError
 from hub.structs import decode
 from services.accounts.identity import contracts as c
 from services.accounts.identity.devices import Devices
@@ -74,11 +74,22 @@ class Following:
         return c.Link(request.kind, _about(request.kind, held))
 
     async def _new_password(self, request: c.UseLink) -> str:
-        """Check and hash a new password, for a link that is good so far."""
+        """Check and hash a new password, for a link that nobody else gets to use meanwhile.
+
+        Only one of many at once has its password hashed: the others would fill the queue of those
+        who log in, for nothing.
+        """
         async with self._database.system() as tx:
             held = await self._links.get(tx, request.kind, request.digest)
         self._rules.check(request.password, held.email)
-        return await self._passwords.hash(request.password)
+        async with self._database.system() as tx:
+            await self._links.take(tx, request.kind, request.digest)
+        try:
+            return await self._passwords.hash(request.password)
+        except IsaaxError:
+            async with self._database.system() as tx:
+                await self._links.give_back(tx, request.digest)
+            raise
 
     async def _verify(self, tx: Connection, person: Person, wanted: Wanted) -> None:
         if not person.verified:

@@ -42,4 +42,4 @@ RETURNING used
 SELECT greatest(extract(epoch FROM ends_at - now()), 1)::float8 FROM accounts_tally WHERE key = :key
 
 -- name: give_back
-UPDATE accounts_tally SET used = used - 1 WHERE key = ANY (:keys::bytea[]) AND used > 0
+UPDATE accounts_tally SET used = used - 1 WHERE key = :key AND used > 0

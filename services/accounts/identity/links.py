@@ -17,6 +17,8 @@ LIFETIMES: Final[dict[LinkKind, float]] = {
     "email": 86_400.0,
 }
 """Seconds for which each is good."""
+AT_WORK: Final = 60.0
+"""Seconds for which a link that was taken is nobody else's; see `Links.take`."""
 _ANOTHER: Final = "ask for another one"
 
 
@@ -72,6 +74,27 @@ class Links:
         if held is None:
             raise DeadLink(_ANOTHER)
         return held
+
+    async def take(self, tx: Connection, kind: LinkKind, digest: str) -> Held:
+        """Look at a link that is about to be used, and keep all others from it for a while.
+
+        Raises:
+            DeadLink: it is not good, or somebody else is at work with it.
+        """
+        held = await tx.maybe(
+            self._sql["take_link"],
+            Held,
+            kind=kind,
+            digest=bytes.fromhex(digest),
+            seconds=AT_WORK,
+        )
+        if held is None:
+            raise DeadLink(_ANOTHER)
+        return held
+
+    async def give_back(self, tx: Connection, digest: str) -> None:
+        """Let a link that was taken be as good as it was: it could not be used."""
+        await tx.run(self._sql["give_link_back"], digest=bytes.fromhex(digest))
 
     async def use(self, tx: Connection, kind: LinkKind, digest: str) -> None:
         """Use a link up; it is good again if the transaction fails.

@@ -9,6 +9,19 @@ SELECT l."user", l.data, u.email
  WHERE l.digest = :digest AND l.kind = :kind AND l.expires_at > now()
    AND u.suspended_at IS NULL
 
+-- name: take_link
+-- Of many at once one gets it; should its hub die at work, it is good again afterwards.
+UPDATE accounts_link AS l
+   SET taken_until = now() + make_interval(secs => :seconds)
+  FROM accounts_user AS u
+ WHERE l.digest = :digest AND l.kind = :kind AND l.expires_at > now()
+   AND (l.taken_until IS NULL OR l.taken_until <= now())
+   AND u.id = l."user" AND u.suspended_at IS NULL
+RETURNING l."user", l.data, u.email
+
+-- name: give_link_back
+UPDATE accounts_link SET taken_until = NULL WHERE digest = :digest
+
 -- name: use_link
 -- Whoever deletes it has used it: of many at once, one.
 DELETE FROM accounts_link WHERE digest = :digest AND kind = :kind AND expires_at > now()

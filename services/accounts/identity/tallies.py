@@ -53,8 +53,9 @@ class Tallies:
         return Tried(tuple(taken))
 
     async def give_back(self, tx: Connection, tried: Tried) -> None:
-        """Take back a try that turned out to be a good one."""
-        await tx.run(self._sql["give_back"], keys=list(tried.keys))
+        """Take back a try that turned out to be a good one, in the order that it was counted in."""
+        for key in tried.keys:
+            await tx.run(self._sql["give_back"], key=key)
 
     async def take(self, tx: Connection, key: bytes, most: int, seconds: float) -> bool:
         """Count one more in the present window, if that has room."""
