@@ -1,8 +1,8 @@
-"""What the core itself keeps of an account: answers kept for retries, data keys, and events.
+"""What the core itself keeps of an account, or a person: answers kept for retries, keys, events.
 
-Events name projects and accounts, and JetStream keeps them for two weeks (dead ones for three
-months). Those of an account that has ended are deleted one by one, once whoever waits for them has
-had them.
+Events name projects, accounts and people, and JetStream keeps them for two weeks (dead ones for
+three months). Those of an account that has ended, or a person who is gone, are deleted one by one,
+once whoever waits for them has had them.
 """
 
 import re
@@ -29,7 +29,7 @@ PATIENCE: Final = 86_400.0
 
 
 class Leftovers:
-    """Erases what names an account, when all others have erased what is theirs.
+    """Erases what names an account or a person, when all others have erased what is theirs.
 
     Args:
         clock: Unix seconds.
@@ -72,7 +72,32 @@ class Leftovers:
             answers = await tx.run(_SQL["delete_answers"], account=request.account)
             keys = await tx.run(_SQL["delete_keys"], account=request.account)
             waiting = await self._waiting(tx, names)
-        gone, left = 0, waiting
+        gone, left = await self._erase_events(names)
+        removed = {"kept_answers": answers, "data_keys": keys, "events": gone}
+        more = left + waiting > 0
+        return Erased({name: number for name, number in removed.items() if number}, more=more)
+
+    async def erase_person(self, ids: Sequence[str]) -> Erased:
+        """Erase what names a person who is gone; events that somebody has yet to handle stay.
+
+        Args:
+            ids: that the person was known by: their own, and those of sessions and tokens.
+
+        Raises:
+            Unavailable: Postgres or JetStream does not answer.
+        """
+        names = frozenset(one.encode() for one in ids)
+        async with self._database.system() as tx:
+            answers = await tx.run(_SQL["delete_answers_to"], actors=list(ids))
+            waiting = await self._waiting(tx, names)
+        gone, left = await self._erase_events(names)
+        removed = {"kept_answers": answers, "events": gone}
+        more = left + waiting > 0
+        return Erased({name: number for name, number in removed.items() if number}, more=more)
+
+    async def _erase_events(self, names: frozenset[bytes]) -> tuple[int, int]:
+        """Delete the events that name one of these; give how many went, and how many stay."""
+        gone, left = 0, 0
         try:
             consumers = await self._consumers()
             for stream in (EVENTS, DEAD):
@@ -83,8 +108,7 @@ class Leftovers:
                     gone += await self._delete(stream, message.sequence)
         except (nats.errors.Error, OSError) as error:
             raise Unavailable(f"JetStream does not answer: {type(error).__name__}") from None
-        removed = {"kept_answers": answers, "data_keys": keys, "events": gone}
-        return Erased({name: number for name, number in removed.items() if number}, more=left > 0)
+        return gone, left
 
     @staticmethod
     async def _waiting(tx: Connection, names: frozenset[bytes]) -> int:

@@ -27,7 +27,8 @@ class Caller(msgspec.Struct, frozen=True):
         role: of that person in the account.
         narrowed: projects in which the role is another, narrower one.
         interactive: it is a person's own session, not a token that a program holds.
-        closing: the account is being deleted: it can be looked at, and nothing in it changed.
+        closing: the account is being deleted, or the person is: it can be looked at, and nothing
+            in it changed.
     """
 
     account: str

@@ -29,6 +29,7 @@ from hub.client.structs import (
     DeadLetterView,
     DeletionBody,
     DeletionView,
+    DepartureView,
     DeviceChanges,
     DeviceView,
     Dropped,
@@ -77,6 +78,7 @@ from hub.client.structs import (
     SessionView,
     ShapedLine,
     SignUpBody,
+    StayBody,
     TailLine,
     TestBody,
     TestConfigBody,
@@ -1187,6 +1189,10 @@ class Api:
         """
         return self._calls.nothing(Ask("POST", "/api/v1/unlocks", body=body))
 
+    def keep_me_by_link(self, body: StayBody | Json) -> Answer[None]:
+        """Undo the deletion of oneself by the link in the mail."""
+        return self._calls.nothing(Ask("POST", "/api/v1/user-deletions/undo", body=body))
+
     def sign_up(self, body: SignUpBody | Json) -> Answer[AcceptedView]:
         """Sign up.
 
@@ -1194,6 +1200,16 @@ class Api:
         are. If the address has one already, the mail says so; this answer is the same.
         """
         return self._calls.answer(Ask("POST", "/api/v1/users", body=body), AcceptedView)
+
+    def delete_me(self) -> Answer[DepartureView]:
+        """Delete oneself.
+
+        Asks you to have shown lately that it is you. At once every session ends, and your
+        tokens are void. Accounts that only you are in go along. For 14 days you may undo
+        that, here or by the link in the mail; then you are erased, and of what you did the
+        audit logs keep an id that is nobody's.
+        """
+        return self._calls.answer(Ask("DELETE", "/api/v1/users/me"), DepartureView)
 
     def get_me(self) -> Answer[UserView]:
         """Read oneself."""
@@ -1204,6 +1220,17 @@ class Api:
         return self._calls.answer(
             Ask("PATCH", "/api/v1/users/me", body=changes, merge=True, if_match=if_match), UserView
         )
+
+    def keep_me(self, *, if_match: str | None = None) -> Answer[None]:
+        """Undo the deletion of oneself.
+
+        Your tokens, and the accounts that were to go along, are there again.
+        """
+        return self._calls.nothing(Ask("DELETE", "/api/v1/users/me/deletion", if_match=if_match))
+
+    def get_departure(self) -> Answer[DepartureView]:
+        """See what goes with oneself."""
+        return self._calls.answer(Ask("GET", "/api/v1/users/me/deletion"), DepartureView)
 
     def put_password(self, body: PasswordBody | Json) -> Answer[None]:
         """Change one's password.

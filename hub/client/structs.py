@@ -192,6 +192,21 @@ class DeletionView(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime | None
 
 
+class OwnedView(msgspec.Struct, frozen=True, kw_only=True):
+    """An account that you are the last owner of.
+
+    Args:
+        others: members besides you.
+        outcome: `deleted`, it goes with you; `closing`, it is being deleted already;
+            `blocks`, others are in it: make one of them owner, or delete it first.
+    """
+
+    id: str
+    name: str
+    others: int
+    outcome: str
+
+
 class DeviceChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one device becomes; what is left out, or null, stays as it is.
 
@@ -716,6 +731,12 @@ class SignUpBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     locale: Literal["en", "ja"] = "en"
 
 
+class StayBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The token of the link: the last part of its path."""
+
+    token: Secret
+
+
 class TestBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A line to send.
 
@@ -987,6 +1008,21 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     lines: list[DeadLine] = []
     raw: str = ""
+
+
+class DepartureView(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes with a person.
+
+    Args:
+        state: `none`, nobody asked for it; `waiting`, it can be undone until `due_at`;
+            `erasing`, it cannot any more.
+        accounts: those that you are the last owner of.
+    """
+
+    state: str
+    accounts: list[OwnedView]
+    requested_at: datetime | None
+    due_at: datetime | None
 
 
 class DeviceChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -44,9 +44,10 @@ class OutOfScope(HttpError, Forbidden):
 
 
 class Closing(HttpError, Forbidden):
-    """This account is being deleted: nothing in it changes any more.
+    """This account is being deleted, or you are yourself: nothing in it changes any more.
 
-    An owner can undo that, until the day that `GET /api/v1/accounts/{account}/deletion` tells.
+    An owner can undo that, until the day that `GET /api/v1/accounts/{account}/deletion` tells; of
+    yourself you can, by `DELETE /api/v1/users/me/deletion`.
     """
 
     status = Forbidden.status
@@ -162,7 +163,7 @@ class Authentication:
 
         Raises:
             NotAuthenticated, OutOfScope: with the challenge of RFC 6750, section 3.
-            Closing: the account is being deleted.
+            Closing: the account is being deleted, or the caller is.
         """
         if permission is None:
             return shown
@@ -171,7 +172,7 @@ class Authentication:
         self._let_in(shown.caller, permission, interactive=interactive)
         stays = self._permissions.hold_while_closing(permission)
         if shown.caller.closing and changes and not stays:
-            raise Closing("an owner can undo that")
+            raise Closing("whoever asked for it can undo that")
         hidden = self._permissions.without(permission, shown.caller.narrowed)
         self._look_at_project(project, permission, shown, hidden)
         return msgspec.structs.replace(shown, hidden=hidden)

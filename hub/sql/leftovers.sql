@@ -4,6 +4,9 @@ SELECT count(*) FROM gateway_idempotency WHERE account = :account
 -- name: delete_answers
 DELETE FROM gateway_idempotency WHERE account = :account
 
+-- name: delete_answers_to
+DELETE FROM gateway_idempotency WHERE actor = ANY(CAST(:actors AS text[]))
+
 -- name: count_keys
 SELECT count(*) FROM vault_data_keys WHERE account = :account
 

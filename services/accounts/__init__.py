@@ -18,6 +18,7 @@ from hub import (
 )
 from services.accounts.commands import app
 from services.accounts.deletion import routes as deletion_routes
+from services.accounts.departure import routes as departure_routes
 from services.accounts.identity import (
     link_routes,
     pages,
@@ -81,7 +82,7 @@ def isaax_routes() -> list[Route[Any, Any]]:
     modules = (
         session_routes, login_routes, user_routes, factor_routes, passkey_routes, link_routes,
         token_routes, pages, routes, narrowing_routes, invitation_routes, transfer_routes,
-        deletion_routes, deed_pages,
+        deletion_routes, departure_routes, deed_pages,
     )  # fmt: skip
     return [route for module in modules for route in module.routes()]
 

@@ -38,6 +38,7 @@ from services.accounts.contracts import (
     Bootstrapped,
 )
 from services.accounts.deletion.service import Ending
+from services.accounts.departure.service import Leaving
 from services.accounts.identity.letters import Letters
 from services.accounts.identity.service import Identity
 from services.accounts.organisations.service import Organisations
@@ -163,16 +164,21 @@ async def accounts(
             letters,
             identity.reauthentication,
         )
+        leaving = Leaving(
+            settings, database, leftovers, audit, letters, ending.closing, identity
+        )  # fmt: skip
         endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
             Endpoint(BOOTSTRAP, rules.bootstrap),
             Endpoint(AUTHENTICATE, rules.authenticate),
             *identity.endpoints(),
             *organisations.endpoints(),
             *ending.endpoints(),
+            *leaving.endpoints(),
         ]
         async with (
             bus.serve("accounts", "1.0.0", endpoints),
             bus.consume(*identity.consumers(), *organisations.consumers()),
             ending.running(),
+            leaving.running(),
         ):
             yield

@@ -12,8 +12,8 @@ INSERT INTO accounts_api_token (id, account, name, prefix, digest)
 VALUES (:id, :account, :name, :prefix, :digest)
 
 -- name: live_token
--- One that a person made lives only as long as that person is a member; none does in an account
--- that is being deleted.
+-- One that a person made lives only as long as that person is a member, and is not being deleted;
+-- none does in an account that is.
 SELECT t.id, t.account, t.scopes, coalesce(t."user", '') AS "user",
        coalesce(m.role, 'owner') AS role,
        coalesce(t.last_used_at < now() - interval '1 minute', true) AS stale,
@@ -28,6 +28,7 @@ SELECT t.id, t.account, t.scopes, coalesce(t."user", '') AS "user",
    AND (t.expires_at IS NULL OR t.expires_at > now())
    AND (t."user" IS NULL OR m.role IS NOT NULL AND u.suspended_at IS NULL)
    AND NOT EXISTS (SELECT FROM accounts_deletion AS d WHERE d.account = t.account)
+   AND NOT EXISTS (SELECT FROM accounts_departure AS l WHERE l."user" = t."user")
 
 -- name: see_token
 -- Not at each use: once a minute is enough to tell a token that is used from one that is not.

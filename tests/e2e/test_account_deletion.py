@@ -118,3 +118,31 @@ def test_nothing_is_left_and_nobody_else_is_touched(spine: Spine, other: Tenant)
         assert now == then
     for device in one.tenant.device.family:
         device.close()
+
+
+def test_of_a_person_and_their_account_nothing_is_left(spine: Spine, other: Tenant) -> None:
+    """Neither of them, anywhere: but for the ids in audit logs, which are nobody's then."""
+    one, mine = ending(spine), at_rest(other)
+    person = {one.owner.id, one.owner.email}
+    one.sql(
+        'DELETE FROM accounts_member WHERE account = $1 AND "user" <> $2',
+        one.account, one.owner.id,
+    )  # fmt: skip
+    assert one.traces(person)["rows"].keys() >= {"accounts_user", "accounts_member"}
+    session = one.session()
+    asked = session.ask("DELETE", "/users/me")
+    assert (asked.status, asked.body["state"]) == (202, "waiting")
+    assert [(a["id"], a["outcome"]) for a in asked.body["accounts"]] == [(one.account, "deleted")]
+    assert session.ask("GET", "/users/me").status == 401
+    again = one.session()
+    assert again.ask("GET", "/users/me/deletion").body["state"] == "waiting"
+    one.is_due()
+    one.sql('UPDATE accounts_departure SET due_at = now() WHERE "user" = $1', one.owner.id)
+    spine.stop_hub()
+    spine.start_hub()
+    wait(lambda: one.has_left(one.owner.id), "the person to be gone")
+    one.check_nothing_is_left(person)
+    for now, then in zip(at_rest(other), mine, strict=True):
+        assert now == then
+    for device in one.tenant.device.family:
+        device.close()

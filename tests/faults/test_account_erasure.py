@@ -2,10 +2,10 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,13 +19,12 @@ from hub.database import Connection, Database
 from hub.embedded.postgres import Postgres
 from hub.leftovers import Leftovers
 from hub.memory_bus import MemoryBus
-from hub.migrations import migrate
 from hub.outbox import Outbox, OutboxRelay
 from hub.permissions import Role
-from hub.plugins import PluginHost
 from hub.settings import PostgresSettings
 from hub.vault import Vault
 from services.accounts.deletion.keepers import Keepers
+from services.accounts.deletion.looping import EVERY
 from services.accounts.deletion.own import OwnData
 from services.accounts.deletion.purge import Purge
 from services.accounts.peers import LIST_INTEGRATIONS, IntegrationIds, OwnIntegrations
@@ -36,33 +35,14 @@ from services.projects.rules import Projects
 from tests.deadline import until
 from tests.fixtures import people, traces
 from tests.fixtures.crashes import Crash
-from tests.fixtures.parts import run_now
+from tests.fixtures.killed import CrashingDatabase, Steps, erasure_settings, later
+
+__all__ = ["erasure_settings"]
 
 # More of them, for an evening: ISAAX_FAULT_SEEDS=4,5,6 ./isaax test -- -k account_erasure
 OWNERS = ("devices", "slow", "projects")
 LEASE = 0.4
 """Seconds: a hub that was killed is soon taken for dead."""
-
-
-@dataclass
-class Steps:
-    """Counts what leaves the process, and ends it before or after one of them.
-
-    Args:
-        at: the step; -1 for none.
-        before: it is not done any more.
-    """
-
-    at: int = -1
-    before: bool = False
-    taken: int = 0
-
-    def begin(self) -> bool:
-        """Say whether the process ends after this step."""
-        number, self.taken = self.taken, self.taken + 1
-        if number == self.at and self.before:
-            raise Crash
-        return number == self.at
 
 
 class CrashingBus:
@@ -79,22 +59,6 @@ class CrashingBus:
         if ends:
             raise Crash
         return answer
-
-
-class CrashingDatabase(Database):
-    """Each commit is a step."""
-
-    def __init__(self, real: Database, steps: Steps) -> None:
-        super().__init__(real._pool, real._settings)
-        self._steps = steps
-
-    @asynccontextmanager
-    async def system(self) -> AsyncIterator[Connection]:  # type: ignore[override]
-        async with super().system() as tx:
-            yield tx
-            ends = self._steps.begin()
-        if ends:
-            raise Crash
 
 
 class Slow:
@@ -140,9 +104,7 @@ class Hub:
         async def farewell(tx: Connection, account: str) -> None:
             tx.after_commit(lambda: self.farewells.append(account))
 
-        return Purge(
-            database, bus, keepers, leftovers, Audit(), farewell, clock=_later, lease=LEASE
-        )
+        return Purge(database, bus, keepers, leftovers, Audit(), farewell, clock=later, lease=LEASE)
 
     async def account(self) -> str:
         """Make an account with something of each owner, whose time has come."""
@@ -189,27 +151,12 @@ class Hub:
         await until(is_gone, what="the account to be gone")
 
 
-def _later() -> datetime:
-    """The clock, two weeks on."""
-    return datetime.now(UTC) + timedelta(days=14, seconds=1)
-
-
-@pytest.fixture(scope="module")
-def settings(postgres_server: Postgres) -> Iterator[PostgresSettings]:
-    name = f"erasure_{secrets.token_hex(6)}"
-
-    async def make() -> None:
-        await postgres_server.create_database(name)
-        await migrate(postgres_server.settings_for(name), PluginHost.load(quiet=True).migrations)
-
-    run_now(make())
-    yield postgres_server.settings_for(name)
-    run_now(postgres_server.drop_database(name))
-
-
 @pytest.fixture
 async def hub(
-    settings: PostgresSettings, postgres_server: Postgres, nats_client: Client, nats_bus: NatsBus
+    erasure_settings: PostgresSettings,
+    postgres_server: Postgres,
+    nats_client: Client,
+    nats_bus: NatsBus,
 ) -> AsyncIterator[Hub]:
     bus, outbox, slow = MemoryBus(), Outbox(nats_client), Slow()
 
@@ -217,8 +164,10 @@ async def hub(
         return IntegrationIds([])
 
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(Database.open(settings))
-        admin = await stack.enter_async_context(postgres_server.administer(settings.database))
+        database = await stack.enter_async_context(Database.open(erasure_settings))
+        admin = await stack.enter_async_context(
+            postgres_server.administer(erasure_settings.database)
+        )
         relay = OutboxRelay(database, nats_client, outbox, election=0.05)
         await stack.enter_async_context(relay.run())
         projects = Projects(database, outbox)
@@ -237,13 +186,17 @@ async def test_nothing_is_due_before_its_time(hub: Hub) -> None:
     """A minute before, by the clock; what was not begun can still be undone then."""
     account = await hub.account()
     purge = hub.purge(Steps())
-    purge._clock = lambda: _later() - timedelta(minutes=1)
+    purge._clock = lambda: later() - timedelta(minutes=1)
     assert await purge.once() is False
     rows = await hub.admin.fetch(
         "SELECT begun_at FROM accounts_deletion WHERE account = $1", account
     )
     assert [row["begun_at"] for row in rows] == [None]
     await hub.finish(account, Steps())
+
+
+async def test_with_nothing_to_erase_it_seldom_looks(hub: Hub) -> None:
+    assert await hub.purge(Steps())._due_in() == EVERY
 
 
 async def test_killed_at_every_step_it_ends_the_same(hub: Hub) -> None:

@@ -87,14 +87,7 @@ class Closing:
         async with self._database.system() as tx:
             await lock(tx, account)
             await self._check_owner(tx, account, request.by)
-            await tx.run(
-                SQL["request"],
-                account=account,
-                now=self._clock(),
-                grace=self._grace,
-                digest=digest_of(token),
-            )
-            await self._changed(tx, account, closing=True)
+            await self._close(tx, account, self._clock(), token)
             await tx.run(SQL["end_sessions"], account=account)
             asked = await tx.one(SQL["get"], _Asked, account=account)
             for owner in await tx.all(SQL["owners"], _Owner, account=account):
@@ -142,6 +135,19 @@ class Closing:
             await self._go_on(tx, found.account)
         return found
 
+    async def take_along(self, tx: Connection, account: str, user: str, now: datetime) -> None:
+        """Have an account deleted with the person who is alone in it, and is told of both at once.
+
+        Whoever calls this holds the account.
+        """
+        await self._close(tx, account, now, secrets.token_urlsafe(32), along_with=user)
+
+    async def bring_back(self, tx: Connection, user: str) -> None:
+        """Let those accounts go on that were to go along with a person, who stays."""
+        for account in await tx.all(SQL["along_with"], str, user=user):
+            await tx.run(SQL["undo"], account=account)
+            await self._changed(tx, account, closing=False)
+
     async def say_goodbye(self, tx: Connection, account: str) -> None:
         """Tell the owners that an account is gone, in the transaction that ends it."""
         for owner in await tx.all(SQL["owners"], _Owner, account=account):
@@ -167,7 +173,31 @@ class Closing:
             raise DeadLink("the deletion was undone already, or it has begun")
         return found
 
+    async def _close(
+        self,
+        tx: Connection,
+        account: str,
+        now: datetime,
+        token: str,
+        *,
+        along_with: str | None = None,
+    ) -> None:
+        await tx.run(
+            SQL["request"],
+            account=account,
+            now=now,
+            grace=self._grace,
+            digest=digest_of(token),
+            along_with=along_with,
+        )
+        await self._changed(tx, account, closing=True)
+
     async def _go_on(self, tx: Connection, account: str) -> None:
+        if not await tx.one(SQL["has_owner_who_stays"], bool, account=account):
+            raise Conflict(
+                "its owners are being deleted themselves: one of them has to undo that, at "
+                "DELETE /api/v1/users/me/deletion or by the link in the mail"
+            )
         await tx.run(SQL["undo"], account=account)
         await self._changed(tx, account, closing=False)
         for owner in await tx.all(SQL["owners"], _Owner, account=account):

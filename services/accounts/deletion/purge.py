@@ -8,7 +8,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -24,11 +24,11 @@ from hub import (
     IsaaxError,
     Leftovers,
     OfAccount,
-    Pace,
 )
 from hub.account_data import erase_contract
 from hub.ids import new
 from services.accounts.deletion.keepers import Keepers
+from services.accounts.deletion.looping import AGAIN, EVERY, PAUSE, keep_at, utc_now
 from services.accounts.deletion.own import SQL
 
 Farewell = Callable[[Connection, str], Awaitable[None]]
@@ -40,17 +40,7 @@ LEASE: Final = 10.0
 
 One that is only slow loses nothing by it but its turn: every step may be done again.
 """
-EVERY: Final = 60.0
-"""Seconds between two looks for an account whose time has come, at the most."""
-_SHORTEST: Final = 0.2
 _CORE: Final = "core"
-_AGAIN: Final = Pace(first=1.0, limit=600.0)
-_PAUSE: Final = Pace(first=0.05, limit=2.0)
-
-
-def utc_now() -> datetime:
-    """Give the time."""
-    return datetime.now(UTC)
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -112,16 +102,7 @@ class Purge:
 
     async def run(self) -> None:
         """Erase what is due, until cancelled."""
-        while True:
-            wait = self._every
-            try:
-                while await self.once():
-                    continue
-                async with self._database.system() as tx:
-                    wait = await tx.one(SQL["wait"], float, now=self._clock(), most=self._every)
-            except IsaaxError as error:
-                _log.warning("what is to be erased is not known now", error=str(error))
-            await asyncio.sleep(max(wait, _SHORTEST))
+        await keep_at(self.once, self._due_in, self._every)
 
     async def once(self) -> bool:
         """Erase the account that is due the longest, as far as it goes; False: none is.
@@ -144,6 +125,10 @@ class Purge:
             _log.exception("an erasure failed", account=job.account)
             await self._put_off(job, IsaaxError("the hub's log has it"))
         return True
+
+    async def _due_in(self) -> float:
+        async with self._database.system() as tx:
+            return await tx.one(SQL["wait"], float, now=self._clock(), most=self._every)
 
     async def _erase(self, job: Job) -> None:
         job = job if job.begun else await self._begin(job)
@@ -180,14 +165,14 @@ class Purge:
         contract, rounds = erase_contract(name), 0
         while (await self._bus.request(contract, job.subject)).more:
             rounds += 1
-            await asyncio.sleep(_PAUSE.wait(rounds))
+            await asyncio.sleep(PAUSE.wait(rounds))
         await self._note("note_done", job.account, owner=name)
 
     async def _erase_core(self, job: Job) -> None:
         rounds = 0
         while (await self._leftovers.erase(job.subject)).more:
             rounds += 1
-            await asyncio.sleep(_PAUSE.wait(rounds))
+            await asyncio.sleep(PAUSE.wait(rounds))
         await self._note("note_done", job.account, owner=_CORE)
 
     async def _left(self, job: Job) -> set[str]:
@@ -224,7 +209,7 @@ class Purge:
 
     async def _put_off(self, job: Job, error: IsaaxError) -> None:
         """Come again later; who stands in the way is shown to the owners."""
-        wait = _AGAIN.wait(job.attempts + 1)
+        wait = AGAIN.wait(job.attempts + 1)
         _log.warning("an erasure goes on later", account=job.account, error=str(error), wait=wait)
         async with self._database.system() as tx:
             await tx.run(

@@ -11,15 +11,16 @@ from services.accounts.deletion import contracts as c
 from services.accounts.deletion.closing import Closing
 from services.accounts.deletion.exports import Exports
 from services.accounts.deletion.keepers import Keepers
+from services.accounts.deletion.looping import utc_now
 from services.accounts.deletion.own import OwnData
-from services.accounts.deletion.purge import Purge, utc_now
+from services.accounts.deletion.purge import Purge
 from services.accounts.identity.letters import Letters
 from services.accounts.identity.reauthentication import Reauthentication
 from services.accounts.settings import AccountsSettings
 
 
 class Ending:
-    """The rules of the end of accounts, each where it is asked for."""
+    """The rules of the end of accounts, each where it is asked for; others use `closing`."""
 
     def __init__(
         self,
@@ -34,7 +35,7 @@ class Ending:
         reauthentication: Reauthentication,
     ) -> None:
         keepers = Keepers(bus, OwnData(database), in_order(declared))
-        self._closing = Closing(
+        self.closing = Closing(
             database,
             outbox,
             reauthentication,
@@ -44,7 +45,7 @@ class Ending:
             grace=float(settings.deletion_grace),
         )
         self._exports = Exports(database, keepers)
-        self._purge = Purge(database, bus, keepers, leftovers, audit, self._closing.say_goodbye)
+        self._purge = Purge(database, bus, keepers, leftovers, audit, self.closing.say_goodbye)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -59,11 +60,11 @@ class Ending:
     def endpoints(self) -> list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]]:
         """Give what is answered."""
         return [
-            Endpoint(c.GET_DELETION, self._closing.get, concurrency=8),
-            Endpoint(c.REQUEST_DELETION, self._closing.request, concurrency=8),
-            Endpoint(c.UNDO_DELETION, self._closing.undo),
-            Endpoint(c.LOOK_AT_UNDO, self._closing.look),
-            Endpoint(c.UNDO_BY_LINK, self._closing.undo_by_link),
+            Endpoint(c.GET_DELETION, self.closing.get, concurrency=8),
+            Endpoint(c.REQUEST_DELETION, self.closing.request, concurrency=8),
+            Endpoint(c.UNDO_DELETION, self.closing.undo),
+            Endpoint(c.LOOK_AT_UNDO, self.closing.look),
+            Endpoint(c.UNDO_BY_LINK, self.closing.undo_by_link),
             Endpoint(c.CREATE_EXPORT, self._exports.create),
             Endpoint(c.GET_EXPORT, self._exports.get),
             StreamEndpoint(c.READ_EXPORT, self._exports.read, concurrency=8),

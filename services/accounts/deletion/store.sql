@@ -7,8 +7,8 @@ SELECT requested_at, due_at, begun_at IS NOT NULL AS begun,
  WHERE account = :account
 
 -- name: request
-INSERT INTO accounts_deletion (account, requested_at, due_at, digest)
-VALUES (:account, :now, :now::timestamptz + make_interval(secs => :grace), :digest)
+INSERT INTO accounts_deletion (account, requested_at, due_at, digest, along_with)
+VALUES (:account, :now, :now::timestamptz + make_interval(secs => :grace), :digest, :along_with)
 
 -- name: lock
 SELECT requested_at, due_at, begun_at IS NOT NULL AS begun,
@@ -19,6 +19,19 @@ SELECT requested_at, due_at, begun_at IS NOT NULL AS begun,
 
 -- name: undo
 DELETE FROM accounts_deletion WHERE account = :account
+
+-- name: along_with
+-- Those that go along with a person, and can still be brought back.
+SELECT account FROM accounts_deletion
+ WHERE along_with = :user AND begun_at IS NULL
+ ORDER BY account
+   FOR UPDATE
+
+-- name: has_owner_who_stays
+SELECT EXISTS (
+    SELECT FROM accounts_member AS m
+     WHERE m.account = :account AND m.role = 'owner'
+       AND NOT EXISTS (SELECT FROM accounts_departure AS d WHERE d."user" = m."user"))
 
 -- name: end_sessions
 -- Of those who are in no other account; the others' sessions do not reach this one.
@@ -108,9 +121,9 @@ RETURNING account, requested_at, begun_at IS NOT NULL AS begun, projects, integr
 
 -- name: wait
 -- Seconds until the next one may be claimed; none is negative for long.
-SELECT least(:most::float8, greatest(0, min(greatest(
+SELECT least(:most::float8, greatest(0, coalesce(min(greatest(
            extract(epoch FROM due_at - :now::timestamptz),
-           extract(epoch FROM next_at - now())))))::float8
+           extract(epoch FROM next_at - now()))), :most::float8)))::float8
   FROM accounts_deletion
 
 -- name: begin

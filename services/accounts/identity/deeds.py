@@ -6,6 +6,7 @@ from hub import Actor, Audit, Client, Connection, Deed, Queries
 
 SESSION_BEGUN: Final = "session.begun"
 LOCKED: Final = "user.locked"
+ERASED: Final = "user.erased"
 
 
 class Deeds:
@@ -26,6 +27,11 @@ class Deeds:
         """Record that too many wrong passwords came for somebody's address."""
         summary = "Logging in as a member was locked after too many wrong passwords"
         await self._tell(tx, user, LOCKED, summary, Actor(), {"user": user})
+
+    async def erased(self, tx: Connection, user: str) -> None:
+        """Record that somebody is no member any more, and nobody: their id tells of nothing."""
+        summary = "A member was erased, as they had asked"
+        await self._tell(tx, user, ERASED, summary, Actor(), {"user": user})
 
     async def _tell(
         self,

@@ -54,13 +54,14 @@ class Identity:
         self.rules = rules = PasswordRules.load()
         self.tallies = tallies = Tallies(settings, vault)
         self.reauthentication = reauthentication = Reauthentication(database, vault, passwords)
-        devices, lockout = Devices(vault), Lockout(vault)
+        self.devices = devices = Devices(vault)
+        self.lockout = lockout = Lockout(vault)
         self._errands = errands = Errands(database, outbox, vault, tallies, letters)
-        self._sessions = sessions = Sessions(settings, database)
+        self.sessions = sessions = Sessions(settings, database)
         self._api_tokens = ApiTokens(database, permissions)
         self._joining = Joining(settings, database, rules, passwords, tallies, errands)
         beginning = Beginning(vault, sessions, devices, tallies, letters)
-        self._factors = factors = SecondFactors(
+        self.factors = factors = SecondFactors(
             database, vault, beginning, reauthentication, lockout, tallies, errands, letters,
             metrics, origin=origin,
         )  # fmt: skip
@@ -105,10 +106,10 @@ class Identity:
         """Give what is answered."""
         return [
             Endpoint(c.LOG_IN, self._login.log_in),
-            Endpoint(c.SESSION, self._sessions.authenticate),
-            Endpoint(c.LIST_SESSIONS, self._sessions.page),
-            Endpoint(c.GET_SESSION, self._sessions.get),
-            Endpoint(c.END_SESSION, self._sessions.end),
+            Endpoint(c.SESSION, self.sessions.authenticate),
+            Endpoint(c.LIST_SESSIONS, self.sessions.page),
+            Endpoint(c.GET_SESSION, self.sessions.get),
+            Endpoint(c.END_SESSION, self.sessions.end),
             Endpoint(c.SIGN_UP, self._joining.sign_up),
             Endpoint(c.ASK_RESET, self._joining.ask_reset),
             Endpoint(c.GET_USER, self._profile.get),
@@ -121,7 +122,7 @@ class Identity:
             Endpoint(c.GET_API_TOKEN, self._api_tokens.get),
             Endpoint(c.CREATE_API_TOKEN, self._api_tokens.create),
             Endpoint(c.REVOKE_API_TOKEN, self._api_tokens.revoke),
-            *self._factors.endpoints(),
+            *self.factors.endpoints(),
         ]
 
     def consumers(self) -> list[Consumer[Any]]:

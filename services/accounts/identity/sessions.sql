@@ -28,7 +28,8 @@ SELECT s.id, s."user", coalesce(m.account, '') AS account, coalesce(m.role, 'vie
        coalesce((SELECT jsonb_object_agg(n.project, n.role)
                    FROM accounts_narrowed AS n
                   WHERE n.account = m.account AND n."user" = s."user"), '{}') AS narrowed,
-       coalesce(m.closing, false) AS closing,
+       coalesce(m.closing, false)
+       OR EXISTS (SELECT FROM accounts_departure AS l WHERE l."user" = s."user") AS closing,
        s.seen_at < now() - interval '1 minute' AS stale
   FROM accounts_session AS s
   JOIN accounts_user AS u ON u.id = s."user"

@@ -47,12 +47,14 @@ class Directory:
         """Make an account with one owner.
 
         Raises:
-            Conflict: that person owns as many as one may.
+            Conflict: that person owns as many as one may, or is being deleted.
         """
         account = new("acc")
         async with self._database.system() as tx:
             if not await tx.maybe(SQL["lock_person"], str, user=request.by):
                 raise NotFound("no such person")
+            if await tx.one(SQL["leaves"], bool, user=request.by):
+                raise Conflict("you are being deleted: undo that first")
             if await tx.one(SQL["owned"], int, user=request.by) >= MOST_OWNED:
                 raise Conflict(f"a person owns at most {MOST_OWNED} accounts: leave or delete one")
             await tx.run(SQL["add_account"], account=account, name=request.name)

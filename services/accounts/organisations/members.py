@@ -15,7 +15,11 @@ from services.accounts.organisations.standing import (
 
 
 class Members:
-    """The rules of members."""
+    """The rules of members.
+
+    Whether the owners of an account stay is known of people, who belong to no account; so this is
+    done in the hub's own transactions, each statement of which names the account.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -50,7 +54,7 @@ class Members:
             Conflict: the account would have no owner.
         """
         account, user = request.account, request.user
-        async with self._database.transaction(account=account) as tx:
+        async with self._database.system() as tx:
             await lock(tx, account)
             held = await member(tx, account, user)
             check_version(str(held.version), request.versions, "the member")
@@ -69,7 +73,7 @@ class Members:
             Conflict: the account would have no owner.
         """
         account, user = request.account, request.user
-        async with self._database.transaction(account=account) as tx:
+        async with self._database.system() as tx:
             await lock(tx, account)
             held = await member(tx, account, user)
             check_version(str(held.version), request.versions, "the member")

@@ -1,4 +1,4 @@
-"""The pages that the links of invitations, offers and deletions lead to; a GET changes nothing."""
+"""The pages that the links of invitations, offers and deletions lead to: a GET changes nothing."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ import msgspec
 
 from hub import Call, Conflict, Forbidden, Invalid, NotFound, Reply, Route, Secret
 from services.accounts.deletion import contracts as d
+from services.accounts.departure import contracts as p
 from services.accounts.identity.contracts import Locale
 from services.accounts.identity.errors import DeadLink
 from services.accounts.identity.pages import LinkQuery
@@ -100,7 +101,23 @@ class Keeping(Deed):
         return _texts(undone)
 
 
-DEEDS: Final = (Joining(), Owning(), Keeping())
+class Staying(Deed):
+    """Undoes the deletion of a person."""
+
+    kind, words = "stay", "stay"
+
+    async def look(self, call: AnyCall, digest: str) -> _Show:
+        """Say whom it is about."""
+        found = await call.bus.request(p.LOOK_AT_STAY, p.StayLink(digest))
+        return _texts(found), False
+
+    async def act(self, call: AnyCall, digest: str) -> Mapping[str, str]:
+        """Let them stay."""
+        stays = await call.bus.request(p.STAY_BY_LINK, p.StayLink(digest))
+        return _texts(stays)
+
+
+DEEDS: Final = (Joining(), Owning(), Keeping(), Staying())
 
 
 class DeedPage:

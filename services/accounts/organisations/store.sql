@@ -32,6 +32,9 @@ SELECT count(*) FROM accounts_member WHERE "user" = :user AND role = 'owner'
 -- name: lock_person
 SELECT id FROM accounts_user WHERE id = :user FOR UPDATE
 
+-- name: leaves
+SELECT EXISTS (SELECT FROM accounts_departure WHERE "user" = :user)
+
 -- name: rename_account
 UPDATE accounts_account
    SET name = :name, version = version + 1, updated_at = now()
@@ -55,9 +58,11 @@ SELECT m."user", m.number, u.name, u.email, m.role, m.version, m.joined_at
 SELECT role, version FROM accounts_member WHERE account = :account AND "user" = :user
 
 -- name: other_owners
+-- Those who stay.
 SELECT count(*)
-  FROM accounts_member
- WHERE account = :account AND role = 'owner' AND "user" <> :user
+  FROM accounts_member AS m
+ WHERE m.account = :account AND m.role = 'owner' AND m."user" <> :user
+   AND NOT EXISTS (SELECT FROM accounts_departure AS d WHERE d."user" = m."user")
 
 -- name: add_member
 INSERT INTO accounts_member (account, "user", role) VALUES (:account, :user, :role)

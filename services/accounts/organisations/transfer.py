@@ -12,7 +12,13 @@ from services.accounts.identity.letters import Letters
 from services.accounts.identity.reauthentication import Reauthentication
 from services.accounts.organisations import invitation_contracts as c
 from services.accounts.organisations.members import set_role
-from services.accounts.organisations.standing import check_version, lock, member, role_of
+from services.accounts.organisations.standing import (
+    check_stays_owned,
+    check_version,
+    lock,
+    member,
+    role_of,
+)
 from services.accounts.tokens import digest_of
 
 LIFETIME: Final = 7 * 86_400.0
@@ -125,7 +131,7 @@ class Transfers:
         Raises:
             DeadLink, NotFound: there is no such offer (any more).
             Forbidden: it is for somebody else.
-            Conflict: the giver is no owner any more.
+            Conflict: the giver is no owner any more, or the receiver is being deleted.
         """
         digest = bytes.fromhex(request.digest)
         async with self._database.system() as tx:
@@ -142,6 +148,7 @@ class Transfers:
             if (await member(tx, account, used.giver)).role is not Role.OWNER:
                 raise Conflict("whoever offered it is no owner any more")
             await set_role(tx, account, used.receiver, Role.OWNER)
+            await check_stays_owned(tx, account, used.giver, Role.OWNER)
             await set_role(tx, account, used.giver, used.role)
             await self._tell_all(tx, account, used)
         return offered

@@ -24,7 +24,11 @@ from services.accounts.second_factors.totp import Totp
 
 
 class SecondFactors:
-    """The rules of second factors; `asking` is what the first step of a login needs of them."""
+    """The rules of second factors.
+
+    `asking` is what the first step of a login needs of them, `keeping` what asks somebody to have
+    shown lately that it is them.
+    """
 
     def __init__(
         self,
@@ -44,7 +48,7 @@ class SecondFactors:
         passkeys = Passkeys(RelyingParty.at(origin))
         challenges = Challenges()
         checking = Checking(totp, codes, passkeys, letters)
-        keeping = Keeping(checking, codes, letters)
+        self.keeping = keeping = Keeping(checking, codes, letters)
         self.asking = Asking(checking, passkeys, challenges)
         self._finishing = Finishing(
             database, beginning, checking, passkeys, challenges, lockout, tallies, errands, metrics

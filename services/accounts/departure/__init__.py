@@ -1,0 +1,1 @@
+"""The end of a person: asked for, undone, and done without a trace."""
