@@ -29,6 +29,8 @@ class Caller(msgspec.Struct, frozen=True):
         interactive: it is a person's own session, not a token that a program holds.
         closing: the account is being deleted, or the person is: it can be looked at, and nothing
             in it changed.
+        needs_factor: the account wants its members to have a second factor, and this one has none:
+            what concerns them alone is all that they may do.
     """
 
     account: str
@@ -39,6 +41,7 @@ class Caller(msgspec.Struct, frozen=True):
     narrowed: dict[str, Role] = {}
     interactive: bool = False
     closing: bool = False
+    needs_factor: bool = False
 
     def may(self, permission: str) -> bool:
         """Say whether these credentials may be used for this, whatever the role."""

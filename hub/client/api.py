@@ -131,7 +131,12 @@ class Api:
     def patch_account(
         self, account: str, changes: Json, *, if_match: str | None = None
     ) -> Answer[AccountView]:
-        """Change an account."""
+        """Change an account.
+
+        Whether members need a second factor an owner decides who has one and is logged in.
+        Those without one are told by mail, and answered 403 `second-factor-required` until
+        they add one.
+        """
         return self._calls.answer(
             Ask(
                 "PATCH",

@@ -816,10 +816,16 @@ class UserView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountView(msgspec.Struct, frozen=True, kw_only=True):
-    """An account as the API shows it; `role` is that of whoever asks."""
+    """An account as the API shows it.
+
+    Args:
+        require_second_factor: a member without one can do nothing in it but add one.
+        role: of whoever asks.
+    """
 
     id: str
     name: str
+    require_second_factor: bool
     role: Role
     created_at: datetime
     updated_at: datetime

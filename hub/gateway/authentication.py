@@ -54,6 +54,17 @@ class Closing(HttpError, Forbidden):
     code = "account-closing"
 
 
+class FactorRequired(HttpError, Forbidden):
+    """This account wants its members to have a second factor, and you have none.
+
+    Add an authenticator app (`POST /api/v1/users/me/totp`) or a passkey
+    (`POST /api/v1/users/me/passkeys/options`), logged in as you are: then everything goes on.
+    """
+
+    status = Forbidden.status
+    code = "second-factor-required"
+
+
 class Forged(HttpError, Forbidden):
     """This change was not asked for by a page of ours.
 
@@ -163,12 +174,15 @@ class Authentication:
 
         Raises:
             NotAuthenticated, OutOfScope: with the challenge of RFC 6750, section 3.
+            FactorRequired: the caller is to have a second factor, and has none.
             Closing: the account is being deleted, or the caller is.
         """
         if permission is None:
             return shown
         if shown.caller is ANYONE:
             raise self._refuse("send an API token as `Authorization: Bearer …`")
+        if shown.caller.needs_factor and permission != SIGNED_IN.name:
+            raise FactorRequired("add an authenticator app or a passkey")
         self._let_in(shown.caller, permission, interactive=interactive)
         stays = self._permissions.hold_while_closing(permission)
         if shown.caller.closing and changes and not stays:

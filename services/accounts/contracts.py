@@ -30,6 +30,7 @@ class Authenticated(msgspec.Struct, frozen=True):
     user: str
     role: Role
     narrowed: dict[str, Role]
+    needs_factor: bool
 
 
 AUTHENTICATE = Contract("accounts.authenticate", Authenticate, Authenticated)

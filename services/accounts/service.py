@@ -59,6 +59,7 @@ class _Live(msgspec.Struct, frozen=True):
     user: str
     role: Role
     narrowed: dict[str, Role]
+    needs_factor: bool
     stale: bool
 
 
@@ -117,8 +118,9 @@ class Accounts:
         if token is None:
             raise Unauthenticated("this API token is unknown, expired or revoked")
         return Authenticated(
-            token.id, token.account, token.scopes, token.user, token.role, token.narrowed
-        )
+            token.id, token.account, token.scopes, token.user, token.role, token.narrowed,
+            token.needs_factor,
+        )  # fmt: skip
 
 
 async def authenticate_bearer(credential: str, bus: Bus) -> Caller | None:
@@ -129,7 +131,15 @@ async def authenticate_bearer(credential: str, bus: Bus) -> Caller | None:
         found = await bus.request(AUTHENTICATE, Authenticate(digest_of(credential).hex()))
     except Unauthenticated:
         return None
-    return Caller(found.account, found.id, found.scopes, found.user, found.role, found.narrowed)
+    return Caller(
+        found.account,
+        found.id,
+        found.scopes,
+        found.user,
+        found.role,
+        found.narrowed,
+        needs_factor=found.needs_factor,
+    )
 
 
 @asynccontextmanager

@@ -17,10 +17,16 @@ VALUES (:id, :account, :name, :prefix, :digest)
 SELECT t.id, t.account, t.scopes, coalesce(t."user", '') AS "user",
        coalesce(m.role, 'owner') AS role,
        coalesce(t.last_used_at < now() - interval '1 minute', true) AS stale,
+       a.require_second_factor AND t."user" IS NOT NULL
+       AND NOT EXISTS (SELECT FROM accounts_totp AS f
+                        WHERE f."user" = t."user" AND f.confirmed_at IS NOT NULL)
+       AND NOT EXISTS (SELECT FROM accounts_passkey AS k WHERE k."user" = t."user")
+       AS needs_factor,
        coalesce((SELECT jsonb_object_agg(n.project, n.role)
                    FROM accounts_narrowed AS n
                   WHERE n.account = t.account AND n."user" = t."user"), '{}') AS narrowed
   FROM accounts_api_token AS t
+  JOIN accounts_account AS a ON a.id = t.account
   LEFT JOIN accounts_member AS m ON m.account = t.account AND m."user" = t."user"
   LEFT JOIN accounts_user AS u ON u.id = t."user"
  WHERE t.digest = :digest

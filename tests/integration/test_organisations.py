@@ -19,14 +19,16 @@ from hub.errors import (
     PreconditionFailed,
     Unauthenticated,
 )
+from hub.mail.postbox import Postbox
 from hub.memory_bus import MemoryBus
-from hub.migrations import migrate
+from hub.outbox import Outbox
 from hub.permissions import Role
-from hub.plugins import PluginHost
 from hub.scope import hiding
 from hub.settings import PostgresSettings
+from hub.vault import Vault
 from services.accounts import peers
 from services.accounts.contracts import Authenticate, Authenticated
+from services.accounts.identity.letters import Letters
 from services.accounts.organisations import contracts as c
 from services.accounts.organisations.directory import MOST_OWNED, Directory
 from services.accounts.organisations.members import Members
@@ -34,7 +36,7 @@ from services.accounts.organisations.narrowing import Narrowing
 from services.accounts.service import Accounts
 from services.accounts.tokens import digest_of
 from tests.fixtures import people
-from tests.fixtures.parts import run_now
+from tests.fixtures.parts import all_tables
 from tests.fixtures.people import Person
 
 OWNER, ADMIN, DEVELOPER, VIEWER, BILLING = Role
@@ -57,6 +59,11 @@ class Org:
     @property
     def narrowing(self) -> Narrowing:
         return Narrowing(self.database, self.bus)
+
+    @property
+    def directory(self) -> Directory:
+        postbox = Postbox(Outbox(None), Vault(secrets.token_bytes(32)))
+        return Directory(self.database, Letters(postbox, "https://hub.example.com"))
 
     async def project(self, request: peers.GetProject) -> peers.Project:
         """Stand in for the service `projects`."""
@@ -92,15 +99,8 @@ class Org:
 @pytest.fixture(scope="module")
 def settings(postgres_server: Postgres) -> Iterator[PostgresSettings]:
     """A database for all of these tests: each has an account of its own."""
-    name = f"orgs_{secrets.token_hex(6)}"
-
-    async def make() -> None:
-        await postgres_server.create_database(name)
-        await migrate(postgres_server.settings_for(name), PluginHost.load(quiet=True).migrations)
-
-    run_now(make())
-    yield postgres_server.settings_for(name)
-    run_now(postgres_server.drop_database(name))
+    with all_tables(postgres_server, "orgs") as made:
+        yield made
 
 
 @pytest.fixture
@@ -305,7 +305,7 @@ async def test_a_project_that_is_hidden_from_who_asks_cannot_be_narrowed(org: Or
 
 
 async def test_the_accounts_of_a_person(org: Org) -> None:
-    directory, who = Directory(org.database), org.team[VIEWER]
+    directory, who = org.directory, org.team[VIEWER]
     other = await directory.found(c.FoundAccount(who.id, "mine"))
     page = await directory.page(c.ListAccounts(who.id, 10))
     assert [(one.id, one.role) for one in page.items] == [
@@ -319,7 +319,7 @@ async def test_the_accounts_of_a_person(org: Org) -> None:
 
 
 async def test_a_person_owns_so_many_accounts_and_no_more(org: Org) -> None:
-    directory, who = Directory(org.database), await people.person(org.database)
+    directory, who = org.directory, await people.person(org.database)
     wanted = [directory.found(c.FoundAccount(who.id, "one more")) for _ in range(MOST_OWNED + 5)]
     made = await asyncio.gather(*wanted, return_exceptions=True)
     assert sum(isinstance(one, Conflict) for one in made) == 5
@@ -327,11 +327,11 @@ async def test_a_person_owns_so_many_accounts_and_no_more(org: Org) -> None:
 
 
 async def test_who_may_rename(org: Org) -> None:
-    directory = Directory(org.database)
+    directory = org.directory
     for role, who in org.team.items():
-        request = c.RenameAccount(org.account, who.id, f"by {role}")
+        request = c.ChangeAccount(org.account, who.id, f"by {role}")
         if role in {OWNER, ADMIN}:
-            assert (await directory.rename(request)).name == f"by {role}"
+            assert (await directory.change(request)).name == f"by {role}"
         else:
             with pytest.raises(Forbidden):
-                await directory.rename(request)
+                await directory.change(request)

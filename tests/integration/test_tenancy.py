@@ -11,9 +11,7 @@ import pytest
 from hub.database import Database, QueryError, session
 from hub.embedded.postgres import OWNER, Postgres
 from hub.errors import StartError
-from hub.migrations import migrate
 from hub.outbox import first_time
-from hub.plugins import PluginHost
 from hub.scope import hiding
 from hub.secret import Secret
 from hub.settings import PostgresSettings
@@ -27,7 +25,7 @@ from hub.tenancy import (
     ensure_roles,
     role_statements,
 )
-from tests.fixtures.parts import run_now
+from tests.fixtures.parts import all_tables, run_now
 
 _VALUES = {
     "text": "'x'",
@@ -46,15 +44,8 @@ _VALUES = {
 @pytest.fixture(scope="module")
 def settings(postgres_server: Postgres) -> Iterator[PostgresSettings]:
     """A database with the tables of all that we ship."""
-    name = f"tenancy_{secrets.token_hex(6)}"
-
-    async def make() -> None:
-        await postgres_server.create_database(name)
-        await migrate(postgres_server.settings_for(name), PluginHost.load(quiet=True).migrations)
-
-    run_now(make())
-    yield postgres_server.settings_for(name)
-    run_now(postgres_server.drop_database(name))
+    with all_tables(postgres_server, "tenancy") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

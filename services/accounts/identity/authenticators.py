@@ -34,4 +34,5 @@ async def authenticate_session_in(credential: str, account: str, bus: Bus) -> Ca
         narrowed=found.narrowed,
         interactive=True,
         closing=found.closing,
+        needs_factor=found.needs_factor,
     )

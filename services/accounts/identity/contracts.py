@@ -108,6 +108,7 @@ class AuthenticatedSession(msgspec.Struct, frozen=True):
     role: Role
     narrowed: dict[str, Role]
     closing: bool
+    needs_factor: bool
 
 
 class ListSessions(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ class _Live(msgspec.Struct, frozen=True):
     role: Role
     narrowed: dict[str, Role]
     closing: bool
+    needs_factor: bool
     stale: bool
 
 
@@ -92,7 +93,13 @@ class Sessions:
         if request.account and not live.account:
             raise NotFound("there is no such account, or you are no member of it")
         return c.AuthenticatedSession(
-            live.id, live.account, live.user, live.role, live.narrowed, live.closing
+            live.id,
+            live.account,
+            live.user,
+            live.role,
+            live.narrowed,
+            live.closing,
+            live.needs_factor,
         )
 
     async def page(self, request: c.ListSessions) -> c.Sessions:

@@ -30,12 +30,18 @@ SELECT s.id, s."user", coalesce(m.account, '') AS account, coalesce(m.role, 'vie
                   WHERE n.account = m.account AND n."user" = s."user"), '{}') AS narrowed,
        coalesce(m.closing, false)
        OR EXISTS (SELECT FROM accounts_departure AS l WHERE l."user" = s."user") AS closing,
+       coalesce(m.require_second_factor, false)
+       AND NOT EXISTS (SELECT FROM accounts_totp AS t
+                        WHERE t."user" = s."user" AND t.confirmed_at IS NOT NULL)
+       AND NOT EXISTS (SELECT FROM accounts_passkey AS k WHERE k."user" = s."user")
+       AS needs_factor,
        s.seen_at < now() - interval '1 minute' AS stale
   FROM accounts_session AS s
   JOIN accounts_user AS u ON u.id = s."user"
   LEFT JOIN LATERAL (
-       SELECT i.account, i.role, d.account IS NOT NULL AS closing
+       SELECT i.account, i.role, a.require_second_factor, d.account IS NOT NULL AS closing
          FROM accounts_member AS i
+         JOIN accounts_account AS a ON a.id = i.account
          LEFT JOIN accounts_deletion AS d ON d.account = i.account
         WHERE i."user" = s."user" AND (:account::text = '' OR i.account = :account::text)
         ORDER BY d.account IS NOT NULL, i.number

@@ -18,6 +18,7 @@ class Account(msgspec.Struct, frozen=True):
     id: str
     number: int
     name: str
+    require_second_factor: bool
     role: Role
     version: int
     created_at: datetime
@@ -57,12 +58,18 @@ class FoundAccount(msgspec.Struct, frozen=True):
     name: str
 
 
-class RenameAccount(msgspec.Struct, frozen=True):
-    """Change an account's name; `versions`, when given, are those that the caller has seen."""
+class ChangeAccount(msgspec.Struct, frozen=True):
+    """Change an account's name, and what it asks of its members.
+
+    Args:
+        require_second_factor: None: as it is.
+        versions: when given, those that the caller has seen.
+    """
 
     account: str
     by: str
     name: str
+    require_second_factor: bool | None = None
     versions: tuple[str, ...] | None = None
 
 
@@ -185,7 +192,7 @@ class Widen(msgspec.Struct, frozen=True):
 LIST = Contract("accounts.list", ListAccounts, Accounts)
 GET = Contract("accounts.get", GetAccount, Account)
 FOUND = Contract("accounts.found", FoundAccount, Account)
-RENAME = Contract("accounts.rename", RenameAccount, Account)
+CHANGE = Contract("accounts.change", ChangeAccount, Account)
 LIST_MEMBERS = Contract("accounts.members.list", ListMembers, Members)
 GET_MEMBER = Contract("accounts.members.get", OneMember, Member)
 CHANGE_MEMBER = Contract("accounts.members.change", ChangeMember, Member)

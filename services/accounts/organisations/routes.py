@@ -32,11 +32,27 @@ class AccountBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
 
 
+class AccountChange(AccountBody, frozen=True, forbid_unknown_fields=True):
+    """What a client changes of an account.
+
+    Args:
+        require_second_factor: a member without one can do nothing in it but add one.
+    """
+
+    require_second_factor: bool = False
+
+
 class AccountView(msgspec.Struct, frozen=True):
-    """An account as the API shows it; `role` is that of whoever asks."""
+    """An account as the API shows it.
+
+    Args:
+        require_second_factor: a member without one can do nothing in it but add one.
+        role: of whoever asks.
+    """
 
     id: str
     name: str
+    require_second_factor: bool
     role: Role
     created_at: datetime
     updated_at: datetime
@@ -110,9 +126,15 @@ async def patch_account(call: Call[dict[str, Any], NoQuery]) -> Reply:
     """Answer `PATCH /accounts/{account}`."""
     account, user = account_of(call), call.caller.user
     current = await call.bus.request(c.GET, c.GetAccount(account, user))
-    body = decode(AccountBody, merge_patch({"name": current.name}, call.body))
-    request = c.RenameAccount(account, user, body.name, call.replaces(str(current.version)))
-    return _reply(await call.bus.request(c.RENAME, request))
+    now = {"name": current.name, "require_second_factor": current.require_second_factor}
+    body = decode(AccountChange, merge_patch(now, call.body))
+    required = body.require_second_factor
+    if required is not current.require_second_factor and not call.caller.interactive:
+        raise Forbidden("only a person who is logged in decides about second factors, no token")
+    request = c.ChangeAccount(
+        account, user, body.name, required, call.replaces(str(current.version))
+    )
+    return _reply(await call.bus.request(c.CHANGE, request))
 
 
 async def list_members(call: Call[None, PageQuery]) -> Reply:
@@ -183,8 +205,12 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="PATCH", path=ACCOUNT, summary="Change an account", tag="accounts",
-            handler=patch_account, permission="account:write", body=AccountBody,
-            response=AccountView, errors=(NotFound,), examples=({"name": "Greenhouses Ltd"},),
+            handler=patch_account, permission="account:write", body=AccountChange,
+            response=AccountView, errors=(NotFound, Conflict, Forbidden),
+            examples=({"name": "Greenhouses Ltd"},),
+            description="Whether members need a second factor an owner decides who has one and is "
+            "logged in. Those without one are told by mail, and answered 403 "
+            "`second-factor-required` until they add one.",
         ),
         Route(
             method="GET", path=MEMBERS, summary="List the members of an account", tag="members",

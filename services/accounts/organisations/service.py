@@ -22,7 +22,7 @@ class Organisations:
     def __init__(
         self, database: Database, vault: Vault, bus: Bus, letters: Letters, identity: Identity
     ) -> None:
-        self._directory = Directory(database)
+        self._directory = Directory(database, letters)
         self._members = Members(database)
         self._narrowing = Narrowing(database, bus)
         self._invitations = Invitations(database, vault, identity.tallies, letters)
@@ -35,7 +35,7 @@ class Organisations:
             Endpoint(c.LIST, self._directory.page),
             Endpoint(c.GET, self._directory.get),
             Endpoint(c.FOUND, self._directory.found),
-            Endpoint(c.RENAME, self._directory.rename),
+            Endpoint(c.CHANGE, self._directory.change),
             Endpoint(c.LIST_MEMBERS, self._members.page),
             Endpoint(c.GET_MEMBER, self._members.get),
             Endpoint(c.CHANGE_MEMBER, self._members.change),

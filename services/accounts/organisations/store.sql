@@ -1,7 +1,8 @@
 -- People belong to no account, so what joins them is for the hub's own transactions alone.
 
 -- name: list_accounts
-SELECT a.id, m.number, a.name, m.role, a.version, a.created_at, a.updated_at
+SELECT a.id, m.number, a.name, a.require_second_factor, m.role, a.version, a.created_at,
+       a.updated_at
   FROM accounts_member AS m
   JOIN accounts_account AS a ON a.id = m.account
  WHERE m."user" = :user AND m.number > :after
@@ -10,8 +11,8 @@ SELECT a.id, m.number, a.name, m.role, a.version, a.created_at, a.updated_at
 
 -- name: get_account
 -- A token that no person made stands for the account, and so for its owner.
-SELECT a.id, coalesce(m.number, 0) AS number, a.name, coalesce(m.role, 'owner') AS role,
-       a.version, a.created_at, a.updated_at
+SELECT a.id, coalesce(m.number, 0) AS number, a.name, a.require_second_factor,
+       coalesce(m.role, 'owner') AS role, a.version, a.created_at, a.updated_at
   FROM accounts_account AS a
   LEFT JOIN accounts_member AS m ON m.account = a.id AND m."user" = :by
  WHERE a.id = :account AND (:by::text = '' OR m.role IS NOT NULL)
@@ -35,10 +36,27 @@ SELECT id FROM accounts_user WHERE id = :user FOR UPDATE
 -- name: leaves
 SELECT EXISTS (SELECT FROM accounts_departure WHERE "user" = :user)
 
--- name: rename_account
+-- name: requires_factor
+SELECT require_second_factor FROM accounts_account WHERE id = :account
+
+-- name: change_account
 UPDATE accounts_account
-   SET name = :name, version = version + 1, updated_at = now()
+   SET name = :name, require_second_factor = :required, version = version + 1, updated_at = now()
  WHERE id = :account
+
+-- name: has_factor
+SELECT EXISTS (SELECT FROM accounts_totp WHERE "user" = :user AND confirmed_at IS NOT NULL)
+       OR EXISTS (SELECT FROM accounts_passkey WHERE "user" = :user)
+
+-- name: members_without_factor
+SELECT u.id AS "user", u.email, u.locale
+  FROM accounts_member AS m
+  JOIN accounts_user AS u ON u.id = m."user"
+ WHERE m.account = :account
+   AND NOT EXISTS (SELECT FROM accounts_totp AS t
+                    WHERE t."user" = u.id AND t.confirmed_at IS NOT NULL)
+   AND NOT EXISTS (SELECT FROM accounts_passkey AS k WHERE k."user" = u.id)
+ ORDER BY m.number
 
 -- name: list_members
 SELECT m."user", m.number, u.name, u.email, m.role, m.version, m.joined_at
