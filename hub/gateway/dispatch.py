@@ -27,6 +27,7 @@ from hub.gateway.problems import KeyRequired, LocalOnly, NoSuchPath
 from hub.gateway.quotas import Quotas, network_of
 from hub.gateway.routing import AnyRoute, body_media
 from hub.gateway.sse import Streams, last_event_id
+from hub.gateway.standing import Standing
 from hub.gateway.turns import Turns
 from hub.routes import Call, Download, EventStream, Reply
 from hub.scope import hiding
@@ -53,6 +54,7 @@ class Parts:
     authentication: Authentication
     idempotency: Idempotency
     streams: Streams
+    standing: Standing
     quotas: Quotas
     turns: Turns
     lookups: Turns
@@ -145,7 +147,11 @@ class Dispatcher:
                 return await downloads.send(request, answer)
         if isinstance(answer, EventStream):
             return await self._parts.streams.send(
-                request, answer, account=whose, request_id=exchange_of(request).id
+                request,
+                answer,
+                account=whose,
+                request_id=exchange_of(request).id,
+                lost=partial(self._parts.standing.lost, request, self._route, identity),
             )
         return to_response(self._preferred(request, answer))
 

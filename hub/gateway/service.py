@@ -31,6 +31,8 @@ from hub.gateway.server import Listening, serving
 from hub.gateway.shell import Shell
 from hub.gateway.sight import in_sight
 from hub.gateway.sse import HEARTBEAT, PER_ACCOUNT, STALL, Streams
+from hub.gateway.standing import EVERY as EVERY_LOOK
+from hub.gateway.standing import PATIENCE, Standing
 from hub.gateway.turns import LOOKUPS, WAITING, Turns
 from hub.permissions import Permissions
 from hub.plugins import PluginHost
@@ -54,6 +56,7 @@ class Tuning:
         deadline: seconds that a handler may take.
         drain: seconds that requests may still take at the end.
         heartbeat, stall, per_account: of event streams, see `hub/gateway/sse.py`.
+        every, patience: of looks at who follows them, see `hub/gateway/standing.py`.
         waiting: requests of one account, see `hub/gateway/turns.py`.
         look: seconds between two looks at the certificate, see `hub/certificate.py`.
     """
@@ -64,6 +67,8 @@ class Tuning:
     heartbeat: float = HEARTBEAT
     stall: float = STALL
     per_account: int = PER_ACCOUNT
+    every: float = EVERY_LOOK
+    patience: float = PATIENCE
     waiting: int = WAITING
     look: float = EVERY
 
@@ -149,6 +154,7 @@ async def serve(
         authentication,
         idempotency,
         streams,
+        Standing(authentication, every=tuning.every, patience=tuning.patience),
         quotas,
         Turns(
             settings.requests_at_work,

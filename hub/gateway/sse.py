@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter as Tally
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import structlog
@@ -25,6 +25,9 @@ PER_ACCOUNT: Final = 256
 """Streams that one account may have open on one hub."""
 RETRY: Final = (1_000, 5_000)
 """Milliseconds, from and to, after which a client comes back: spread, so not all come at once."""
+
+Lost = Callable[[], Coroutine[Any, Any, IsaaxError | None]]
+"""Waits until a client may not follow any more, and says why; None: it is to connect again."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -53,9 +56,18 @@ class Streams:
         self._draining.set()
 
     async def send(
-        self, request: web.Request, stream: EventStream, *, account: str, request_id: str
+        self,
+        request: web.Request,
+        stream: EventStream,
+        *,
+        account: str,
+        request_id: str,
+        lost: Lost,
     ) -> web.StreamResponse:
-        """Send the events until they end, the client is gone, or the gateway drains.
+        """Send the events until they end, the client is gone or may not, or the gateway drains.
+
+        Args:
+            lost: ends when the client may not follow any more.
 
         Raises:
             LimitReached: the account has too many streams open.
@@ -66,7 +78,7 @@ class Streams:
         self._open[account] += 1
         self._gauge.inc()
         try:
-            return await self._send(request, stream, request_id)
+            return await self._send(request, stream, request_id, lost)
         finally:
             self._gauge.dec()
             self._open[account] -= 1
@@ -74,7 +86,11 @@ class Streams:
             await _close(stream.events)
 
     async def _send(
-        self, request: web.Request, stream: EventStream, request_id: str
+        self,
+        request: web.Request,
+        stream: EventStream,
+        request_id: str,
+        lost: Lost,
     ) -> web.StreamResponse:
         response = web.StreamResponse(
             headers={"Content-Type": f"{EVENTS}; charset=utf-8", "Vary": "Accept"}
@@ -88,6 +104,7 @@ class Streams:
             asyncio.create_task(self._events(writer, stream.events, request_id)),
             asyncio.create_task(writer.beat(self._heartbeat)),
             asyncio.create_task(self._draining.wait()),
+            (standing := asyncio.create_task(lost())),
         }
         try:
             ends: set[asyncio.Future[Any]] = {*tasks, gone}
@@ -100,6 +117,9 @@ class Streams:
             _abort(request)
             return response
         try:
+            if not standing.cancelled() and (error := standing.result()) is not None:
+                _log.info("stream ended", reason=str(error))
+                await writer.write(_problem(error, request_id))
             await writer.retry()
             await response.write_eof()
         except (ClientLostError, OSError):
@@ -114,15 +134,17 @@ class Streams:
             async for event in events:
                 await writer.write(encode(event))
         except IsaaxError as error:
-            problem = problem_of(error, request_id)
             _log.info("stream failed", error=str(error))
-            await writer.write(encode(ServerEvent(problem, event="problem")))
+            await writer.write(_problem(error, request_id))
         except ClientLostError:
             raise
         except Exception:  # noqa: BLE001 - a plugin's generator; the client is told, the log says why
             _log.exception("stream failed")
-            problem = problem_of(IsaaxError(), request_id)
-            await writer.write(encode(ServerEvent(problem, event="problem")))
+            await writer.write(_problem(IsaaxError(), request_id))
+
+
+def _problem(error: IsaaxError, request_id: str) -> bytes:
+    return encode(ServerEvent(problem_of(error, request_id), event="problem"))
 
 
 class ClientLostError(Exception):

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from hub.embedded.ports import free_port
+from hub.permissions import Role
 from hub.relay.share import part_of
 from tests.deadline import until
+from tests.e2e.test_live_tail import account_of, seen_at_the_end, tail
 from tests.fixtures.destinations import http_receiver, webhook_texts
 from tests.fixtures.spine import Api, Device, Spine, running_spine, serve
+from tests.fixtures.tenants import joined
 
 EVERYTHING_ELSE = ["accounts", "projects", "auth", "devices", "messages", "relay"]
 
@@ -49,6 +52,13 @@ async def test_a_gateway_of_its_own_serves_what_others_do(spine: Spine, tmp_path
                 return [line["message"] for line in lines] == ["hello"]
 
             await until(shown, what="the line, through the other gateway")
+            account = account_of(spine)
+            who = await asyncio.to_thread(joined, spine, account, Role.VIEWER)
+            path = f"/api/v1/projects/{project.id}/logs"
+            with tail(spine, path, token=who.tokens[account], port=port) as events:
+                removed = spine.api.ask("DELETE", f"/accounts/{account}/members/{who.id}")
+                assert removed.status == 204
+                assert seen_at_the_end(events) == ["unauthenticated"]
         finally:
             assert device.stop() == 0
     finally:

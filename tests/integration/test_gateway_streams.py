@@ -2,14 +2,21 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
 import pytest
+from msgspec import structs
 
+from hub import hookimpl
+from hub.contracts import Bus
+from hub.errors import Unavailable
 from hub.gateway.service import Tuning
 from hub.gateway.sse import encode
-from hub.routes import ServerEvent
+from hub.permissions import Role
+from hub.routes import Authenticator, Caller, ServerEvent
 from hub.testing import eventually
 from tests.fixtures.gateway import PATIENCE, RunSite, Site, Tick
 
@@ -186,3 +193,98 @@ def test_an_id_or_name_cannot_break_its_line(bad: str) -> None:
 def test_what_only_says_where_it_begins_is_no_event() -> None:
     """Without data a client notes the id and dispatches nothing (section 9.2.6)."""
     assert encode(ServerEvent(None, id="7")) == b"id: 7\n\n"
+
+
+# ── who may not follow any more ──
+
+QUICK = Tuning(every=0.02, patience=0.2, drain=PATIENCE)
+
+
+@dataclass
+class Door:
+    """A plugin whose callers change as a test likes; looks are counted."""
+
+    callers: dict[str, Caller] = field(default_factory=dict)
+    looks: int = 0
+    away: bool = False
+
+    @hookimpl
+    def isaax_authenticators(self) -> list[Authenticator]:
+        async def check(credential: str, bus: Bus) -> Caller | None:
+            self.looks += 1
+            if self.away:
+                raise Unavailable("accounts do not answer")
+            return self.callers.get(credential)
+
+        return [Authenticator("door", "Door", check)]
+
+
+MEMBER = Caller("acc_one", "ses_1", user="usr_1", role=Role.VIEWER, interactive=True)
+CHANGES: dict[str, tuple[Caller | None, str]] = {
+    "ended": (None, "unauthenticated"),
+    "scopes": (structs.replace(MEMBER, scopes=("other:read",)), "forbidden"),
+    "role": (structs.replace(MEMBER, role=Role.BILLING), "forbidden"),
+    "removed": (structs.replace(MEMBER, account="acc_two"), "forbidden"),
+    "factor": (structs.replace(MEMBER, needs_factor=True), "second-factor-required"),
+    "narrowed": (structs.replace(MEMBER, narrowed={"prj_1": Role.BILLING}), ""),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_stream_ends_with_the_right_to_follow_it(run_site: RunSite, change: str) -> None:
+    """With a problem that says why; where only what one sees has changed, to come back."""
+    door = Door({"member": MEMBER})
+    headers = {**EVENTS, "Authorization": "Door member"}
+    async with (
+        run_site(tuning=QUICK, door=door) as site,
+        site.request("GET", "/api/v1/follow/flood", headers=headers) as response,
+    ):
+        await read_until(response, b"data: ")
+        await eventually(lambda: door.looks > 3, "it was looked at while all is well")
+        caller, code = CHANGES[change]
+        door.callers = {} if caller is None else {"member": caller}
+        events = parse(await response.text())
+        problems = [e["data"] for e in events if e.get("event") == "problem"]
+        assert [json.loads(one)["type"] for one in problems] == [f"/problems/{code}"] * bool(code)
+        await eventually(lambda: open_streams(site) == 0, "the stream is closed")
+        assert site.notes.closed.is_set()
+
+
+async def test_a_stream_outlives_a_moment_without_an_answer(run_site: RunSite) -> None:
+    """And no more than that: somebody who may not any more is not believed for ever."""
+    door = Door({"member": MEMBER})
+    headers = {**EVENTS, "Authorization": "Door member"}
+    async with (
+        run_site(tuning=replace(QUICK, patience=PATIENCE), door=door) as site,
+        site.request("GET", "/api/v1/follow/wait", headers=headers) as response,
+    ):
+        await read_until(response, b"retry: ")
+        for away in (True, False):
+            door.away, looks = away, door.looks
+            await eventually(lambda looks=looks: door.looks > looks + 2, "some looks")
+            assert open_streams(site) == 1
+        site.notes.go_on.set()
+    async with (
+        run_site(tuning=QUICK, door=door) as site,
+        site.request("GET", "/api/v1/follow/wait", headers=headers) as response,
+    ):
+        door.away = True
+        (event,) = parse(await response.text())
+        assert json.loads(event["data"])["type"] == "/problems/unavailable"
+
+
+async def test_many_streams_of_one_credential_are_one_look(run_site: RunSite) -> None:
+    door = Door({"member": MEMBER})
+    headers = {**EVENTS, "Authorization": "Door member"}
+    async with (
+        run_site(tuning=replace(QUICK, every=0.5), door=door) as site,
+        AsyncExitStack() as opened,
+    ):
+        for _ in range(20):
+            path = "/api/v1/follow/wait"
+            await opened.enter_async_context(site.request("GET", path, headers=headers))
+        await eventually(lambda: open_streams(site) == 20, "all are open")
+        begun = door.looks
+        await eventually(lambda: door.looks >= begun + 2, "two rounds of looks")
+        assert door.looks < begun + 20
+        site.notes.go_on.set()
