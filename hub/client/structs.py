@@ -183,11 +183,15 @@ class DeletionView(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         state: `none`, nobody asked for it; `waiting`, it can be undone until `due_at`;
             `erasing`, it cannot any more.
-        counts: how many there are of what, at this moment.
+        counts: how many there are of what, at this moment; at least, where something is
+            unknown.
+        unknown: services that do not answer now, so that not all that they keep is counted.
+            It is erased all the same, once they answer.
     """
 
     state: str
     counts: dict[str, int]
+    unknown: list[str]
     requested_at: datetime | None
     due_at: datetime | None
 

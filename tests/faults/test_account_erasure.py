@@ -17,6 +17,7 @@ from hub.bus import NatsBus
 from hub.contracts import Bus, Contract, Endpoint
 from hub.database import Connection, Database
 from hub.embedded.postgres import Postgres
+from hub.errors import Unavailable
 from hub.leftovers import Leftovers
 from hub.memory_bus import MemoryBus
 from hub.outbox import Outbox, OutboxRelay
@@ -236,3 +237,18 @@ async def test_many_hubs_erase_one_account_once(hub: Hub) -> None:
     await until(is_gone, what="the account to be gone")
     await _report(hub, account)
     assert hub.farewells.count(account) == 1
+
+
+async def test_nobody_who_is_away_is_left_out_without_a_word(hub: Hub) -> None:
+    """A look names them; an export breaks off, and an erasure does not begin."""
+    account = await hub.account()
+    keepers = Keepers(hub.bus, OwnData(hub.database), (*OWNERS, "away"))
+    looked = await keepers.look(account)
+    assert (looked.unknown, looked.counts["devices"], looked.counts["things"]) == (["away"], 1, 3)
+    subject = await keepers.of(account)
+    with pytest.raises(Unavailable):
+        _ = [page async for page in keepers.export(subject)]
+    with pytest.raises(Unavailable):
+        await keepers.count(subject)
+    assert (await Keepers(hub.bus, OwnData(hub.database), OWNERS).look(account)).unknown == []
+    await hub.finish(account, Steps())

@@ -69,6 +69,9 @@ def test_it_shows_what_goes(owned: Owned) -> None:
         "projects": 1, "project_tokens": 1, "members": 2,
     }  # fmt: skip
     assert counts["api_tokens"] == 1
+    # This hub has no other services; what they would keep is said to be missing.
+    assert {"auth", "devices", "messages"} <= set(shown.body["unknown"])
+    assert "projects" not in shown.body["unknown"]
 
 
 def test_who_may_ask_for_it(owned: Owned) -> None:
@@ -223,3 +226,10 @@ def test_an_export_has_what_there_is_and_no_secret(lobby: Lobby) -> None:
     assert owner.send("GET", made.body["archive"]).status == 404
     stranger = lobby.person()
     assert stranger.send("GET", made.body["archive"]).status == 404
+
+
+def test_an_export_breaks_off_rather_than_leave_something_out(owned: Owned) -> None:
+    """Services that keep something do not answer on this hub: nobody gets a whole archive."""
+    made = owned.owner.ask("POST", f"{owned.path}/exports").body
+    answer = owned.owner.send("GET", made["archive"])
+    assert (answer.status, answer.body["type"]) == (503, "/problems/unavailable")

@@ -63,13 +63,15 @@ class Closing:
 
     async def get(self, request: c.OneDeletion) -> c.Deletion:
         """Say what goes with an account, and whether that was asked for."""
-        subject = await self._keepers.of(request.account, strict=False)
-        counts = await self._keepers.known(subject)
+        looked = await self._keepers.look(request.account)
+        counts, unknown = looked.counts, looked.unknown
         async with self._database.system() as tx:
             asked = await tx.maybe(SQL["get"], _Asked, account=request.account)
         if asked is None:
-            return c.Deletion(counts)
-        return c.Deletion(counts, asked.requested_at, asked.due_at, asked.begun, asked.version)
+            return c.Deletion(counts, unknown)
+        return c.Deletion(
+            counts, unknown, asked.requested_at, asked.due_at, asked.begun, asked.version
+        )
 
     async def request(self, request: c.RequestDeletion) -> c.Deletion:
         """Have an account deleted when the grace is over; from now on nothing in it changes.

@@ -17,7 +17,8 @@ class Deletion(msgspec.Struct, frozen=True):
     """What goes with an account, and whether that was asked for.
 
     Args:
-        counts: how many there are of what.
+        counts: how many there are of what, at least.
+        unknown: services that do not answer now: what they keep is not all in `counts`.
         requested_at: None: it was not.
         due_at: when it is erased, if nobody undoes it before.
         begun: the erasure has begun, and ends by itself.
@@ -25,6 +26,7 @@ class Deletion(msgspec.Struct, frozen=True):
     """
 
     counts: dict[str, int]
+    unknown: list[str]
     requested_at: datetime | None = None
     due_at: datetime | None = None
     begun: bool = False

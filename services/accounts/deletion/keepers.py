@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
+import msgspec
 import structlog
 
 from hub import Bus, Counts, Exported, OfAccount, Unavailable
@@ -18,6 +19,19 @@ _PAGE: Final = 200
 _PATIENCE: Final = 10.0
 
 
+class Looked(msgspec.Struct, frozen=True):
+    """What is known at this moment of what an account has.
+
+    Args:
+        counts: how many there are of what, at least.
+        unknown: who keeps something of accounts and does not answer now: what is theirs, or hangs
+            on it, is not all in `counts`.
+    """
+
+    counts: dict[str, int]
+    unknown: list[str]
+
+
 class Keepers:
     """Asks all who keep something of an account.
 
@@ -30,16 +44,20 @@ class Keepers:
         self._bus = bus
         self._own = own
 
-    async def of(self, account: str, *, strict: bool = True) -> OfAccount:
+    async def of(self, account: str) -> OfAccount:
         """Find the projects and the integrations of an account.
 
-        Args:
-            strict: False gives no integrations when nobody who knows them answers now: it is only
-                to be looked at.
-
         Raises:
-            Unavailable: nobody who knows them answers.
+            Unavailable: somebody who knows them does not answer.
         """
+        projects = await self._projects(account)
+        return OfAccount(account, projects, await self._integrations(account))
+
+    async def _integrations(self, account: str) -> list[str]:
+        own = peers.OwnIntegrations(account)
+        return (await self._bus.request(peers.LIST_INTEGRATIONS, own)).ids
+
+    async def _projects(self, account: str) -> list[str]:
         projects: list[str] = []
         after, more = 0, True
         while more:
@@ -47,14 +65,7 @@ class Keepers:
             page = await self._bus.request(peers.LIST_PROJECTS, wanted)
             projects += [project.id for project in page.items]
             after, more = page.items[-1].number if page.items else after, page.more
-        own = peers.OwnIntegrations(account)
-        try:
-            integrations = (await self._bus.request(peers.LIST_INTEGRATIONS, own)).ids
-        except Unavailable:
-            if strict:
-                raise
-            integrations = []
-        return OfAccount(account, projects, integrations)
+        return projects
 
     async def count(self, request: OfAccount) -> dict[str, dict[str, int]]:
         """Ask everybody how many of what there are, by who keeps them.
@@ -67,11 +78,27 @@ class Keepers:
         found = dict(zip(self.names, answers, strict=True)) | {OWN: own}
         return {name: counts.items for name, counts in found.items()}
 
-    async def known(self, request: OfAccount) -> dict[str, int]:
-        """Ask everybody, for people to look at: who does not answer now is left out."""
-        asked = (self._known(name, request) for name in self.names)
-        own = await self._own.count(request)
-        return _flat([own.items, *await asyncio.gather(*asked)])
+    async def look(self, account: str) -> Looked:
+        """Ask everybody, for people to look at: who does not answer now is named.
+
+        Raises:
+            Unavailable: nobody who knows the projects answers.
+        """
+        projects, integrations, unknown = await self._projects(account), list[str](), set[str]()
+        try:
+            integrations = await self._integrations(account)
+        except Unavailable as error:
+            _log.warning("not everything of an account was counted", reason=str(error))
+            unknown.add(peers.LIST_INTEGRATIONS.subject.partition(".")[0])
+        subject = OfAccount(account, projects, integrations)
+        counted = [(await self._own.count(subject)).items]
+        answers = await asyncio.gather(*(self._known(name, subject) for name in self.names))
+        for name, items in zip(self.names, answers, strict=True):
+            if items is None:
+                unknown.add(name)
+            else:
+                counted.append(items)
+        return Looked(_flat(counted), sorted(unknown))
 
     async def export(self, request: OfAccount) -> AsyncIterator[Exported]:
         """Give what everybody has that is the account's own."""
@@ -84,12 +111,12 @@ class Keepers:
     async def _count(self, name: str, request: OfAccount) -> Counts:
         return await self._bus.request(count_contract(name), request, timeout=_PATIENCE)
 
-    async def _known(self, name: str, request: OfAccount) -> dict[str, int]:
+    async def _known(self, name: str, request: OfAccount) -> dict[str, int] | None:
         try:
             return (await self._count(name, request)).items
         except Unavailable as error:
             _log.warning("not everything of an account was counted", of=name, reason=str(error))
-            return {}
+            return None
 
 
 def _flat(counted: Sequence[dict[str, int]]) -> dict[str, int]:

@@ -36,11 +36,14 @@ class DeletionView(msgspec.Struct, frozen=True):
     Args:
         state: `none`, nobody asked for it; `waiting`, it can be undone until `due_at`;
             `erasing`, it cannot any more.
-        counts: how many there are of what, at this moment.
+        counts: how many there are of what, at this moment; at least, where something is unknown.
+        unknown: services that do not answer now, so that not all that they keep is counted. It is
+            erased all the same, once they answer.
     """
 
     state: Literal["none", "waiting", "erasing"]
     counts: dict[str, int]
+    unknown: list[str]
     requested_at: datetime | None
     due_at: datetime | None
 
@@ -71,7 +74,7 @@ def _reply(found: c.Deletion) -> Reply:
     state: Literal["none", "waiting", "erasing"] = "none"
     if found.requested_at is not None:
         state = "erasing" if found.begun else "waiting"
-    view = DeletionView(state, found.counts, found.requested_at, found.due_at)
+    view = DeletionView(state, found.counts, found.unknown, found.requested_at, found.due_at)
     return Reply(view, version=found.version or None, live=True)
 
 
