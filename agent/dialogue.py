@@ -15,7 +15,7 @@ import msgspec
 
 from agent.sender import DOUBT, Sender
 from agent.state import Identity, SessionFile
-from agent.system import agent_version, host_name, system_name
+from agent.system import addresses, agent_version, host_name, system_name
 from hub import protocol
 from hub.protocol import Session
 
@@ -230,7 +230,7 @@ class Dialogue:
         )
         return protocol.Hello(
             identity.project, nonce, proof, self._connection, previous=previous,
-            agent=agent_version(), system=system_name(),
+            agent=agent_version(), system=system_name(), addresses=addresses(),
         )  # fmt: skip
 
     def _on_opened(self, message: protocol.Opened, at: float) -> None:

@@ -24,4 +24,5 @@ pytest_plugins = [
     "tests.fixtures.trouble",
     "tests.fixtures.complaints",
     "tests.fixtures.office",
+    "tests.fixtures.fleet",
 ]

@@ -18,6 +18,7 @@ from hub.client.structs import (
     AccountView,
     ApiTokenBody,
     ApiTokenView,
+    ApprovedDevice,
     AskResetBody,
     AuditEntry,
     AuditExport,
@@ -30,6 +31,7 @@ from hub.client.structs import (
     DeletionBody,
     DeletionView,
     DepartureView,
+    DeviceApprovals,
     DeviceChanges,
     DeviceView,
     Dropped,
@@ -40,6 +42,8 @@ from hub.client.structs import (
     ExportView,
     FactorBody,
     FactorsView,
+    GroupBody,
+    GroupView,
     IntegrationBody,
     IntegrationChange,
     IntegrationType,
@@ -444,7 +448,7 @@ class Api:
     def patch_device(
         self, device: str, changes: Json, *, if_match: str | None = None
     ) -> Answer[DeviceView]:
-        """Label a device, or put it into a group."""
+        """Label a device, put it into a group, or tag it."""
         return self._calls.answer(
             Ask(
                 "PATCH",
@@ -456,10 +460,26 @@ class Api:
             DeviceView,
         )
 
+    def approve_devices(
+        self, project: str, body: DeviceApprovals | Json
+    ) -> Answer[list[ApprovedDevice]]:
+        """Let devices in that wait for it.
+
+        Devices wait when they register with a project token of which `approval` is true.
+        Each has an outcome of its own; delete those that you do not want. A device hears of
+        it within a minute or two.
+        """
+        return self._calls.answer(
+            Ask(
+                "POST", f"/api/v1/projects/{part(project)}/device-approvals", body=body, keyed=True
+            ),
+            list[ApprovedDevice],
+        )
+
     def change_devices(
         self, project: str, body: DeviceChanges | Json
     ) -> Answer[list[ChangedDevice]]:
-        """Label and group many devices at once.
+        """Label, group and tag many devices at once.
 
         Each change has an outcome of its own, in the order of the request: one that cannot
         be made holds up no other.
@@ -478,6 +498,9 @@ class Api:
         online: bool | None = None,
         label: str | None = None,
         group: str | None = None,
+        status: Literal["active", "pending", "quarantined", "revoked", "waiting"] | None = None,
+        tags: str | None = None,
+        q: str | None = None,
     ) -> Pages[DeviceView]:
         """List a project's devices."""
         return self._calls.pages(
@@ -490,9 +513,69 @@ class Api:
                     "online": online,
                     "label": label,
                     "group": group,
+                    "status": status,
+                    "tags": tags,
+                    "q": q,
                 },
             ),
             DeviceView,
+        )
+
+    def list_groups(
+        self, project: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[GroupView]:
+        """List a project's groups.
+
+        Every project has the group `default`; another is there from the first time that a
+        device, or a project token, names it.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/groups",
+                query={"limit": limit, "cursor": cursor},
+            ),
+            GroupView,
+        )
+
+    def create_group(self, project: str, body: GroupBody | Json) -> Answer[GroupView]:
+        """Make a group."""
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/projects/{part(project)}/groups", body=body, keyed=True),
+            GroupView,
+        )
+
+    def delete_group(
+        self, project: str, group: str, *, if_match: str | None = None
+    ) -> Answer[None]:
+        """Delete a group in which no device is."""
+        return self._calls.nothing(
+            Ask(
+                "DELETE",
+                f"/api/v1/projects/{part(project)}/groups/{part(group)}",
+                if_match=if_match,
+            )
+        )
+
+    def get_group(self, project: str, group: str) -> Answer[GroupView]:
+        """Read a group."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/projects/{part(project)}/groups/{part(group)}"), GroupView
+        )
+
+    def patch_group(
+        self, project: str, group: str, changes: Json, *, if_match: str | None = None
+    ) -> Answer[GroupView]:
+        """Describe a group."""
+        return self._calls.answer(
+            Ask(
+                "PATCH",
+                f"/api/v1/projects/{part(project)}/groups/{part(group)}",
+                body=changes,
+                merge=True,
+                if_match=if_match,
+            ),
+            GroupView,
         )
 
     def list_integration_types(
@@ -1135,19 +1218,44 @@ class Api:
             ProjectTokenView,
         )
 
-    def delete_project_token(self, project: str, token: str) -> Answer[None]:
+    def delete_project_token(
+        self, project: str, token: str, *, if_match: str | None = None
+    ) -> Answer[None]:
         """Revoke a project token.
 
         Devices that connected with it are cut off at once.
         """
         return self._calls.nothing(
-            Ask("DELETE", f"/api/v1/projects/{part(project)}/tokens/{part(token)}")
+            Ask(
+                "DELETE",
+                f"/api/v1/projects/{part(project)}/tokens/{part(token)}",
+                if_match=if_match,
+            )
         )
 
     def get_project_token(self, project: str, token: str) -> Answer[ProjectTokenView]:
         """Read a project token."""
         return self._calls.answer(
             Ask("GET", f"/api/v1/projects/{part(project)}/tokens/{part(token)}"), ProjectTokenView
+        )
+
+    def patch_project_token(
+        self, project: str, token: str, changes: Json, *, if_match: str | None = None
+    ) -> Answer[ProjectTokenView]:
+        """Change what registering with a project token means.
+
+        It holds for devices that register from now on. Those that have registered go on
+        connecting with the token until it is deleted.
+        """
+        return self._calls.answer(
+            Ask(
+                "PATCH",
+                f"/api/v1/projects/{part(project)}/tokens/{part(token)}",
+                body=changes,
+                merge=True,
+                if_match=if_match,
+            ),
+            ProjectTokenView,
         )
 
     def change_email(self, body: EmailBody | Json) -> Answer[AcceptedView]:

@@ -211,6 +211,12 @@ class OwnedView(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
 
 
+class DeviceApprovals(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Devices to be let in."""
+
+    devices: list[str]
+
+
 class DeviceChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one device becomes; what is left out, or null, stays as it is.
 
@@ -221,6 +227,8 @@ class DeviceChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     device: str
     label: str | None = None
     group: str | None = None
+    add_tags: list[str] = []
+    remove_tags: list[str] = []
     if_match: str | None = None
 
 
@@ -230,7 +238,10 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         label: its host name in logs; "" stands for the id.
         group: what an integration's filter, or a release, may ask for.
-        status: `pending` until its first session; `quarantined` when a copy of it was seen.
+        tags: whatever it is sorted by, in the order of the alphabet.
+        addresses: IP addresses that it told when its last session was opened.
+        status: `waiting` until somebody approves it, `pending` until its first session;
+            `quarantined` when a copy of it was seen.
         online: it has a session now.
         agent, system: the versions that it told last.
         last_seen_at: when its last session was opened, or ended; null before the first.
@@ -240,6 +251,8 @@ class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     label: str
     group: str
+    tags: list[str]
+    addresses: list[str]
     status: str
     online: bool
     agent: str
@@ -331,6 +344,27 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     programs: list[str] = []
     text: str = ""
     regex: str = ""
+
+
+class GroupBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a client sets of a new group.
+
+    Args:
+        name: What an integration's filter may ask for
+    """
+
+    name: str
+    description: str = ""
+
+
+class GroupView(msgspec.Struct, frozen=True, kw_only=True):
+    """A group as the API shows it; `devices` are in it, `online` of them have a session now."""
+
+    name: str
+    description: str
+    devices: int
+    online: int
+    created_at: datetime
 
 
 class IntegrationStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -538,9 +572,18 @@ class ProjectBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 class ProjectTokenBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a client sets of a project token."""
+    """What a client sets of a project token: its name, and what registering with it means.
+
+    Args:
+        group: The group that a device is in when it registers.
+        approval: Devices are let in once somebody has approved them.
+    """
 
     name: str = "devices"
+    expires_at: datetime | None = None
+    max_devices: int | None = None
+    group: str = "default"
+    approval: bool = False
 
 
 class ProjectTokenView(msgspec.Struct, frozen=True, kw_only=True):
@@ -550,6 +593,10 @@ class ProjectTokenView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     prefix: str
     created_at: datetime
+    expires_at: datetime | None
+    max_devices: int | None
+    group: str
+    approval: bool
     token: str | None = None
 
 
@@ -1169,6 +1216,19 @@ class NewPasskeyBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     challenge: Secret
     name: str
     credential: NewCredential
+
+
+class ApprovedDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one device.
+
+    Args:
+        status: 200, or that of the problem.
+        problem: why it was not approved.
+    """
+
+    device: str
+    status: int
+    problem: ItemProblem | None = None
 
 
 class ChangedDevice(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,6 +50,7 @@ class Hello(msgspec.Struct, frozen=True, tag_field="op", tag="hello"):
 
     `connection` is the value that the connection's will carries (see `Gone`); `previous` the id
     of the last session that this device was given: what tells a clone from the original.
+    `addresses` are the IP addresses that it has, the most telling first.
     """
 
     project: IdText
@@ -59,6 +60,7 @@ class Hello(msgspec.Struct, frozen=True, tag_field="op", tag="hello"):
     previous: IdText = ""
     agent: str = ""
     system: str = ""
+    addresses: list[str] = []
 
 
 class Mark(msgspec.Struct, frozen=True, order=True):

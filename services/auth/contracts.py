@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from hub import Contract, Nothing, Topic
+from hub import Contract, Nothing, Outcome, Topic
 
 
 class RevokeDevice(msgspec.Struct, frozen=True):
@@ -14,6 +14,21 @@ class RevokeDevice(msgspec.Struct, frozen=True):
     device: str
 
 
+class ApproveDevices(msgspec.Struct, frozen=True):
+    """Let devices of a project in that wait for it."""
+
+    account: str
+    project: str
+    devices: list[str]
+
+
+class ApprovedDevices(msgspec.Struct, frozen=True):
+    """What became of each, in their order."""
+
+    outcomes: list[Outcome]
+
+
+APPROVE = Contract("auth.devices.approve", ApproveDevices, ApprovedDevices)
 REVOKE = Contract("auth.devices.revoke", RevokeDevice, Nothing)
 
 
@@ -21,13 +36,16 @@ class DeviceEvent(msgspec.Struct, frozen=True):
     """What happened to a device's identity or session; one topic, so that the order is kept.
 
     Args:
-        kind: `registered`, `opened`, `closed`, `revoked`, `quarantined` (two machines used one
-            identity) or `dropped` (it registered and never said hello, or its project was deleted).
+        kind: `registered`, `approved`, `opened`, `closed`, `revoked`, `quarantined` (two machines
+            used one identity) or `dropped` (it registered and never said hello, nobody approved
+            it, or its project was deleted).
         session: of `opened` and `closed`.
         label, agent, system: what the device said of itself, on `registered` and `opened`.
+        addresses: that it has, on `opened`.
+        group, waits: which group it is to be in, and that it has to be approved, on `registered`.
     """
 
-    kind: Literal["registered", "opened", "closed", "revoked", "quarantined", "dropped"]
+    kind: Literal["registered", "approved", "opened", "closed", "revoked", "quarantined", "dropped"]
     account: str
     project: str
     device: str
@@ -35,6 +53,9 @@ class DeviceEvent(msgspec.Struct, frozen=True):
     label: str = ""
     agent: str = ""
     system: str = ""
+    addresses: tuple[str, ...] = ()
+    group: str = "default"
+    waits: bool = False
 
 
 DEVICE = Topic("auth.device.changed", DeviceEvent)

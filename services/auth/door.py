@@ -22,6 +22,7 @@ from hub.protocol import (
     auth_down,
 )
 from services.auth.gate import Gate
+from services.auth.registration import Registration
 from services.auth.rules import LiveSession, Refusal, Rules
 from services.auth.settings import AuthSettings
 
@@ -43,10 +44,17 @@ class Door:
     """
 
     def __init__(
-        self, settings: AuthSettings, rules: Rules, mqtt: Mqtt, control: BrokerControl, gate: Gate
+        self,
+        settings: AuthSettings,
+        rules: Rules,
+        registration: Registration,
+        mqtt: Mqtt,
+        control: BrokerControl,
+        gate: Gate,
     ) -> None:
         self._nonce_seconds = settings.nonce_seconds
         self._rules = rules
+        self._registration = registration
         self._mqtt = mqtt
         self._control = control
         self._gate = gate
@@ -95,7 +103,7 @@ class Door:
             await self._handle(client, message.payload)
         except Refusal as no:
             _log.info("device refused", client=client, reason=no.reason)
-            self._say(client, Refused(no.reason, no.detail))
+            self._say(client, Refused(no.reason, no.detail, no.retry))
             if no.reason == "revoked":  # also whoever has a session under this identity now
                 self._control.unsession(client)
         except msgspec.DecodeError as error:
@@ -113,7 +121,7 @@ class Door:
             case Begin():
                 self._say(client, Nonce(self._rules.nonces.give(client), self._nonce_seconds))
             case Register() as request:
-                self._say(client, await self._rules.register(client, request))
+                self._say(client, await self._registration.register(client, request))
             case Hello() as request:
                 async with self._gate.passing():
                     admission = await self._rules.hello(client, request)

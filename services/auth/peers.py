@@ -1,5 +1,7 @@
 """What the service `auth` needs of others: only the fields that it reads."""
 
+from datetime import datetime
+
 import msgspec
 
 from hub import Contract, Topic
@@ -12,13 +14,27 @@ class ListDigests(msgspec.Struct, frozen=True):
     limit: int
 
 
+class Enrolment(msgspec.Struct, frozen=True):
+    """What devices become that register with a token, and which may."""
+
+    expires_at: datetime | None = None
+    max_devices: int | None = None
+    group: str = "default"
+    approval: bool = False
+
+
 class TokenDigest(msgspec.Struct, frozen=True):
-    """SHA-256 (hex) of one live token."""
+    """SHA-256 (hex) of one live token, and what registering with it means."""
 
     number: int
     account: str
     project: str
     digest: str
+    id: str = ""
+    expires_at: datetime | None = None
+    max_devices: int | None = None
+    group: str = "default"
+    approval: bool = False
 
 
 class Digests(msgspec.Struct, frozen=True):
@@ -28,12 +44,14 @@ class Digests(msgspec.Struct, frozen=True):
 
 
 class TokenChanged(msgspec.Struct, frozen=True):
-    """A token was made (`live`) or revoked."""
+    """A token was made or changed (`live`), or revoked."""
 
     account: str
     project: str
     digest: str
     live: bool
+    id: str = ""
+    enrolment: Enrolment = Enrolment()
 
 
 class ProjectChanged(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Who is let in: registration, hello, the end of a session, revocation."""
+"""Who is let in: hello, the end of a session, revocation."""
 
 import hmac
 import secrets
@@ -21,15 +21,12 @@ from hub import (
     Queries,
     Vault,
 )
-from hub.ids import new
 from hub.protocol import (
     Hello,
     Mark,
     Opened,
     Register,
-    Registered,
     hello_proof,
-    register_proof_from_digest,
 )
 from hub.relay.contracts import MARKS, MarksOf
 from services.auth import deeds
@@ -37,17 +34,22 @@ from services.auth.contracts import DEVICE, DeviceEvent, RevokeDevice
 from services.auth.nonces import Nonces
 from services.auth.peers import ProjectChanged
 from services.auth.settings import AuthSettings
-from services.auth.tokens import TokenTable
 
-Code = Literal["nonce", "proof", "unknown-device", "revoked"]
+Code = Literal["nonce", "proof", "unknown-device", "revoked", "limit", "expired", "approval"]
+
+MAX_ADDRESSES = 8
+
+APPROVAL_SECONDS = 60.0
+"""How long a device waits before it asks again whether somebody has approved it."""
 
 
 class Refusal(IsaaxError):  # noqa: N818 - an outcome, raised by name
     """The device is not let in."""
 
-    def __init__(self, code: Code, detail: str) -> None:
+    def __init__(self, code: Code, detail: str, retry: float = 0.0) -> None:
         super().__init__(detail)
         self.reason = code
+        self.retry = retry
 
 
 class DeviceRow(msgspec.Struct, frozen=True):
@@ -114,7 +116,6 @@ class Rules:
         outbox: Outbox,
         vault: Vault,
         bus: Bus,
-        tokens: TokenTable,
         audit: Audit,
     ) -> None:
         self._settings = settings
@@ -122,43 +123,9 @@ class Rules:
         self._outbox = outbox
         self._vault = vault
         self._bus = bus
-        self._tokens = tokens
         self._audit = audit
         self._sql = Queries.load("services.auth")
         self.nonces = Nonces(settings.nonce_seconds)
-
-    async def register(self, client: str, request: Register) -> Registered:
-        """Make a device and its key; the key is in the answer and, sealed, in the database.
-
-        Raises:
-            Refusal: the nonce is spent, or no live token of the project made this proof.
-        """
-        if not self.nonces.spend(client, request.nonce):
-            raise Refusal("nonce", "the nonce is unknown, used or expired: begin again")
-        digests = self._tokens.digests(request.project)
-        if not any(
-            _same(register_proof_from_digest(d, request.project, client, request.nonce), request)
-            for d in digests
-        ):
-            raise Refusal("proof", "no valid token of this project made this proof")
-        device, key = new("dev"), secrets.token_bytes(32)
-        account, project = self._tokens.account(request.project), request.project
-        async with self._database.transaction(account=account) as tx:
-            sealed = await self._vault.seal(
-                tx, key, account=account, project=project, name=_key_name(device)
-            )
-            await tx.run(
-                self._sql["add_device"], id=device, account=account, project=project, key=sealed
-            )
-            await self._say(
-                tx,
-                DeviceEvent(
-                    "registered", account, project, device,
-                    label=_clean(request.label), agent=_clean(request.agent),
-                    system=_clean(request.system),
-                ),
-            )  # fmt: skip
-        return Registered(device, key.hex())
 
     async def hello(self, device: str, request: Hello) -> Admission:
         """Open a session.
@@ -201,11 +168,12 @@ class Rules:
             session=live.id,
             previous=request.previous,
         )
-        await self._say(
+        await self.say(
             tx,
             DeviceEvent(
                 "opened", row.account, row.project, row.id, session=live.id,
-                agent=_clean(request.agent), system=_clean(request.system),
+                agent=cleaned(request.agent), system=cleaned(request.system),
+                addresses=tuple(cleaned(one) for one in request.addresses[:MAX_ADDRESSES]),
             ),
         )  # fmt: skip
         return Admission(Opened(live.id, live.expires_at, now, marks), live)
@@ -249,7 +217,7 @@ class Rules:
             for row in rows:
                 await self._end_session(tx, row.account, row.id)
                 await tx.run(self._sql["drop_device"], device=row.id, account=row.account)
-                await self._say(tx, DeviceEvent("dropped", row.account, row.project, row.id))
+                await self.say(tx, DeviceEvent("dropped", row.account, row.project, row.id))
         return [row.id for row in rows]
 
     async def end_expired(self) -> list[str]:
@@ -258,10 +226,13 @@ class Rules:
             ended = await tx.all(self._sql["end_expired"], SessionRow)
             await self._say_closed(tx, ended)
             dropped = await tx.all(
-                self._sql["drop_pending"], _Owned, seconds=float(self._settings.pending_seconds)
+                self._sql["drop_pending"],
+                _Owned,
+                pending=float(self._settings.pending_seconds),
+                waiting=float(self._settings.waiting_seconds),
             )
             for row in dropped:
-                await self._say(tx, DeviceEvent("dropped", row.account, row.project, row.id))
+                await self.say(tx, DeviceEvent("dropped", row.account, row.project, row.id))
         return [row.device for row in ended]
 
     async def end_opened_before(self, moment: float) -> None:
@@ -293,15 +264,17 @@ class Rules:
         if row is None:
             raise Refusal("unknown-device", "no such device in this project")
         key = await self._vault.open(
-            tx, row.key, account=row.account, project=row.project, name=_key_name(device)
+            tx, row.key, account=row.account, project=row.project, name=key_name(device)
         )
         expected = hello_proof(
             key.hex(), request.project, device, request.nonce, request.connection, request.previous
         )
-        if not _same(expected, request):
+        if not same(expected, request):
             raise Refusal("proof", "the proof does not fit the device key")
         if row.status in {"revoked", "quarantined"}:
             raise Refusal("revoked", f"this device is {row.status}: register anew")
+        if row.status == "waiting":
+            raise Refusal("approval", "somebody has to approve this device first", APPROVAL_SECONDS)
         return row
 
     async def _marks(self, project: str, device: str) -> dict[str, Mark]:
@@ -314,7 +287,7 @@ class Rules:
     async def _say_closed(self, tx: Connection, rows: Sequence[SessionRow]) -> None:
         for row in rows:
             event = DeviceEvent("closed", row.account, row.project, row.device, session=row.id)
-            await self._say(tx, event)
+            await self.say(tx, event)
 
     async def _shut(
         self,
@@ -327,22 +300,25 @@ class Rules:
         """Let a device in no more, and say so."""
         await self._end_session(tx, account, device)
         await tx.run(self._sql["set_status"], account=account, device=device, status=status)
-        await self._say(tx, DeviceEvent(status, account, project, device))
+        await self.say(tx, DeviceEvent(status, account, project, device))
 
-    async def _say(self, tx: Connection, event: DeviceEvent) -> None:
+    async def say(self, tx: Connection, event: DeviceEvent) -> None:
+        """Tell what happened to a device, when the transaction is through."""
         await self._outbox.add(tx, DEVICE, event, key=event.device)
         if event.kind in deeds.SUMMARIES:
             await self._audit.record(tx, deeds.of_device(event))
 
 
-def _same(expected: str, request: Register | Hello) -> bool:
+def same(expected: str, request: Register | Hello) -> bool:
+    """Say whether a proof is the right one, in a time that tells nothing of it."""
     return hmac.compare_digest(expected.encode(), request.proof.encode())
 
 
-def _key_name(device: str) -> str:
+def key_name(device: str) -> str:
+    """Give the name that a device's key is sealed under."""
     return f"device-key/{device}"
 
 
-def _clean(text: str) -> str:
+def cleaned(text: str) -> str:
     """What a device says of itself is shown to people: printable, and not endless."""
     return "".join(c for c in text if c.isprintable())[:100]

@@ -25,6 +25,7 @@ from services.auth import deeds, peers
 from services.auth.account import AccountOfAuth
 from services.auth.door import Door, repeating
 from services.auth.gate import Gate
+from services.auth.registration import Registration
 from services.auth.rules import Rules
 from services.auth.settings import AuthSettings
 from services.auth.tokens import TokenTable
@@ -118,14 +119,15 @@ async def auth(
 ) -> AsyncIterator[None]:
     """Run the service."""
     tokens = TokenTable()
-    rules = Rules(settings, database, outbox, vault, bus, tokens, audit)
+    rules = Rules(settings, database, outbox, vault, bus, audit)
+    registration = Registration(database, vault, tokens, rules)
     async with AsyncExitStack() as stack:
         mqtt = await stack.enter_async_context(
             Mqtt.connect(mqtt_settings, client="hub-auth", persistent=True)
         )
         control = BrokerControl(mqtt)
         gate = Gate()
-        door = Door(settings, rules, mqtt, control, gate)
+        door = Door(settings, rules, registration, mqtt, control, gate)
         service = Auth(rules, tokens, control, bus, gate)
         await service.sync()
         await stack.enter_async_context(watch_status(mqtt, service.broker_seen))
@@ -138,7 +140,15 @@ async def auth(
         )
         kept = account_endpoints("auth", AccountOfAuth(database, control, gate))
         await stack.enter_async_context(
-            bus.serve("auth", "1.0.0", [Endpoint(c.REVOKE, service.revoke), *kept])
+            bus.serve(
+                "auth",
+                "1.0.0",
+                [
+                    Endpoint(c.REVOKE, service.revoke),
+                    Endpoint(c.APPROVE, registration.approve),
+                    *kept,
+                ],
+            )
         )
         await stack.enter_async_context(repeating(UPKEEP_SECONDS, service.upkeep, "auth-upkeep"))
         await stack.enter_async_context(door.open())

@@ -10,10 +10,12 @@ class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         nonce_seconds: for how long a nonce may be used.
         session_seconds: for how long a session lives before its device says hello again.
         pending_seconds: a registration that never said hello is dropped after this.
+        waiting_seconds: a registration that nobody has approved is dropped after this.
         workers: messages at work at once.
     """
 
     nonce_seconds: int = 60
     session_seconds: int = 86_400
     pending_seconds: int = 86_400
+    waiting_seconds: int = 30 * 86_400
     workers: int = 32

@@ -1,5 +1,26 @@
 -- name: add_device
-INSERT INTO auth_device (id, account, project, key) VALUES (:id, :account, :project, :key)
+INSERT INTO auth_device (id, account, project, key, token, status)
+VALUES (:id, :account, :project, :key, :token, :status)
+
+-- name: lock_token
+SELECT pg_advisory_xact_lock(hashtextextended(:token, 0))::text
+
+-- name: count_token
+SELECT count(*) FROM auth_device WHERE token = :token AND status NOT IN ('revoked', 'quarantined')
+
+-- name: lock_devices
+-- In one order for everybody: two requests for the same devices wait for each other, and never both.
+SELECT id, status
+  FROM auth_device
+ WHERE account = :account AND project = :project AND id = ANY (:devices::text[])
+ ORDER BY id
+   FOR UPDATE
+
+-- name: approve
+-- As if they had registered just now: else those that waited for long would be dropped at once.
+UPDATE auth_device
+   SET status = 'pending', registered_at = now()
+ WHERE account = :account AND id = ANY (:devices::text[])
 
 -- name: lock_device
 SELECT id, account, project, key, status, last_session, prior_session
@@ -57,7 +78,8 @@ SELECT device, project, id, extract(epoch FROM expires_at)::bigint AS expires_at
 
 -- name: drop_pending
 DELETE FROM auth_device
- WHERE status = 'pending' AND registered_at < now() - make_interval(secs => :seconds::float8)
+ WHERE status = 'pending' AND registered_at < now() - make_interval(secs => :pending::float8)
+    OR status = 'waiting' AND registered_at < now() - make_interval(secs => :waiting::float8)
 RETURNING id, account, project
 
 -- name: project_devices

@@ -1,43 +1,54 @@
 """The live project tokens, by their digests: a mirror of what `projects` keeps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from services.auth.peers import TokenChanged, TokenDigest
+from services.auth.peers import Enrolment, TokenChanged, TokenDigest
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectToken:
+    """A token, and what registering with it means."""
+
+    id: str
+    enrolment: Enrolment
 
 
 class TokenTable:
-    """Digests by project; filled from a snapshot, kept fresh by events."""
+    """Tokens by project and digest; filled from a snapshot, kept fresh by events."""
 
     def __init__(self) -> None:
         self._accounts: dict[str, str] = {}
-        self._digests: dict[str, set[bytes]] = {}
+        self._tokens: dict[str, dict[bytes, ProjectToken]] = {}
 
     def replace(self, tokens: list[TokenDigest]) -> None:
         """Take a whole snapshot."""
         self._accounts = {token.project: token.account for token in tokens}
-        self._digests = {}
+        self._tokens = {}
         for token in tokens:
-            self._digests.setdefault(token.project, set()).add(bytes.fromhex(token.digest))
+            enrolment = Enrolment(token.expires_at, token.max_devices, token.group, token.approval)
+            of_project = self._tokens.setdefault(token.project, {})
+            of_project[bytes.fromhex(token.digest)] = ProjectToken(token.id, enrolment)
 
     def apply(self, event: TokenChanged) -> bytes:
         """Take one change and give its digest."""
         digest = bytes.fromhex(event.digest)
-        digests = self._digests.setdefault(event.project, set())
+        of_project = self._tokens.setdefault(event.project, {})
         if event.live:
-            digests.add(digest)
+            of_project[digest] = ProjectToken(event.id, event.enrolment)
             self._accounts[event.project] = event.account
         else:
-            digests.discard(digest)
+            of_project.pop(digest, None)
         return digest
 
     def drop(self, project: str) -> set[bytes]:
         """Forget a project and give the digests that it had."""
         self._accounts.pop(project, None)
-        return self._digests.pop(project, set())
+        return set(self._tokens.pop(project, {}))
 
-    def digests(self, project: str) -> set[bytes]:
-        """Give the live digests of a project (none when there is no such project)."""
-        return self._digests.get(project, set())
+    def of(self, project: str) -> Mapping[bytes, ProjectToken]:
+        """Give the live tokens of a project by digest (none when there is no such project)."""
+        return self._tokens.get(project, {})
 
     def account(self, project: str) -> str:
         """Give the account of a project that has, or had, a token."""
@@ -49,6 +60,6 @@ class TokenTable:
 
     def pairs(self) -> Iterator[tuple[str, bytes]]:
         """Give (project, digest) of every live token."""
-        for project, digests in self._digests.items():
-            for digest in digests:
+        for project, of_project in self._tokens.items():
+            for digest in of_project:
                 yield project, digest

@@ -3,6 +3,7 @@
 from typing import Any
 
 from hub import DEVELOPERS, VIEWERS, AccountData, Migrations, Permission, Route, Service, hookimpl
+from services.devices import group_routes
 from services.devices.routes import routes
 from services.devices.service import devices
 
@@ -22,7 +23,7 @@ def isaax_migrations() -> list[Migrations]:
 @hookimpl
 def isaax_routes() -> list[Route[Any, Any]]:
     """Declare its routes."""
-    return routes()
+    return [*routes(), *group_routes.routes()]
 
 
 @hookimpl
@@ -30,7 +31,7 @@ def isaax_permissions() -> list[Permission]:
     """Declare who may do what."""
     return [
         Permission("devices:read", "See devices.", VIEWERS),
-        Permission("devices:write", "Name, group and remove devices.", DEVELOPERS),
+        Permission("devices:write", "Approve, name, group, tag and remove devices.", DEVELOPERS),
     ]
 
 

@@ -13,22 +13,28 @@ class AccountOfDevices:
         self._sql = Queries.load("services.devices")
 
     async def count(self, request: OfAccount) -> Counts:
-        """Count devices."""
+        """Count devices and groups."""
         async with self._database.transaction(account=request.account) as tx:
             return Counts(
-                {"devices": await tx.one(self._sql["count"], int, account=request.account)}
+                {
+                    "devices": await tx.one(self._sql["count"], int, account=request.account),
+                    "groups": await tx.one(self._sql["count_groups"], int, account=request.account),
+                }
             )
 
     async def export(self, request: OfAccount) -> AsyncIterator[Exported]:
-        """Give the devices."""
-        query = self._sql["export"]
-        async for page in export_rows(
-            self._database, query, account=request.account, file="devices"
-        ):
-            yield page
+        """Give the devices, and their groups."""
+        for file, query in (("devices", "export"), ("groups", "export_groups")):
+            async for page in export_rows(
+                self._database, self._sql[query], account=request.account, file=file
+            ):
+                yield page
 
     async def erase(self, request: OfAccount) -> Erased:
-        """Forget the devices."""
+        """Forget the devices, and their groups."""
         async with self._database.transaction(account=request.account) as tx:
-            gone = await tx.run(self._sql["delete_account"], account=request.account)
-        return Erased({"devices": gone} if gone else {})
+            gone = {
+                "devices": await tx.run(self._sql["delete_account"], account=request.account),
+                "groups": await tx.run(self._sql["delete_account_groups"], account=request.account),
+            }
+        return Erased({name: count for name, count in gone.items() if count})

@@ -16,6 +16,8 @@ class Device(msgspec.Struct, frozen=True):
     project: str
     label: str
     group: str
+    tags: list[str]
+    addresses: list[str]
     agent: str
     system: str
     status: str
@@ -33,7 +35,12 @@ class OneDevice(msgspec.Struct, frozen=True):
 
 
 class ListDevices(msgspec.Struct, frozen=True):
-    """A page of a project's devices after `after`; `online`, `label` and `group` narrow it."""
+    """A page of a project's devices after `after`; the rest narrows it.
+
+    Args:
+        tags: that it has all of.
+        text: that is somewhere in what is shown of it, in any case.
+    """
 
     account: str
     project: str
@@ -42,6 +49,9 @@ class ListDevices(msgspec.Struct, frozen=True):
     online: bool | None = None
     label: str = ""
     group: str = ""
+    status: str = ""
+    tags: list[str] = []
+    text: str = ""
 
 
 class Devices(msgspec.Struct, frozen=True):
@@ -52,12 +62,13 @@ class Devices(msgspec.Struct, frozen=True):
 
 
 class ChangeDevice(msgspec.Struct, frozen=True):
-    """Name a device and put it into a group; `versions` are those that the caller has seen."""
+    """Name a device, group and tag it; `versions` are those that the caller has seen."""
 
     account: str
     device: str
     label: str
     group: str
+    tags: list[str]
     versions: tuple[str, ...] | None = None
 
 
@@ -67,11 +78,13 @@ class OneChange(msgspec.Struct, frozen=True):
     device: str
     label: str | None = None
     group: str | None = None
+    add_tags: list[str] = []
+    remove_tags: list[str] = []
     versions: tuple[str, ...] | None = None
 
 
 class ChangeDevices(msgspec.Struct, frozen=True):
-    """Name and group many devices of a project at once."""
+    """Name, group and tag many devices of a project at once."""
 
     account: str
     project: str

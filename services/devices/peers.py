@@ -2,7 +2,7 @@
 
 import msgspec
 
-from hub import Contract, Nothing, Topic
+from hub import Contract, Nothing, Outcome, Topic
 
 
 class DeviceEvent(msgspec.Struct, frozen=True):
@@ -16,6 +16,23 @@ class DeviceEvent(msgspec.Struct, frozen=True):
     label: str = ""
     agent: str = ""
     system: str = ""
+    addresses: tuple[str, ...] = ()
+    group: str = "default"
+    waits: bool = False
+
+
+class ApproveDevices(msgspec.Struct, frozen=True):
+    """Let devices of a project in that wait for it."""
+
+    account: str
+    project: str
+    devices: list[str]
+
+
+class ApprovedDevices(msgspec.Struct, frozen=True):
+    """What became of each, in their order."""
+
+    outcomes: list[Outcome]
 
 
 class RevokeDevice(msgspec.Struct, frozen=True):
@@ -47,5 +64,6 @@ class Project(msgspec.Struct, frozen=True):
 
 DEVICE = Topic("auth.device.changed", DeviceEvent)
 PROJECT_DELETED = Topic("projects.deleted", ProjectChanged)
+APPROVE = Contract("auth.devices.approve", ApproveDevices, ApprovedDevices)
 REVOKE = Contract("auth.devices.revoke", RevokeDevice, Nothing)
 GET_PROJECT = Contract("projects.get", GetProject, Project)

@@ -21,6 +21,7 @@ from hub import (
 )
 from hub.structs import decode
 from services.devices import contracts as c
+from services.devices import peers
 
 Label = Annotated[
     str, msgspec.Meta(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)", description="Host name")
@@ -36,11 +37,25 @@ Group = Annotated[
 ]
 
 
+Tag = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/=-]{0,62}$(?!\n)",
+        description="Whatever one sorts devices by, such as `site:osaka`",
+    ),
+]
+Tags = Annotated[list[Tag], msgspec.Meta(max_length=32)]
+
+
 class DeviceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a client sets of a device."""
 
     label: Label
     group: Group = "default"
+    tags: Tags = []
+
+
+Status = Literal["waiting", "pending", "active", "revoked", "quarantined"]
 
 
 class DeviceView(msgspec.Struct, frozen=True):
@@ -49,7 +64,10 @@ class DeviceView(msgspec.Struct, frozen=True):
     Args:
         label: its host name in logs; "" stands for the id.
         group: what an integration's filter, or a release, may ask for.
-        status: `pending` until its first session; `quarantined` when a copy of it was seen.
+        tags: whatever it is sorted by, in the order of the alphabet.
+        addresses: IP addresses that it told when its last session was opened.
+        status: `waiting` until somebody approves it, `pending` until its first session;
+            `quarantined` when a copy of it was seen.
         online: it has a session now.
         agent, system: the versions that it told last.
         last_seen_at: when its last session was opened, or ended; null before the first.
@@ -59,7 +77,9 @@ class DeviceView(msgspec.Struct, frozen=True):
     project: str
     label: str
     group: str
-    status: Literal["pending", "active", "revoked", "quarantined"]
+    tags: list[str]
+    addresses: list[str]
+    status: Status
     online: bool
     agent: str
     system: str
@@ -73,6 +93,8 @@ class DeviceChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: str
     label: Label | None = None
     group: Group | None = None
+    add_tags: Tags = []
+    remove_tags: Tags = []
     if_match: IfMatch = None
 
 
@@ -98,13 +120,45 @@ class ChangedDevice(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class DeviceQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
-    """A page of devices; `online`, `label` and `group` narrow it."""
+    """A page of devices, narrowed by what is given."""
 
     online: Annotated[bool, msgspec.Meta(description="Only those that are, or are not.")] | None = (
         None
     )
     label: Annotated[str, msgspec.Meta(description="Only those of this label.")] = ""
     group: Annotated[str, msgspec.Meta(description="Only those of this group.")] = ""
+    status: Annotated[Status, msgspec.Meta(description="Only those that are so.")] | None = None
+    tags: Annotated[
+        str,
+        msgspec.Meta(description="Only those that have all of these tags; with commas between."),
+    ] = ""
+    q: Annotated[
+        str,
+        msgspec.Meta(
+            max_length=100,
+            description="Only those with this text in their id, label, group, tags, addresses, "
+            "agent or system, whether its letters are large or small.",
+        ),
+    ] = ""
+
+
+class DeviceApprovals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Devices to be let in."""
+
+    devices: Annotated[list[str], msgspec.Meta(min_length=1, max_length=500)]
+
+
+class ApprovedDevice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one device.
+
+    Args:
+        status: 200, or that of the problem.
+        problem: why it was not approved.
+    """
+
+    device: str
+    status: int
+    problem: ItemProblem | None = None
 
 
 def _view(device: c.Device) -> DeviceView:
@@ -125,6 +179,9 @@ async def list_devices(call: Call[None, DeviceQuery]) -> Reply:
         call.query.online,
         call.query.label,
         call.query.group,
+        call.query.status or "",
+        [tag for tag in call.query.tags.split(",") if tag],
+        call.query.q,
     )
     page = await call.bus.request(c.LIST, request)
     following = cursor_after(page.items, more=page.more)
@@ -142,26 +199,44 @@ async def patch_device(call: Call[dict[str, Any], NoQuery]) -> Reply:
     """Answer `PATCH /devices/{device}`."""
     account, device = call.caller.account, call.path["device"]
     current = await call.bus.request(c.GET, c.OneDevice(account, device))
-    now = {"label": current.label, "group": current.group}
+    now = {"label": current.label, "group": current.group, "tags": current.tags}
     body = decode(DeviceBody, merge_patch(now, call.body))
     request = c.ChangeDevice(
-        account, device, body.label, body.group, call.replaces(str(current.version))
-    )
+        account, device, body.label, body.group, sorted({*body.tags}),
+        call.replaces(str(current.version)),
+    )  # fmt: skip
     return _reply(await call.bus.request(c.CHANGE, request))
+
+
+def _one_change(one: DeviceChange) -> c.OneChange:
+    versions = versions_of(one.if_match)
+    return c.OneChange(one.device, one.label, one.group, one.add_tags, one.remove_tags, versions)
 
 
 async def change_devices(call: Call[DeviceChanges, NoQuery]) -> Reply:
     """Answer `POST /projects/{project}/device-changes`."""
-    changes = [
-        c.OneChange(one.device, one.label, one.group, versions_of(one.if_match))
-        for one in call.body.changes
-    ]
+    changes = [_one_change(one) for one in call.body.changes]
     request = c.ChangeDevices(call.caller.account, call.path["project"], changes)
     done = await call.bus.request(c.CHANGE_MANY, request)
     return Reply(
         [
             ChangedDevice(change.device, outcome.status, outcome.etag, outcome.problem)
             for change, outcome in zip(changes, done.outcomes, strict=True)
+        ]
+    )
+
+
+async def approve_devices(call: Call[DeviceApprovals, NoQuery]) -> Reply:
+    """Answer `POST /projects/{project}/device-approvals`."""
+    account, project = call.caller.account, call.path["project"]
+    await call.bus.request(peers.GET_PROJECT, peers.GetProject(account, project))
+    devices = call.body.devices
+    request = peers.ApproveDevices(account, project, devices)
+    done = await call.bus.request(peers.APPROVE, request)
+    return Reply(
+        [
+            ApprovedDevice(device, outcome.status, outcome.problem)
+            for device, outcome in zip(devices, done.outcomes, strict=True)
         ]
     )
 
@@ -177,7 +252,9 @@ DEVICE = "/api/v1/devices/{device}"
 _CHANGES = DeviceChanges(
     [
         DeviceChange("dev_2f5c9d1a7b3e8046", group="canary"),
-        DeviceChange("dev_8b1d4e6f0a2c7395", label="greenhouse-2", if_match='"3"'),
+        DeviceChange(
+            "dev_8b1d4e6f0a2c7395", label="greenhouse-2", add_tags=["site:osaka"], if_match='"3"'
+        ),
     ]
 )
 
@@ -192,11 +269,20 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="POST", path="/api/v1/projects/{project}/device-changes", tag="devices",
-            summary="Label and group many devices at once", handler=change_devices,
+            summary="Label, group and tag many devices at once", handler=change_devices,
             permission="devices:write", body=DeviceChanges, response=list[ChangedDevice],
             errors=(NotFound,), examples=(_CHANGES,),
             description="Each change has an outcome of its own, in the order of the request: "
             "one that cannot be made holds up no other.",
+        ),
+        Route(
+            method="POST", path="/api/v1/projects/{project}/device-approvals", tag="devices",
+            summary="Let devices in that wait for it", handler=approve_devices,
+            permission="devices:write", body=DeviceApprovals, response=list[ApprovedDevice],
+            errors=(NotFound,), examples=(DeviceApprovals(["dev_2f5c9d1a7b3e8046"]),),
+            description="Devices wait when they register with a project token of which "
+            "`approval` is true. Each has an outcome of its own; delete those that you do not "
+            "want. A device hears of it within a minute or two.",
         ),
         Route(
             method="GET", path=DEVICE, summary="Read a device", tag="devices",
@@ -204,9 +290,9 @@ def routes() -> list[Route[Any, Any]]:
         ),
         Route(
             method="PATCH", path=DEVICE, tag="devices",
-            summary="Label a device, or put it into a group", handler=patch_device,
+            summary="Label a device, put it into a group, or tag it", handler=patch_device,
             permission="devices:write", body=DeviceBody, response=DeviceView, errors=(NotFound,),
-            examples=({"label": "greenhouse-1"}, {"group": "canary"}),
+            examples=({"label": "greenhouse-1"}, {"group": "canary"}, {"tags": ["site:osaka"]}),
         ),
         Route(
             method="DELETE", path=DEVICE, summary="Revoke a device and forget it", tag="devices",

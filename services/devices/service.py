@@ -33,8 +33,10 @@ from hub.relay.contracts import (
     DeviceHosts,
 )
 from services.devices import contracts as c
+from services.devices import group_contracts as g
 from services.devices import peers
 from services.devices.account import AccountOfDevices
+from services.devices.groups import Groups, name_groups
 
 CONSUMER = "devices-presence"
 _NONE = "no such device"
@@ -77,7 +79,7 @@ class Devices:
         return c.Devices(rows[: request.limit], len(rows) > request.limit)
 
     async def change(self, request: c.ChangeDevice) -> c.Device:
-        """Name a device and put it into a group."""
+        """Name a device, group and tag it."""
         async with self._database.transaction(account=request.account) as tx:
             await self._lock(tx, request.account, request.device, request.versions)
             device = await tx.one(
@@ -87,12 +89,14 @@ class Devices:
                 device=request.device,
                 label=request.label,
                 group=request.group,
+                tags=request.tags,
             )
+            await name_groups(tx, request.account, device.project, [request.group])
             await self._changed(tx, device.project, device.id)
         return device
 
     async def change_many(self, request: c.ChangeDevices) -> c.ChangedDevices:
-        """Name and group many devices; one that cannot be changed holds up no other."""
+        """Name, group and tag many devices; one that cannot be changed holds up no other."""
         wanted = peers.GetProject(request.account, request.project)
         await self._bus.request(peers.GET_PROJECT, wanted)
         scope = {"account": request.account}
@@ -112,8 +116,12 @@ class Devices:
                 devices=[change.device for change in changes],
                 labels=[change.label for change in changes],
                 groups=[change.group for change in changes],
+                add=[",".join(change.add_tags) for change in changes],
+                remove=[",".join(change.remove_tags) for change in changes],
                 **scope,
             )
+            named = [change.group for change in changes if change.group is not None]
+            await name_groups(tx, request.account, request.project, named)
             for row in changed:
                 await self._changed(tx, request.project, row.id)
         versions = {row.id: str(row.version) for row in changed}
@@ -157,17 +165,23 @@ class Devices:
                         self._sql["add_device"],
                         project=event.project,
                         label=event.label,
+                        group=event.group,
                         agent=event.agent,
                         system=event.system,
+                        status="waiting" if event.waits else "pending",
                         **scope,
                     )
+                    await name_groups(tx, event.account, event.project, [event.group])
                     await self._changed(tx, event.project, event.device)
+                case "approved":
+                    await tx.run(self._sql["approve"], **scope)
                 case "opened":
                     await tx.run(
                         self._sql["open_session"],
                         session=event.session,
                         agent=event.agent,
                         system=event.system,
+                        addresses=list(event.addresses),
                         **scope,
                     )
                 case "closed":
@@ -180,7 +194,9 @@ class Devices:
     async def project_deleted(self, event: peers.ProjectChanged, _: EventInfo) -> None:
         """Forget a project's devices; auth has cut them off."""
         async with self._database.transaction(account=event.account) as tx:
-            await tx.run(self._sql["delete_project"], project=event.project, account=event.account)
+            scope = {"project": event.project, "account": event.account}
+            await tx.run(self._sql["delete_project"], **scope)
+            await tx.run(self._sql["delete_groups"], **scope)
 
     async def _lock(
         self, tx: Connection, account: str, device: str, versions: tuple[str, ...] | None
@@ -223,13 +239,18 @@ def _refused(
 @asynccontextmanager
 async def devices(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterator[None]:
     """Run the service."""
-    rules = Devices(database, outbox, bus)
+    rules, groups = Devices(database, outbox, bus), Groups(database, outbox, bus)
     endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
         Endpoint(c.GET, rules.get),
         Endpoint(c.LIST, rules.list),
         Endpoint(c.CHANGE, rules.change),
         Endpoint(c.CHANGE_MANY, rules.change_many),
         Endpoint(c.DELETE, rules.delete),
+        Endpoint(g.GET, groups.get),
+        Endpoint(g.LIST, groups.list),
+        Endpoint(g.MAKE, groups.make),
+        Endpoint(g.CHANGE, groups.change),
+        Endpoint(g.DELETE, groups.delete),
         Endpoint(DESCRIBE_DEVICES, rules.describe),
         *account_endpoints("devices", AccountOfDevices(database)),
     ]

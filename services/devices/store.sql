@@ -1,12 +1,12 @@
 -- name: add_device
-INSERT INTO devices_device (id, account, project, label, agent, system)
-VALUES (:device, :account, :project, :label, :agent, :system)
+INSERT INTO devices_device (id, account, project, label, "group", agent, system, status)
+VALUES (:device, :account, :project, :label, :group, :agent, :system, :status)
 ON CONFLICT (id) DO NOTHING
 
 -- name: open_session
 UPDATE devices_device
    SET session = :session, status = 'active', last_seen_at = now(), version = version + 1,
-       agent = :agent, system = :system
+       agent = :agent, system = :system, addresses = :addresses::text[]
  WHERE id = :device AND account = :account
 
 -- name: close_session
@@ -14,41 +14,50 @@ UPDATE devices_device
    SET session = '', last_seen_at = now(), version = version + 1
  WHERE id = :device AND account = :account AND session = :session
 
+-- name: approve
+UPDATE devices_device
+   SET status = 'pending', version = version + 1
+ WHERE id = :device AND account = :account AND status = 'waiting'
+
 -- name: set_status
 UPDATE devices_device
    SET status = :status, session = '', version = version + 1
  WHERE id = :device AND account = :account
 
 -- name: get_device
-SELECT id, number, account, project, label, "group", agent, system, status, session <> '' AS online,
-       version, registered_at, last_seen_at
+SELECT id, number, account, project, label, "group", tags, addresses, agent, system, status,
+       session <> '' AS online, version, registered_at, last_seen_at
   FROM devices_device
  WHERE id = :device AND account = :account
 
 -- name: lock_device
-SELECT id, number, account, project, label, "group", agent, system, status, session <> '' AS online,
-       version, registered_at, last_seen_at
+SELECT id, number, account, project, label, "group", tags, addresses, agent, system, status,
+       session <> '' AS online, version, registered_at, last_seen_at
   FROM devices_device
  WHERE id = :device AND account = :account
    FOR UPDATE
 
 -- name: list_devices
-SELECT id, number, account, project, label, "group", agent, system, status, session <> '' AS online,
-       version, registered_at, last_seen_at
+SELECT id, number, account, project, label, "group", tags, addresses, agent, system, status,
+       session <> '' AS online, version, registered_at, last_seen_at
   FROM devices_device
  WHERE account = :account AND project = :project AND number > :after
    AND (:online::boolean IS NULL OR (session <> '') = :online)
    AND (:label::text = '' OR label = :label)
    AND (:group::text = '' OR "group" = :group)
+   AND (:status::text = '' OR status = :status)
+   AND tags @> :tags::text[]
+   AND (:text::text = '' OR strpos(lower(concat_ws(' ', id, label, "group", agent, system,
+            array_to_string(tags, ' '), array_to_string(addresses, ' '))), lower(:text)) > 0)
  ORDER BY number
  LIMIT :limit
 
 -- name: change_device
 UPDATE devices_device
-   SET label = :label, "group" = :group, version = version + 1
+   SET label = :label, "group" = :group, tags = :tags::text[], version = version + 1
  WHERE id = :device AND account = :account
-RETURNING id, number, account, project, label, "group", agent, system, status, session <> '' AS online,
-          version, registered_at, last_seen_at
+RETURNING id, number, account, project, label, "group", tags, addresses, agent, system, status,
+          session <> '' AS online, version, registered_at, last_seen_at
 
 -- name: lock_devices
 -- In one order for everybody: two requests for the same devices wait for each other, and never both.
@@ -62,8 +71,14 @@ SELECT id, version
 UPDATE devices_device AS device
    SET label = coalesce(change.label, device.label),
        "group" = coalesce(change."group", device."group"),
+       tags = ARRAY(
+           SELECT DISTINCT tag
+             FROM unnest(device.tags || string_to_array(change.add, ',')) AS tag
+            WHERE tag <> ALL (string_to_array(change.remove, ','))
+            ORDER BY tag),
        version = version + 1
-  FROM unnest(:devices::text[], :labels::text[], :groups::text[]) AS change (id, label, "group")
+  FROM unnest(:devices::text[], :labels::text[], :groups::text[], :add::text[], :remove::text[])
+       AS change (id, label, "group", add, remove)
  WHERE device.id = change.id AND device.account = :account
 RETURNING device.id, device.version
 
@@ -83,7 +98,8 @@ SELECT count(*) FROM devices_device WHERE account = :account
 
 -- name: export
 SELECT jsonb_build_object(
-           'id', id, 'project', project, 'label', label, 'group', "group", 'agent', agent,
+           'id', id, 'project', project, 'label', label, 'group', "group", 'tags', tags,
+           'addresses', addresses, 'agent', agent,
            'system', system, 'status', status, 'registered_at', registered_at,
            'last_seen_at', last_seen_at) AS record
   FROM devices_device
@@ -93,3 +109,56 @@ SELECT jsonb_build_object(
 
 -- name: delete_account
 DELETE FROM devices_device WHERE account = :account
+
+-- name: name_groups
+INSERT INTO devices_group (account, project, name)
+SELECT :account, :project, name FROM unnest(:names::text[]) AS name ORDER BY name
+ON CONFLICT (project, name) DO NOTHING
+
+-- name: list_groups
+SELECT g.name, g.number, g.description, g.version, g.created_at, count(d.id) AS devices,
+       count(d.id) FILTER (WHERE d.session <> '') AS online
+  FROM devices_group AS g
+  LEFT JOIN devices_device AS d
+    ON d.project = g.project AND d.account = g.account AND d."group" = g.name
+ WHERE g.account = :account AND g.project = :project AND g.number > :after
+   AND (:name::text = '' OR g.name = :name)
+ GROUP BY g.name, g.number, g.description, g.version, g.created_at
+ ORDER BY g.number
+ LIMIT :limit
+
+-- name: lock_group
+SELECT version
+  FROM devices_group
+ WHERE account = :account AND project = :project AND name = :name
+   FOR UPDATE
+
+-- name: change_group
+UPDATE devices_group
+   SET description = :description, version = version + 1
+ WHERE account = :account AND project = :project AND name = :name
+
+-- name: is_in_use
+SELECT EXISTS (
+    SELECT FROM devices_device WHERE account = :account AND project = :project AND "group" = :name)
+
+-- name: delete_group
+DELETE FROM devices_group WHERE account = :account AND project = :project AND name = :name
+
+-- name: delete_groups
+DELETE FROM devices_group WHERE account = :account AND project = :project
+
+-- name: count_groups
+SELECT count(*) FROM devices_group WHERE account = :account
+
+-- name: export_groups
+SELECT jsonb_build_object(
+           'project', project, 'name', name, 'description', description,
+           'created_at', created_at) AS record
+  FROM devices_group
+ WHERE account = :account
+ ORDER BY number
+ OFFSET :offset LIMIT :limit
+
+-- name: delete_account_groups
+DELETE FROM devices_group WHERE account = :account

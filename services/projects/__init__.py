@@ -13,6 +13,7 @@ from hub import (
     Service,
     hookimpl,
 )
+from services.projects import token_routes
 from services.projects.commands import app
 from services.projects.routes import routes
 from services.projects.service import projects
@@ -33,7 +34,7 @@ def isaax_migrations() -> list[Migrations]:
 @hookimpl
 def isaax_routes() -> list[Route[Any, Any]]:
     """Declare its routes."""
-    return routes()
+    return [*routes(), *token_routes.routes()]
 
 
 @hookimpl

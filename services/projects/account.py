@@ -20,13 +20,9 @@ from hub import (
 from services.projects import contracts as c
 from services.projects.peers import ClosingChanged
 from services.projects.rules import Projects
+from services.projects.tokens import LiveToken
 
 _AT_ONCE: Final = 100
-
-
-class _Token(msgspec.Struct, frozen=True):
-    project: str
-    digest: str
 
 
 class _Counted(msgspec.Struct, frozen=True):
@@ -49,11 +45,9 @@ class AccountOfProjects:
             query = "suspend" if event.closing else "resume"
             if not await tx.run(self._sql[query], account=event.account):
                 return  # heard before
-            tokens = await tx.all(self._sql["account_tokens"], _Token, account=event.account)
+            tokens = await tx.all(self._sql["account_tokens"], LiveToken, account=event.account)
             for token in tokens:
-                changed = c.TokenChanged(
-                    event.account, token.project, token.digest, live=not event.closing
-                )
+                changed = token.told(event.account, live=not event.closing)
                 await self._outbox.add(tx, c.TOKEN_CHANGED, changed, key=token.project)
 
     async def count(self, request: OfAccount) -> Counts:

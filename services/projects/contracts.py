@@ -65,15 +65,41 @@ class DeleteProject(msgspec.Struct, frozen=True):
     versions: tuple[str, ...] | None = None
 
 
+class Enrolment(msgspec.Struct, frozen=True):
+    """What devices become that register with a token, and which may.
+
+    Args:
+        expires_at: none registers after it; those that have go on connecting with the token.
+        max_devices: that may be registered with it and are there still; None is any number.
+        group: that they are in at first.
+        approval: each is let in once somebody has approved it.
+    """
+
+    expires_at: datetime | None = None
+    max_devices: int | None = None
+    group: str = "default"
+    approval: bool = False
+
+
 class Token(msgspec.Struct, frozen=True):
-    """A project token, without the token itself."""
+    """A project token, without the token itself; `version` makes its ETag."""
 
     id: str
     project: str
     number: int
     name: str
     prefix: str
+    version: int
     created_at: datetime
+    expires_at: datetime | None
+    max_devices: int | None
+    group: str
+    approval: bool
+
+    @property
+    def enrolment(self) -> Enrolment:
+        """What registering with it means."""
+        return Enrolment(self.expires_at, self.max_devices, self.group, self.approval)
 
 
 class CreateToken(msgspec.Struct, frozen=True):
@@ -82,6 +108,18 @@ class CreateToken(msgspec.Struct, frozen=True):
     account: str
     project: str
     name: str
+    enrolment: Enrolment = Enrolment()
+
+
+class ChangeToken(msgspec.Struct, frozen=True):
+    """Name a token, and say what registering with it means."""
+
+    account: str
+    project: str
+    token: str
+    name: str
+    enrolment: Enrolment
+    versions: tuple[str, ...] | None = None
 
 
 class CreatedToken(msgspec.Struct, frozen=True):
@@ -97,6 +135,15 @@ class OneToken(msgspec.Struct, frozen=True):
     account: str
     project: str
     token: str
+
+
+class DeleteToken(msgspec.Struct, frozen=True):
+    """Revoke a token; `versions` are those that the caller has seen."""
+
+    account: str
+    project: str
+    token: str
+    versions: tuple[str, ...] | None = None
 
 
 class ListTokens(msgspec.Struct, frozen=True):
@@ -123,12 +170,17 @@ class ListDigests(msgspec.Struct, frozen=True):
 
 
 class TokenDigest(msgspec.Struct, frozen=True):
-    """SHA-256 (hex) of one live token."""
+    """SHA-256 (hex) of one live token, and what registering with it means."""
 
     number: int
     account: str
     project: str
     digest: str
+    id: str
+    expires_at: datetime | None
+    max_devices: int | None
+    group: str
+    approval: bool
 
 
 class Digests(msgspec.Struct, frozen=True):
@@ -162,8 +214,9 @@ RENAME = Contract("projects.rename", RenameProject, Project)
 DELETE = Contract("projects.delete", DeleteProject, Nothing)
 CREATE_TOKEN = Contract("projects.tokens.create", CreateToken, CreatedToken)
 GET_TOKEN = Contract("projects.tokens.get", OneToken, Token)
+CHANGE_TOKEN = Contract("projects.tokens.change", ChangeToken, Token)
 LIST_TOKENS = Contract("projects.tokens.list", ListTokens, Tokens)
-DELETE_TOKEN = Contract("projects.tokens.delete", OneToken, Nothing)
+DELETE_TOKEN = Contract("projects.tokens.delete", DeleteToken, Nothing)
 GET_LIMITS = Contract("projects.limits.get", GetProject, Limits)
 LIST_DIGESTS = Contract("projects.tokens.digests", ListDigests, Digests)
 
@@ -176,12 +229,14 @@ class ProjectChanged(msgspec.Struct, frozen=True):
 
 
 class TokenChanged(msgspec.Struct, frozen=True):
-    """A token was made (`live`) or revoked."""
+    """A token was made or changed (`live`), or revoked."""
 
     account: str
     project: str
     digest: str
     live: bool
+    id: str = ""
+    enrolment: Enrolment = Enrolment()
 
 
 CREATED = Topic("projects.created", ProjectChanged)

@@ -1,4 +1,4 @@
-"""Projects and their tokens over HTTP."""
+"""Projects over HTTP."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -6,9 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from hub import (
-    SHOWN_ONCE,
     Call,
-    Conflict,
     NoQuery,
     NotFound,
     PageQuery,
@@ -37,22 +35,6 @@ class ProjectView(msgspec.Struct, frozen=True):
     name: str
     created_at: datetime
     updated_at: datetime
-
-
-class ProjectTokenBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a client sets of a project token."""
-
-    name: Name = "devices"
-
-
-class ProjectTokenView(msgspec.Struct, frozen=True):
-    """A project token as the API shows it; `token` itself only in the answer that made it."""
-
-    id: str
-    name: str
-    prefix: str
-    created_at: datetime
-    token: Annotated[str | None, SHOWN_ONCE] = None
 
 
 class UsageView(msgspec.Struct, frozen=True):
@@ -85,10 +67,6 @@ class LimitsView(msgspec.Struct, frozen=True):
 
 def _view(project: c.Project) -> ProjectView:
     return ProjectView(project.id, project.name, project.created_at, project.updated_at)
-
-
-def _token_view(token: c.Token, secret: str | None = None) -> ProjectTokenView:
-    return ProjectTokenView(token.id, token.name, token.prefix, token.created_at, secret)
 
 
 def _reply(project: c.Project, location: str | None = None) -> Reply:
@@ -146,50 +124,13 @@ async def get_limits(call: Call[None, NoQuery]) -> Reply:
     )
 
 
-async def list_project_tokens(call: Call[None, PageQuery]) -> Reply:
-    """Answer `GET /projects/{project}/tokens`."""
-    request = c.ListTokens(
-        call.caller.account,
-        call.path["project"],
-        call.query.limit,
-        position_of(call.query.cursor),
-    )
-    page = await call.bus.request(c.LIST_TOKENS, request)
-    following = cursor_after(page.items, more=page.more)
-    return Reply([_token_view(item) for item in page.items], next=following)
-
-
-async def create_project_token(call: Call[ProjectTokenBody, NoQuery]) -> Reply:
-    """Answer `POST /projects/{project}/tokens`."""
-    project = call.path["project"]
-    request = c.CreateToken(call.caller.account, project, call.body.name)
-    made = await call.bus.request(c.CREATE_TOKEN, request)
-    location = f"/api/v1/projects/{project}/tokens/{made.token.id}"
-    return Reply(_token_view(made.token, made.secret), location=location)
-
-
-async def get_project_token(call: Call[None, NoQuery]) -> Reply:
-    """Answer `GET /projects/{project}/tokens/{token}`."""
-    request = c.OneToken(call.caller.account, call.path["project"], call.path["token"])
-    return Reply(_token_view(await call.bus.request(c.GET_TOKEN, request)))
-
-
-async def delete_project_token(call: Call[None, NoQuery]) -> Reply:
-    """Answer `DELETE /projects/{project}/tokens/{token}`."""
-    request = c.OneToken(call.caller.account, call.path["project"], call.path["token"])
-    await call.bus.request(c.DELETE_TOKEN, request)
-    return Reply()
-
-
 PROJECTS = "/api/v1/projects"
 PROJECT = f"{PROJECTS}/{{project}}"
 LIMITS = f"{PROJECT}/limits"
-TOKENS = f"{PROJECT}/tokens"
-TOKEN = f"{TOKENS}/{{token}}"
 
 
 def routes() -> list[Route[Any, Any]]:
-    """Give the routes of projects and their tokens."""
+    """Give the routes of projects."""
     return [
         Route(
             method="GET", path=PROJECTS, summary="List projects", tag="projects",
@@ -223,29 +164,5 @@ def routes() -> list[Route[Any, Any]]:
             errors=(NotFound,),
             description="The operator of the hub sets the limits (`isaax limits set`). Who sends "
             "more is asked to wait, and loses nothing.",
-        ),
-        Route(
-            method="GET", path=TOKENS, summary="List a project's tokens", tag="tokens",
-            handler=list_project_tokens, permission="tokens:read", query=PageQuery,
-            response=list[ProjectTokenView], errors=(NotFound,),
-        ),
-        Route(
-            method="POST", path=TOKENS, summary="Make a project token", tag="tokens",
-            handler=create_project_token, permission="tokens:write", body=ProjectTokenBody,
-            response=ProjectTokenView, status=201, errors=(NotFound, Conflict),
-            examples=(ProjectTokenBody("workshop"),), once=True,
-            description="The token itself is in this answer and never again. Two tokens of a "
-            "project are valid at a time, so that one can be rotated without a gap.",
-        ),
-        Route(
-            method="GET", path=TOKEN, summary="Read a project token", tag="tokens",
-            handler=get_project_token, permission="tokens:read", response=ProjectTokenView,
-            errors=(NotFound,),
-        ),
-        Route(
-            method="DELETE", path=TOKEN, summary="Revoke a project token", tag="tokens",
-            handler=delete_project_token, permission="tokens:write", status=204, errors=(NotFound,),
-            versioned=False,
-            description="Devices that connected with it are cut off at once.",
         ),
     ]  # fmt: skip

@@ -11,12 +11,13 @@ from services.projects.account import AccountOfProjects
 from services.projects.limits import CONSUMER, Limits
 from services.projects.peers import CLOSING_CHANGED
 from services.projects.rules import Projects
+from services.projects.tokens import Tokens
 
 
 @asynccontextmanager
 async def projects(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterator[None]:
     """Run the service."""
-    rules, limits = Projects(database, outbox), Limits(database)
+    rules, tokens, limits = Projects(database, outbox), Tokens(database, outbox), Limits(database)
     account = AccountOfProjects(database, outbox, rules)
     endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
         Endpoint(c.CREATE, rules.create),
@@ -24,11 +25,12 @@ async def projects(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterato
         Endpoint(c.LIST, rules.list),
         Endpoint(c.RENAME, rules.rename),
         Endpoint(c.DELETE, rules.delete),
-        Endpoint(c.CREATE_TOKEN, rules.create_token),
-        Endpoint(c.GET_TOKEN, rules.get_token),
-        Endpoint(c.LIST_TOKENS, rules.list_tokens),
-        Endpoint(c.DELETE_TOKEN, rules.delete_token),
-        Endpoint(c.LIST_DIGESTS, rules.list_digests),
+        Endpoint(c.CREATE_TOKEN, tokens.create),
+        Endpoint(c.GET_TOKEN, tokens.get),
+        Endpoint(c.CHANGE_TOKEN, tokens.change),
+        Endpoint(c.LIST_TOKENS, tokens.list),
+        Endpoint(c.DELETE_TOKEN, tokens.delete),
+        Endpoint(c.LIST_DIGESTS, tokens.list_digests),
         Endpoint(c.GET_LIMITS, limits.show),
         Endpoint(PROJECT_LIMITS, limits.of),
         Endpoint(PROJECT_OF_TOKEN, limits.owner),

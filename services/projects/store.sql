@@ -39,19 +39,32 @@ SELECT slot
  LIMIT 1
 
 -- name: add_token
-INSERT INTO projects_token (id, account, project, name, prefix, digest, slot)
-VALUES (:id, :account, :project, :name, :prefix, :digest, :slot)
-RETURNING id, project, number, name, prefix, created_at
+INSERT INTO projects_token (id, account, project, name, prefix, digest, slot, expires_at,
+                            max_devices, "group", approval)
+VALUES (:id, :account, :project, :name, :prefix, :digest, :slot, :expires_at, :max_devices, :group,
+        :approval)
+RETURNING id, project, number, name, prefix, version, created_at, expires_at, max_devices, "group",
+          approval, encode(digest, 'hex') AS digest
+
+-- name: change_token
+UPDATE projects_token
+   SET name = :name, expires_at = :expires_at, max_devices = :max_devices, "group" = :group,
+       approval = :approval, version = version + 1
+ WHERE id = :token AND project = :project AND account = :account
+RETURNING id, project, number, name, prefix, version, created_at, expires_at, max_devices, "group",
+          approval, encode(digest, 'hex') AS digest
 
 -- name: list_tokens
-SELECT id, project, number, name, prefix, created_at
+SELECT id, project, number, name, prefix, version, created_at, expires_at, max_devices, "group",
+       approval
   FROM projects_token
  WHERE project = :project AND account = :account AND number > :after
  ORDER BY number
  LIMIT :limit
 
 -- name: get_token
-SELECT id, project, number, name, prefix, created_at
+SELECT id, project, number, name, prefix, version, created_at, expires_at, max_devices, "group",
+       approval
   FROM projects_token
  WHERE id = :token AND project = :project AND account = :account
 
@@ -66,7 +79,8 @@ DELETE FROM projects_token
 RETURNING encode(digest, 'hex') AS digest
 
 -- name: list_digests
-SELECT number, account, project, encode(digest, 'hex') AS digest
+SELECT number, account, project, encode(digest, 'hex') AS digest, id, expires_at, max_devices,
+       "group", approval
   FROM projects_token AS t
  WHERE number > :after
    AND NOT EXISTS (SELECT FROM projects_suspended AS s WHERE s.account = t.account)
@@ -130,7 +144,8 @@ INSERT INTO projects_suspended (account) VALUES (:account) ON CONFLICT DO NOTHIN
 DELETE FROM projects_suspended WHERE account = :account
 
 -- name: account_tokens
-SELECT project, encode(digest, 'hex') AS digest
+SELECT id, project, number, name, prefix, version, created_at, expires_at, max_devices, "group",
+       approval, encode(digest, 'hex') AS digest
   FROM projects_token
  WHERE account = :account
  ORDER BY number
@@ -152,7 +167,8 @@ SELECT jsonb_build_object(
 -- name: export_project_tokens
 SELECT jsonb_build_object(
            'id', id, 'project', project, 'name', name, 'prefix', prefix,
-           'created_at', created_at) AS record
+           'created_at', created_at, 'expires_at', expires_at, 'max_devices', max_devices,
+           'group', "group", 'approval', approval) AS record
   FROM projects_token
  WHERE account = :account
  ORDER BY number

@@ -33,6 +33,7 @@ from services.devices.account import AccountOfDevices
 from services.projects import contracts as p
 from services.projects.account import AccountOfProjects
 from services.projects.rules import Projects
+from services.projects.tokens import Tokens
 from tests.deadline import until
 from tests.fixtures import people, traces
 from tests.fixtures.crashes import Crash
@@ -112,9 +113,10 @@ class Hub:
         account = await people.account(self.database)
         await people.person(self.database, **{account: Role.OWNER})
         projects = Projects(self.database, self.outbox)
+        tokens = Tokens(self.database, self.outbox)
         for name in ("one", "two"):
             made = await projects.create(p.CreateProject(account, name))
-            await projects.create_token(p.CreateToken(account, made.id, "devices"))
+            await tokens.create(p.CreateToken(account, made.id, "devices"))
         async with self.database.system() as tx:
             await tx.raw.execute(
                 "INSERT INTO devices_device (id, account, project) VALUES ($1, $2, $3)",

@@ -1,107 +1,11 @@
 """Many devices changed by one request: each outcome by itself, in order, and never another's."""
 
 import asyncio
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from hub import hookimpl
-from hub.contracts import Bus, EventInfo
-from hub.database import Database
-from hub.memory_bus import MemoryBus
-from hub.migrations import migrate
-from hub.outbox import Outbox
-from hub.permissions import Role
-from hub.plugins import PluginHost
-from hub.relay.contracts import DEVICE_CHANGED
-from hub.routes import Authenticator, Caller
-from hub.settings import PostgresSettings
-from services import devices as devices_plugin
-from services import projects as projects_plugin
-from services.devices import peers
-from services.devices.service import Devices, devices
-from services.projects import contracts as p
-from services.projects.service import Projects, projects
-from tests.fixtures.gateway import RunSite, Site
-
-MINE, OTHERS = "acc_one", "acc_two"
-
-
-class Keys:
-    """Lets in whoever says as what: `<account>:<role>`."""
-
-    @hookimpl
-    def isaax_authenticators(self) -> list[Authenticator]:
-        async def check(credential: str, _: Bus) -> Caller | None:
-            account, _, role = credential.partition(":")
-            return Caller(account, credential, role=Role(role))
-
-        return [Authenticator("keys", "Key", check)]
-
-
-@dataclass(frozen=True, slots=True)
-class Fleet:
-    """Two accounts with a project each, and devices in them."""
-
-    site: Site
-    database: Database
-    project: str
-    other_project: str
-
-    async def ask(
-        self, changes: Any, *, project: str = "", who: str = f"{MINE}:developer", **headers: str
-    ) -> tuple[int, Any]:
-        """Change devices; give the status and the body."""
-        async with self.site.http.post(
-            f"{self.site.url}/api/v1/projects/{project or self.project}/device-changes",
-            json={"changes": changes},
-            headers={"Authorization": f"Key {who}"} | headers,
-        ) as response:
-            return response.status, await response.json(content_type=None)
-
-    async def stored(self) -> dict[str, tuple[str, str, int]]:
-        """Give label, group and version of every device."""
-        async with self.database.system() as tx:
-            rows = await tx.raw.fetch('SELECT id, label, "group", version FROM devices_device')
-        return {row["id"]: (row["label"], row["group"], row["version"]) for row in rows}
-
-    async def told(self) -> int:
-        """Say of how many changed devices the relay hears."""
-        async with self.database.system() as tx:
-            count: int = await tx.raw.fetchval(
-                "SELECT count(*) FROM outbox WHERE subject = $1", DEVICE_CHANGED.wire_subject
-            )
-        return count
-
-
-@pytest.fixture
-async def fleet(run_site: RunSite, database_settings: PostgresSettings) -> AsyncIterator[Fleet]:
-    await migrate(database_settings, PluginHost.load(quiet=True).migrations)
-    async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(Database.open(database_settings))
-        bus, outbox = MemoryBus(), Outbox(None)
-        await stack.enter_async_context(projects(database, outbox, bus))
-        await stack.enter_async_context(devices(database, outbox, bus))
-        made = [
-            (await Projects(database, outbox).create(p.CreateProject(account, "fleet"))).id
-            for account in (MINE, OTHERS)
-        ]
-        rules = Devices(database, outbox, bus)
-        for account, project, names in ((MINE, made[0], "abc"), (OTHERS, made[1], "x")):
-            for name in names:
-                event = peers.DeviceEvent("registered", account, project, f"dev_{name}")
-                await rules.device_changed(event, EventInfo(str(uuid.uuid4()), name, 1))
-        site = await stack.enter_async_context(
-            run_site(bus=bus, keys=Keys(), devices=devices_plugin, projects=projects_plugin)
-        )
-        fleet = Fleet(site, database, *made)
-        async with database.system() as tx:
-            await tx.raw.execute("DELETE FROM outbox")
-        yield fleet
+from tests.fixtures.fleet import MINE, OTHERS, Fleet
 
 
 async def test_each_device_has_an_outcome_of_its_own_in_order(fleet: Fleet) -> None:

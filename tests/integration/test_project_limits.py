@@ -22,6 +22,7 @@ from services.projects import contracts as c
 from services.projects.commands import app
 from services.projects.limits import Limits
 from services.projects.rules import Projects
+from services.projects.tokens import Tokens
 from tests.fixtures.audit import Log
 
 ACCOUNT = "acc_one"
@@ -118,7 +119,7 @@ async def test_usage_of_a_project_that_is_gone_is_dropped(database: Database) ->
 
 
 async def test_a_token_is_found_by_its_digest(database: Database, project: str) -> None:
-    made = await Projects(database, Outbox(None)).create_token(  # type: ignore[arg-type]
+    made = await Tokens(database, Outbox(None)).create(  # type: ignore[arg-type]
         c.CreateToken(ACCOUNT, project, "one")
     )
     limits = Limits(database)

@@ -26,6 +26,7 @@ from hub.vault import Vault
 from services.auth import deeds
 from services.auth import peers as auth_peers
 from services.auth.contracts import DEVICE, DeviceEvent, RevokeDevice
+from services.auth.registration import Registration
 from services.auth.rules import Rules
 from services.auth.settings import AuthSettings
 from services.auth.tokens import TokenTable
@@ -34,6 +35,7 @@ from services.messages import peers as messages_peers
 from services.messages.rules import Messages
 from services.projects import contracts as p
 from services.projects.rules import Projects
+from services.projects.tokens import Tokens
 from tests.fixtures.audit import Log
 
 ACCOUNT = "acc_1"
@@ -72,15 +74,15 @@ async def test_a_deleted_project_revokes_its_tokens_in_their_order(hub: Hub) -> 
 
     Else one that was made just before is heard of after the project's end, and let devices in.
     """
-    projects = Projects(hub.database, hub.outbox)
+    projects, tokens = Projects(hub.database, hub.outbox), Tokens(hub.database, hub.outbox)
     project = (await projects.create(p.CreateProject(ACCOUNT, "short-lived"))).id
     for name in ("one", "two"):
-        await projects.create_token(p.CreateToken(ACCOUNT, project, name))
+        await tokens.create(p.CreateToken(ACCOUNT, project, name))
     await projects.delete(p.DeleteProject(ACCOUNT, project))
     table = TokenTable()
     for payload in await hub.said(p.TOKEN_CHANGED.wire_subject):
         table.apply(msgspec.json.decode(payload, type=auth_peers.TokenChanged))
-    assert table.digests(project) == set()
+    assert not table.of(project)
 
 
 async def test_an_integration_does_not_outlive_the_project_it_was_made_in(hub: Hub) -> None:
@@ -127,10 +129,11 @@ async def test_a_device_of_a_deleted_project_is_dropped_after_it_was_registered(
     """The last word on it comes in its own order, so a late registration is undone by it."""
     tokens, token = TokenTable(), secrets.token_bytes(32)
     tokens.replace([auth_peers.TokenDigest(1, ACCOUNT, "prj_1", token.hex())])
-    rules = Rules(AuthSettings(), hub.database, hub.outbox, hub.vault, hub.bus, tokens, Audit())
+    rules = Rules(AuthSettings(), hub.database, hub.outbox, hub.vault, hub.bus, Audit())
+    registration = Registration(hub.database, hub.vault, tokens, rules)
     nonce = rules.nonces.give("new-1")
     proof = register_proof_from_digest(token, "prj_1", "new-1", nonce)
-    device = (await rules.register("new-1", Register("prj_1", nonce, proof))).device
+    device = (await registration.register("new-1", Register("prj_1", nonce, proof))).device
     assert await rules.forget_project(auth_peers.ProjectChanged(ACCOUNT, "prj_1")) == [device]
     said = [msgspec.json.decode(e, type=DeviceEvent) for e in await hub.said(DEVICE.wire_subject)]
     assert [event.kind for event in said] == ["registered", "dropped"]
@@ -142,11 +145,12 @@ async def test_what_becomes_of_devices_is_in_the_audit_log(hub: Hub) -> None:
     """In the transaction in which it is done; whoever registers is on record by its own words."""
     tokens, token = TokenTable(), secrets.token_bytes(32)
     tokens.replace([auth_peers.TokenDigest(1, ACCOUNT, "prj_1", token.hex())])
-    rules = Rules(AuthSettings(), hub.database, hub.outbox, hub.vault, hub.bus, tokens, Audit())
+    rules = Rules(AuthSettings(), hub.database, hub.outbox, hub.vault, hub.bus, Audit())
+    registration = Registration(hub.database, hub.vault, tokens, rules)
     nonce = rules.nonces.give("new-1")
     proof = register_proof_from_digest(token, "prj_1", "new-1", nonce)
     register = Register("prj_1", nonce, proof, label="greenhouse")
-    device = (await rules.register("new-1", register)).device
+    device = (await registration.register("new-1", register)).device
     await rules.revoke(RevokeDevice(ACCOUNT, device))
     async with Recorder.open(hub.database, Metrics()):
         registered, revoked = await Log(hub.database, ACCOUNT).until(2)

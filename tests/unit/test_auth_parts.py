@@ -62,12 +62,12 @@ def test_the_token_table_follows_its_events() -> None:
     table = TokenTable()
     table.replace([TokenDigest(1, "acc_1", "prj_1", A)])
     table.apply(TokenChanged("acc_1", "prj_1", B, live=True))
-    assert table.digests("prj_1") == {bytes.fromhex(A), bytes.fromhex(B)}
+    assert set(table.of("prj_1")) == {bytes.fromhex(A), bytes.fromhex(B)}
     table.apply(TokenChanged("acc_1", "prj_1", A, live=False))
     assert [*table.pairs()] == [("prj_1", bytes.fromhex(B))]
     assert table.account("prj_1") == "acc_1"
     assert table.drop("prj_1") == {bytes.fromhex(B)}
-    assert table.digests("prj_1") == set()
+    assert not table.of("prj_1")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`isaax tokens …`: what lets devices and other sources into a project."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,10 @@ FIELDS: "output.Columns[ProjectTokenView]" = {
     "id": lambda one: one.id,
     "name": lambda one: one.name,
     "begins with": lambda one: one.prefix,
+    "group": lambda one: one.group,
+    "approval": lambda one: one.approval,
+    "at most": lambda one: one.max_devices,
+    "until": lambda one: one.expires_at,
     "made": lambda one: one.created_at,
 }
 Token = Annotated[str, typer.Argument(help="Name or id of the token.")]
@@ -48,13 +53,33 @@ def show(
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="What it is for.")] = "devices",
+    group: Annotated[str, typer.Option(help="That devices are in when they register.")] = "default",
+    most: Annotated[
+        int | None, typer.Option("--max", help="Devices that may be registered with it.")
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(help="No device registers after it (UTC); those that have go on."),
+    ] = None,
+    approval: Annotated[
+        bool, typer.Option("--approval", help="Devices wait until somebody approves them.")
+    ] = False,
     project: ProjectName = None,
     hub: HubName = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a token, and print it: this once. A project has two at most, so that one can follow."""
     with opened(hub) as session:
-        made = session.hub.create_project_token(session.project(project), {"name": name})
+        made = session.hub.create_project_token(
+            session.project(project),
+            {
+                "name": name,
+                "group": group,
+                "max_devices": most,
+                "expires_at": until and until.replace(tzinfo=UTC).isoformat(),
+                "approval": approval,
+            },
+        )
     one = made.value
     output.show_secret(made, str(one.token), one.id, one.name, as_json=as_json)
 
