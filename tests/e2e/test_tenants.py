@@ -43,7 +43,8 @@ OPEN = {
     "GET /links/{kind}/{link}", "POST /links/{kind}/{link}",
     "POST /api/v1/invitations/preview", "POST /api/v1/transfers/redeem",
     "POST /api/v1/account-deletions/undo",
-    *(f"{method} /links/{kind}/{{link}}" for kind in ("invitation", "transfer", "keep")
+    "POST /api/v1/user-deletions/undo",
+    *(f"{method} /links/{kind}/{{link}}" for kind in ("invitation", "transfer", "keep", "stay")
       for method in ("GET", "POST")),
 }  # fmt: skip
 """Routes that anyone may use; each is to have tests of its own (test_accounts_*.py)."""
