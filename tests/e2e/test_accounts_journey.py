@@ -76,7 +76,7 @@ async def test_a_life(spine: Spine) -> None:
     await forgotten(spine, hidden)
     await moved(spine, hidden)
     assert program.ask("GET", "/projects").status == 200
-    assert '"path": "/links/{kind}/{link}"' in spine.log
+    assert '"path":"/links/{kind}/{link}"' in spine.log
     assert [secret for secret in hidden if secret[:24] in spine.log] == []
     dump = await dumped(spine)
     assert [secret for secret in hidden if secret[:24] in dump] == []
