@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.fixtures.audit",
     "tests.fixtures.gateway",
     "tests.fixtures.lobby",
+    "tests.fixtures.work",
     "tests.fixtures.plugins",
     "tests.fixtures.receivers",
     "tests.fixtures.agents",

@@ -3,19 +3,16 @@
 import re
 import secrets
 from collections.abc import Iterator
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
 
-from hub.database import Connection
 from hub.embedded.postgres import Postgres
 from services.accounts.identity.login import Login
-from services.accounts.identity.passwords import Passwords
 from services.accounts.settings import AccountsSettings
-from tests.fixtures.lobby import PASSWORD, Answer, Lobby, Visitor, running_lobby
+from tests.fixtures.lobby import PASSWORD, Answer, Lobby, Visitor, running_lobby, shown
 
 WRONG = "not my password"
 WAITS = {5: 30, 6: 30, 7: 30, 8: 300, 9: 300}
@@ -42,15 +39,6 @@ def fail(lobby: Lobby, visitor: Visitor, times: int) -> list[Answer]:
         let_time_pass(lobby)
         answers.append(visitor.log_in(WRONG))
     return answers
-
-
-def shown(answer: Answer) -> tuple[Any, ...]:
-    """Give all of an answer but what names the request, and times of day."""
-    moving = {"Date", "X-Request-Id", "RateLimit", "Retry-After"}
-    headers = {name: value for name, value in answer.headers.items() if name not in moving}
-    headers["Retry-After"] = "some" if "Retry-After" in answer.headers else "none"
-    body = {**answer.said, "detail": re.sub(r"\d\d:\d\d", "hh:mm", answer.said["detail"])}
-    return answer.status, headers, body, answer.cookies
 
 
 # ── words ──
@@ -130,46 +118,13 @@ def test_one_such_mail_an_hour_is_enough(lobby: Lobby) -> None:
 # ── work ──
 
 
-@pytest.fixture
-def work(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """What each attempt to log in makes the hub do: SQL by name, and hashes."""
-    done: list[list[str]] = []
-    current: ContextVar[list[str] | None] = ContextVar("current", default=None)
-    count, run = Login._count, Passwords._run
-
-    async def counting(self: Login, request: Any) -> Any:
-        done.append([])
-        current.set(done[-1])
-        return await count(self, request)
-
-    async def hashing(self: Passwords, why: str, job: Any) -> Any:
-        if (steps := current.get()) is not None:
-            steps.append(f"hash: {why}")
-        return await run(self, why, job)
-
-    def noting(name: str) -> None:
-        original = getattr(Connection, name)
-
-        async def noted(self: Connection, query: Any, *arguments: Any, **named: Any) -> Any:
-            if (steps := current.get()) is not None:
-                steps.append(query.name)
-            return await original(self, query, *arguments, **named)
-
-        monkeypatch.setattr(Connection, name, noted)
-
-    monkeypatch.setattr(Login, "_count", counting)
-    monkeypatch.setattr(Passwords, "_run", hashing)
-    noting("all")
-    noting("run")
-    return done
-
-
 def test_an_address_without_an_account_makes_as_much_work(
     lobby: Lobby, work: list[list[str]]
 ) -> None:
     """Every statement and every hash is the same: there is nothing to tell them apart by time."""
     known = lobby.visitor(email=lobby.person(logged_in=False).email)
     unknown = lobby.visitor(email=f"{secrets.token_hex(6)}@example.com")
+    work.clear()
     for visitor in (known, unknown):
         for _ in range(11):
             visitor.log_in(WRONG)
