@@ -93,11 +93,19 @@ class Quotas:
         limited: counts requests that are not allowed, by the name of the quota.
     """
 
-    def __init__(self, settings: HttpSettings, limited: Counter) -> None:
+    def __init__(
+        self,
+        settings: HttpSettings,
+        limited: Counter,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._limited = limited
-        self._token = Quota("token", settings.requests_per_token)
-        self._network = Quota("network", settings.requests_per_network)
-        self._unauthenticated = Quota("unauthenticated", settings.requests_unauthenticated)
+        self._token = Quota("token", settings.requests_per_token, clock=clock)
+        self._network = Quota("network", settings.requests_per_network, clock=clock)
+        self._unauthenticated = Quota(
+            "unauthenticated", settings.requests_unauthenticated, clock=clock
+        )
 
     def of_network(self, address: str, headers: dict[str, str]) -> None:
         """Count a request of whoever is at this address.

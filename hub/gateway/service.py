@@ -1,7 +1,8 @@
 """The gateway as a service of the hub: started last, drained first."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -59,6 +60,7 @@ class Tuning:
         every, patience: of looks at who follows them, see `hub/gateway/standing.py`.
         waiting: requests of one account, see `hub/gateway/turns.py`.
         look: seconds between two looks at the certificate, see `hub/certificate.py`.
+        clock: of the limits of requests, in seconds.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -71,6 +73,7 @@ class Tuning:
     patience: float = PATIENCE
     waiting: int = WAITING
     look: float = EVERY
+    clock: Callable[[], float] = time.monotonic
 
 
 @asynccontextmanager
@@ -126,6 +129,7 @@ async def serve(
         metrics.counter(
             "isaax_http_limited_total", "Requests beyond a limit of their rate.", ("limit",)
         ),
+        clock=tuning.clock,
     )
     idempotency = Idempotency(database)
     streams = Streams(

@@ -39,6 +39,7 @@ _SIZES: Final = {_VARINT: 0, 1: 8, _LENGTH: 0, 5: 4}
 """Bytes of each wire type's content; groups, which proto3 has none of, are not taken."""
 
 _LONGEST_VARINT: Final = 10
+_LEAST_TAG, _LAST_TAG = 1 << 3, (1 << 32) - 1  # of the fields 1 to 2^29 - 1, and their wire type
 
 _Span = tuple[int, int]
 
@@ -143,7 +144,7 @@ def _fields(body: bytes, span: _Span) -> Iterator[tuple[int, int, int]]:
             size, at = _varint(body, at)
         elif tag & 7 == _VARINT:
             _, at = _varint(body, at)
-        if size is None or tag < 8:
+        if size is None or not _LEAST_TAG <= tag <= _LAST_TAG:
             raise DecodeError("there is no such field")
         if at + size > end:
             raise DecodeError("a field ends behind its message")

@@ -1,4 +1,4 @@
-"""An erasure that is killed anywhere ends the same: at each of its steps, and on a whole hub."""
+"""An erasure that is killed at any of its steps ends the same (a whole hub: `_kills.py`)."""
 
 import asyncio
 import secrets
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 
-from hub.account_data import Erased, OfAccount, account_endpoints
+from hub.account_data import Counts, Erased, Exported, OfAccount, account_endpoints
 from hub.audit.log import Audit
 from hub.bus import NatsBus
 from hub.contracts import Bus, Contract, Endpoint
@@ -41,7 +41,6 @@ from tests.fixtures.killed import CrashingDatabase, Steps, erasure_settings, lat
 
 __all__ = ["erasure_settings"]
 
-# More of them, for an evening: ISAAX_FAULT_SEEDS=4,5,6 ./isaax test -- -k account_erasure
 OWNERS = ("devices", "slow", "projects")
 LEASE = 0.4
 """Seconds: a hub that was killed is soon taken for dead."""
@@ -69,12 +68,10 @@ class Slow:
     def __init__(self) -> None:
         self.left: dict[str, int] = {}
 
-    async def count(self, request: OfAccount) -> Any:
-        from hub.account_data import Counts
-
+    async def count(self, request: OfAccount) -> Counts:
         return Counts({"things": self.left.get(request.account, 3)})
 
-    async def export(self, request: OfAccount) -> AsyncIterator[Any]:
+    async def export(self, request: OfAccount) -> AsyncIterator[Exported]:
         for page in ():
             yield page
 

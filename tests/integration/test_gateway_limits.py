@@ -36,14 +36,28 @@ async def ask(
         return response.status, response.headers
 
 
+class Clock:
+    """One that stands, so that no quota refills by itself."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-async def narrow(run_site: RunSite) -> AsyncIterator[Site]:
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def narrow(run_site: RunSite, clock: Clock) -> AsyncIterator[Site]:
     """A gateway behind a proxy, with limits that are soon reached."""
     settings = HttpSettings(
         port=0, trusted_proxies=("127.0.0.0/8",), requests_per_token=4,
         requests_per_network=9, requests_unauthenticated=2,
     )  # fmt: skip
-    async with run_site(settings) as site:
+    async with run_site(settings, Tuning(drain=PATIENCE, clock=clock)) as site:
         yield site
 
 
@@ -53,6 +67,7 @@ def at(number: int) -> dict[str, str]:
 
 
 async def test_every_answer_tells_what_is_left(narrow: Site) -> None:
+    left_of_network = 9
     for path, headers, status, quota in (
         (NOTES, WRITER, 200, "token"),
         (f"{NOTES}/none", WRITER, 404, "token"),
@@ -63,14 +78,30 @@ async def test_every_answer_tells_what_is_left(narrow: Site) -> None:
     ):
         got, answered = await ask(narrow, path, **headers)
         assert got == status
+        left_of_network -= 1
         policies, left = items(answered["RateLimit-Policy"]), items(answered["RateLimit"])
         assert set(policies) == set(left) == {"network", quota}
         assert policies["network"] == {"q": 9, "w": 60}
-        assert 1 <= left["network"]["t"] <= 7  # a ninth of a minute, and seconds are whole ones
-    assert left["network"]["r"] in {3, 4}  # as long as six of them did not take seven seconds
+        # A ninth of a minute, in whole seconds.
+        assert left["network"] == {"r": left_of_network, "t": 7}
     for path, headers in (("/nowhere", {}), ("/openapi.json", {}), (NOTES, {})):
         _, answered = await ask(narrow, path, "OPTIONS" if path == NOTES else "GET", **headers)
         assert set(items(answered["RateLimit"])) == {"network"}
+
+
+async def test_what_was_used_comes_back_with_time(narrow: Site, clock: Clock) -> None:
+    for _ in range(9):
+        await ask(narrow, "/nowhere")
+    assert (await ask(narrow, "/nowhere"))[0] == 429
+    clock.now += 59.9 / 9
+    status, headers = await ask(narrow, "/nowhere")
+    assert (status, headers["Retry-After"]) == (429, "1")
+    clock.now += 0.1
+    assert (await ask(narrow, "/nowhere"))[0] == 404
+    assert (await ask(narrow, "/nowhere"))[0] == 429
+    clock.now += 60.0
+    status, headers = await ask(narrow, "/nowhere")
+    assert (status, items(headers["RateLimit"])["network"]["r"]) == (404, 8)
 
 
 async def test_a_token_has_its_own_limit(narrow: Site) -> None:
@@ -80,7 +111,7 @@ async def test_a_token_has_its_own_limit(narrow: Site) -> None:
     status, headers = await ask(narrow, **WRITER, **at(2))
     assert status == 429
     assert headers["Content-Type"] == "application/problem+json"
-    assert int(headers["Retry-After"]) == items(headers["RateLimit"])["token"]["t"] <= 15
+    assert int(headers["Retry-After"]) == items(headers["RateLimit"])["token"]["t"] == 15
     assert (await ask(narrow, **STRANGER, **at(1)))[0] == 200
     assert (await ask(narrow, Authorization="Bearer reader", **at(1)))[0] == 200
     assert b'isaax_http_limited_total{limit="token"} 1.0' in narrow.metrics.render()
