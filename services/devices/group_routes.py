@@ -126,7 +126,7 @@ def routes() -> list[Route[Any, Any]]:
         Route(
             method="PATCH", path=GROUP, summary="Describe a group", tag="groups",
             handler=patch_group, permission="devices:write", body=GroupChange,
-            response=GroupView, errors=(NotFound,), examples=({"description": "Closed for the winter"},),
+            response=GroupView, errors=(NotFound,), examples=({"description": "Closed now"},),
         ),
         Route(
             method="DELETE", path=GROUP, summary="Delete a group in which no device is",
