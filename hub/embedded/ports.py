@@ -1,6 +1,8 @@
 """The ports of `isaax up`, and a clear word when one is taken."""
 
+import contextlib
 import errno
+import random
 import socket
 
 import msgspec
@@ -54,12 +56,17 @@ def check_free(host: str, port: int, what: str, option: str) -> None:
             ) from None
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """Give a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_port(host: str = "127.0.0.1", kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """Give a port that nobody listens on now.
+
+    It is below those that Linux gives to outgoing connections (32768 and above, by
+    `net.ipv4.ip_local_port_range`): one of them may take such a port before it is listened on.
+    """
+    while True:
+        port = random.randrange(10_000, 32_768)
+        with socket.socket(type=kind) as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port
 
 
 def fill(ports: Ports) -> Ports:

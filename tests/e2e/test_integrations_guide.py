@@ -4,17 +4,16 @@ import asyncio
 import json
 import os
 import re
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hub.embedded.ports import free_port
 from tests.deadline import until
 from tests.fixtures.guides import as_told, blocks, copied
 from tests.fixtures.http_receivers import TOKEN, BetterStackServer, running
-from tests.fixtures.receivers import free_port
 from tests.fixtures.spine import Spine, running_spine
 
 GUIDE = Path(__file__).parents[2] / "docs" / "integrations.md"
@@ -63,7 +62,7 @@ class Reader:
 @pytest.fixture
 def listening() -> Iterator[tuple[Spine, int]]:
     """A hub as the guide starts it, and the port at which it takes lines over HTTP."""
-    port = free_port(socket.SOCK_STREAM)
+    port = free_port()
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("ISAAX_HTTP_LISTENER_PORT", str(port))
         with running_spine() as spine:

@@ -69,7 +69,7 @@ class Shell:
 
     def _remember(self, head: str) -> None:
         made = re.search(r"(?mi)^location: \S*/([a-z-]+)s/([^/\s]+)\s*$", head)
-        if made and made[1] in self.ids and made[1] != "project":
+        if made and made[1] in self.ids and made[1] not in {"project", "group"}:
             self.ids[made[1]] = made[2]
 
 

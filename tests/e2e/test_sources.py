@@ -19,11 +19,12 @@ from typing import Any
 
 import pytest
 
+from hub.embedded.ports import free_port
 from tests.deadline import until
 from tests.fixtures import http_receivers, receivers
 from tests.fixtures.certificates import Pair, TestAuthority
 from tests.fixtures.parts import run_now
-from tests.fixtures.receivers import find_rsyslog, find_syslog_ng, free_port
+from tests.fixtures.receivers import find_rsyslog, find_syslog_ng
 from tests.fixtures.spine import Project, Spine, running_spine
 from tests.fixtures.telemetry_receivers import OtlpServer, attributes, records_of
 
@@ -68,8 +69,8 @@ def sources(
     certificate, key = local_certificate.write(folder, "listener")
     (folder / "ca.pem").write_text(authority.pem)
     ports = {
-        "udp": free_port(socket.SOCK_DGRAM),
-        **{name: free_port(socket.SOCK_STREAM) for name in ("tcp", "tls", "http")},
+        "udp": free_port(kind=socket.SOCK_DGRAM),
+        **{name: free_port() for name in ("tcp", "tls", "http")},
     }
     with running_spine() as spine, pytest.MonkeyPatch.context() as patched:
         project = spine.project()

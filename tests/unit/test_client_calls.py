@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 import ssl
 import traceback
 from collections.abc import Callable, Iterator
@@ -31,11 +30,11 @@ from hub.client.errors import (
     Unreachable,
 )
 from hub.client.structs import ProjectBody
+from hub.embedded.ports import free_port
 from hub.files import write_private
 from hub.secret import Secret
 from tests.deadline import until
 from tests.fixtures.certificates import TestAuthority
-from tests.fixtures.receivers import free_port
 from tests.fixtures.scripted import Scripted, done, drops, file, problem, says, scripted
 
 T = TypeVar("T")
@@ -323,7 +322,7 @@ async def test_patience_ends() -> None:
 
 
 async def test_where_nobody_listens_it_is_told_at_once() -> None:
-    url = f"http://127.0.0.1:{free_port(socket.SOCK_STREAM)}"
+    url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(Unreachable, match=f"nothing listens at {url}: is the hub running"):
         await use(url, lambda hub: hub.get_project("p"), Patience(seconds=3600, first=3600))
 
@@ -335,7 +334,7 @@ async def test_a_host_that_is_not_there_is_named() -> None:
 
 async def test_a_hub_that_was_there_is_waited_for() -> None:
     """It breaks off, is not there for a while, and is then started again at its address."""
-    port, waits = free_port(socket.SOCK_STREAM), []
+    port, waits = free_port(), []
     patience = Patience(seconds=20, first=0.01, longest=0.01, sleep=waits.append)
     async with scripted(drops, port=port) as first:
         asking = asyncio.create_task(
