@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -49,6 +49,9 @@ from hub.settings import (
 )
 from hub.vault import generate_key_file
 from services.accounts.service import Accounts
+
+_ROUNDS: Final = 3
+"""Of each, in turn; the one that took least CPU is shown: it was disturbed least."""
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -212,14 +215,19 @@ async def main(seconds: float) -> None:
                 "    ms of CPU a request: hub, Postgres"
             )
             for connections in (1, 64):
-                for audited in (False, True):
-                    one = await _measured(
-                        nats, postgres, token, folder, connections, seconds, audited=audited
-                    )
-                    name = "recorded" if audited else "without"
+                runs: dict[str, list[Figures]] = {"without": [], "recorded": []}
+                for _ in range(_ROUNDS):  # in turn: other work on the machine comes and goes
+                    for name, found in runs.items():
+                        one = await _measured(
+                            nats, postgres, token, folder, connections, seconds,
+                            audited=name == "recorded",
+                        )  # fmt: skip
+                        found.append(one)
+                for name, found in runs.items():
+                    best = min(found, key=lambda one: one.hub + one.postgres)
                     print(
-                        f"{connections:11} {name:10} {one.rate:10.0f} {one.median:9.2f} "
-                        f"{one.worst:9.2f} {one.hub:24.2f} {one.postgres:9.2f}"
+                        f"{connections:11} {name:10} {best.rate:10.0f} {best.median:9.2f} "
+                        f"{best.worst:9.2f} {best.hub:24.2f} {best.postgres:9.2f}"
                     )
 
 
