@@ -24,7 +24,7 @@ from tests.deadline import until
 from tests.fixtures import http_receivers, receivers
 from tests.fixtures.certificates import Pair, TestAuthority
 from tests.fixtures.parts import run_now
-from tests.fixtures.receivers import find_rsyslog, find_syslog_ng
+from tests.fixtures.receivers import find_rsyslog, find_syslog_ng, kept
 from tests.fixtures.spine import Project, Spine, running_spine
 from tests.fixtures.telemetry_receivers import OtlpServer, attributes, records_of
 
@@ -40,9 +40,13 @@ class Sources:
 
     def lines(self, host: str) -> list[dict[str, Any]]:
         """Give the stored lines that this host sent."""
-        found: list[dict[str, Any]] = self.spine.api.get(
-            f"/projects/{self.project.id}/logs?limit=1000"
-        )
+        found: list[dict[str, Any]] = []
+        path = f"/projects/{self.project.id}/logs?limit=1000"
+        while path:  # a slow start is a long list
+            page = self.spine.api.ask("GET", path)
+            assert page.status == 200, page
+            found = page.body + found
+            path = page.headers.get("Link", "").partition("/api/v1")[2].partition(">")[0]
         return [line for line in found if line["host"] == host]
 
     def messages(self, host: str) -> list[str]:
@@ -72,7 +76,8 @@ def sources(
         "udp": free_port(kind=socket.SOCK_DGRAM),
         **{name: free_port() for name in ("tcp", "tls", "http")},
     }
-    with running_spine() as spine, pytest.MonkeyPatch.context() as patched:
+    held = kept(*(ports[name] for name in ("tcp", "tls", "http")))
+    with running_spine() as spine, held, pytest.MonkeyPatch.context() as patched:
         project = spine.project()
         one = {"token": project.token, "host": "127.0.0.1"}
         listeners = {
