@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.fixtures.spine",
     "tests.fixtures.tenants",
     "tests.fixtures.client",
+    "tests.fixtures.chromium",
     "tests.fixtures.environments",
     "hub.testing.fixtures",
     "tests.fixtures.aws",

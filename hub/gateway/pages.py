@@ -89,7 +89,8 @@ class Pages:
             raise NoSuchPath
         tag = page.headers["ETag"]
         if Conditions.of(request.headers).not_modified(tag.strip('"')):
-            kept = {name: page.headers[name] for name in ("ETag", "Cache-Control")}
+            # A browser takes them over for the page that it has, its policy among them.
+            kept = {name: text for name, text in page.headers.items() if name != "Content-Type"}
             return to_response(Answer(304, kept))
         return to_response(page)
 

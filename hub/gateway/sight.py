@@ -4,6 +4,7 @@ A project in which a role lacks a route's permission is hidden from the handler,
 it is not found. Where the caller may see that thing, the answer says what is missing instead.
 """
 
+import functools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -46,6 +47,7 @@ def _reads_of_things(path: str, table: Table) -> Iterator[AnyRoute]:
 def _told(
     route: AnyRoute, reads: list[AnyRoute], permissions: Permissions
 ) -> Callable[[Call[Any, Any]], Awaitable[Reply | EventStream | Download]]:
+    @functools.wraps(route.handler)  # an operation has the name of its handler
     async def handler(call: Call[Any, Any]) -> Reply | EventStream | Download:
         try:
             return await route.handler(call)

@@ -35,6 +35,7 @@ class LinkPage:
         button: str = "",
         name: str = "",
         password: str = "",
+        email: str = "",
         problem: str = "",
     ) -> Reply:
         """Answer with the page.
@@ -42,10 +43,11 @@ class LinkPage:
         Args:
             button: what it says; "" for a page without one.
             name, password: labels of the fields that are asked for; "" for none.
+            email: whose password it is to be, for who keeps passwords.
             problem: why what was sent did not do.
         """
         page = self._page.render(
             lang=lang, title=title, text=text, button=button, name=name, password=password,
-            problem=problem,
+            email=email, problem=problem,
         )  # fmt: skip
         return Reply(text=page, status=status, headers={"Content-Security-Policy": _POLICY})

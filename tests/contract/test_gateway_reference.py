@@ -226,6 +226,7 @@ async def test_it_is_served_to_everyone_and_kept(site: Site) -> None:
             tag = response.headers["ETag"]
         async with site.http.get(f"{site.url}{path}", headers={"If-None-Match": tag}) as response:
             assert (response.status, await response.read()) == (304, b"")
+            assert response.headers["Content-Security-Policy"] == POLICY, "it replaces the first"
     for path in ("/docs/", "/docs/nothing", "/docs/trouble/x", "/docs/layout.html"):
         async with site.http.get(f"{site.url}{path}") as response:
             assert response.status == 404

@@ -1,5 +1,6 @@
 """Every example of the reference, run by a shell as it stands in the page, on a real hub."""
 
+import json
 import os
 import re
 import subprocess
@@ -7,9 +8,11 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hub.client.generator.shipped import document
 from hub.gateway.reference.operations import variable
 from tests.fixtures.html import Page
 from tests.fixtures.scenes import set_up, told
@@ -127,6 +130,22 @@ def test_every_example_of_people_does_what_it_says(spine: Spine, tmp_path: Path)
     for route in filter(of_people, API):
         for number, example in enumerate(shown[name_of(route)]):
             check(shell, route, example, shell.play(route, example, number))
+
+
+def test_operations_are_called_here_as_the_client_calls_them(spine: Spine) -> None:
+    """Whatever the hub does with a route before it serves it."""
+    with urllib.request.urlopen(f"{spine.api.base}/openapi.json") as response:
+        served = json.load(response)
+    assert names_of(served) == names_of(document())
+
+
+def names_of(description: Any) -> dict[str, str]:
+    """Give the names of all operations, by method and path."""
+    return {
+        f"{method} {path}": operation["operationId"]
+        for path, methods in description["paths"].items()
+        for method, operation in methods.items()
+    }
 
 
 def test_a_page_that_is_shown_to_nobody_special_tells_nothing_special(spine: Spine) -> None:

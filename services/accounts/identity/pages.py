@@ -105,6 +105,7 @@ class LinkPages:
             text=deed.about.format(email=link.email),
             button=deed.button,
             password=words.password if link.kind == "reset" else "",
+            email=link.email,
             problem=problem,
         )
 

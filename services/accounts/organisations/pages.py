@@ -163,6 +163,7 @@ class DeedPage:
             button=deed["button"],
             name=words["name"] if newcomer else "",
             password=words["password"] if newcomer else "",
+            email=about.get("email", ""),
             problem=problem,
         )
 
