@@ -3,11 +3,14 @@
 import functools
 import os
 import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from hub.client import commands
 from hub.client.commands.completion import VARIABLE
@@ -36,16 +39,48 @@ ConfigOption = Annotated[
 ]
 
 
+SLOW: Final = {
+    "up": "Run a hub with its own Postgres, NATS and mosquitto, until Ctrl-C.",
+    "plugins": "List, write, try, install and remove plugins.",
+    "accounts": "The accounts of this hub.",
+    "audit": "The audit log: check it, and read the hub's own.",
+    "limits": "What projects may send.",
+    "mail": "The mails that this hub sends.",
+}
+"""What the help says of commands that take long to load: a test holds it to what they say."""
+
+
 class _Commands(TyperGroup):
     """The commands of this module, and those that are loaded only when one of them is asked for."""
 
+    _listing = False
+
     def list_commands(self, ctx: Any) -> list[str]:
-        return [*super().list_commands(ctx), *_loaded(), *commands.COMMANDS]
+        slow = _loaded() if _others_may_be_allowed() else SLOW
+        return [*super().list_commands(ctx), *slow, *commands.COMMANDS]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return (
-            super().get_command(ctx, cmd_name) or commands.load(cmd_name) or _loaded().get(cmd_name)
-        )
+        quick = super().get_command(ctx, cmd_name) or commands.load(cmd_name)
+        if quick is None and self._listing and cmd_name in SLOW:
+            return TyperCommand(cmd_name, help=SLOW[cmd_name], rich_help_panel=_HERE)
+        return quick or _loaded().get(cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        with self._as_listed():
+            super().format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        with self._as_listed():
+            return super().shell_complete(ctx, incomplete)
+
+    @contextmanager
+    def _as_listed(self) -> Iterator[None]:
+        """Let what is known of slow commands suffice."""
+        self._listing = True
+        try:
+            yield
+        finally:
+            self._listing = False
 
 
 app = typer.Typer(
@@ -159,6 +194,18 @@ def _found(config: Path | None) -> Path | None:
     if config is None and _DEFAULT_CONFIG.is_file():
         return _DEFAULT_CONFIG
     return config
+
+
+def _others_may_be_allowed() -> bool:
+    """Say whether the config names plugins of others, whose commands are only known when loaded."""
+    if os.environ.get("ISAAX_HUB_PLUGINS"):
+        return True
+    path = _found(Path(given) if (given := os.environ.get("ISAAX_CONFIG")) else None)
+    try:
+        hub = tomllib.loads(path.read_text()).get("hub", {}) if path else {}
+    except (OSError, ValueError):
+        return False  # what is wrong with it is said by the command that is run
+    return isinstance(hub, dict) and bool(hub.get("plugins"))
 
 
 @functools.cache

@@ -143,13 +143,21 @@ def test_a_command_begins_without_what_it_may_not_need() -> None:
     ])  # fmt: skip
     modules = loaded(program)
     assert "hub.client.commands.integrations" in modules
-    heavy = {
-        "httpx",
-        "httpx_sse",
-        "rich.console",
-        "tomlkit",
-        "asyncio",
-        "hub.client.api",
-        "hub.plugins",
-    }
-    assert not heavy & modules
+    assert not {*HEAVY, "rich.console"} & modules
+
+
+HEAVY = {"httpx", "httpx_sse", "tomlkit", "asyncio", "hub.client.api", "hub.plugins"}
+
+
+def test_the_help_of_all_begins_as_quickly() -> None:
+    """It tells of the commands of plugins without loading one."""
+    program = "\n".join([
+        "import sys, io, contextlib",
+        "from hub.cli import main",
+        "sys.argv = ['isaax', '--help']",
+        "told = io.StringIO()",
+        "with contextlib.redirect_stdout(told), contextlib.suppress(SystemExit): main()",
+        "assert 'accounts' in told.getvalue()",
+        "print(' '.join(sys.modules))",
+    ])  # fmt: skip
+    assert not HEAVY & loaded(program)

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from typer.core import TyperCommand
 
 from hub import cli
 from hub.client.commands import COMMANDS
@@ -49,6 +50,24 @@ def test_help_lists_our_commands_and_those_of_plugins(
     text = capsys.readouterr().out
     for command in ("serve", "up", "config", "plugins", "version", "accounts", *COMMANDS):
         assert re.search(rf"\b{command}\b", text), command
+
+
+def test_what_the_help_says_of_slow_commands_is_what_they_say() -> None:
+    loaded = cli._loaded()
+    assert {name: one.help.partition("\n\n")[0] for name, one in loaded.items()} == cli.SLOW
+
+
+def test_commands_of_other_plugins_are_listed_where_they_are_allowed(
+    monkeypatch: pytest.MonkeyPatch, capsys: type_of_capture, here: Path
+) -> None:
+    other = {"weather": TyperCommand("weather", help="What it is like outside.")}
+    loaded = {**cli._loaded(), **other}
+    monkeypatch.setattr(cli, "_loaded", lambda: loaded)
+    assert isaax(monkeypatch, "--help") == 0
+    assert "weather" not in capsys.readouterr().out
+    (here / "hub.toml").write_text('[hub]\nplugins = ["weather"]\n')
+    assert isaax(monkeypatch, "--help") == 0
+    assert "What it is like outside." in capsys.readouterr().out
 
 
 def test_no_plugin_of_ours_has_a_command_of_the_clients_name() -> None:
