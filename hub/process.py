@@ -1,5 +1,6 @@
 """One hub process, before it starts: configured, and plugged together."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +8,16 @@ from typing import Final
 
 from hub import telemetry
 from hub.config import CORE, Source
+from hub.errors import StartError
 from hub.plugins import PluginHost
 from hub.services import ConfigSection
 from hub.settings import HubSettings, Settings
 
 _HUB: Final = next(section for section in CORE if section.struct is HubSettings)
+
+
+RUNNING: Final = "running.toml"
+"""What `isaax up` writes into its data folder, while it runs, for commands of the same machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,36 @@ def prepare(config: Path | None, environ: Mapping[str, str], *, quiet: bool = Fa
         ignore=[plugin.name for plugin in plugins.disabled],
     )
     return Prepared(source, settings, plugins)
+
+
+def at_terminal(config: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Give the settings of the hub that a command of its own machine is about.
+
+    Args:
+        config: its file. Without one it is what `ISAAX_CONFIG` names, or ./hub.toml, or what the
+            hub of `isaax up` says that runs here.
+
+    Raises:
+        ConfigError: the config is not valid.
+    """
+    if config is None:
+        known = (Path(environ.get("ISAAX_CONFIG") or "hub.toml"), default_data() / RUNNING)
+        config = next((path for path in known if path.is_file()), None)
+    return prepare(config, environ, quiet=True).settings
+
+
+def default_data() -> Path:
+    """Give the folder that `isaax up` keeps everything in, when nothing else is said.
+
+    Raises:
+        StartError: there is no home folder.
+    """
+    if os.geteuid() == 0:
+        return Path("/var/lib/isaax")
+    try:
+        return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "isaax"
+    except RuntimeError:
+        raise StartError("there is no home folder to keep data in: give --data DIR") from None
 
 
 def allowed_plugins(config: Path | None, environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -10,9 +10,8 @@ from rich.table import Table
 
 from hub.authoring import checking, installing, scaffold
 from hub.control import Ask, PluginState, Told, ask
-from hub.embedded.up import default_data
 from hub.errors import Unavailable
-from hub.process import prepare
+from hub.process import default_data, prepare
 
 FAILED: Final = 1
 _CONFIG: Final = "hub.toml"

@@ -17,7 +17,8 @@ from hub.embedded.parts import is_abandoned
 from hub.embedded.ports import Ports, fill
 from hub.embedded.running import StuckError
 from hub.embedded.upkeep import INTERRUPTED, Options, Upkeep
-from hub.errors import IsaaxError, StartError
+from hub.errors import IsaaxError
+from hub.process import default_data
 from hub.registry import ServiceDied
 
 PORTS: Final = Ports()
@@ -95,16 +96,6 @@ def _exit_code(work: Coroutine[Any, Any, int]) -> int:
 def _failed(error: IsaaxError, code: int) -> int:
     Console(stderr=True).print(f"isaax: {error}", markup=False, highlight=False, soft_wrap=True)
     return code
-
-
-def default_data() -> Path:
-    """Give the folder that `isaax up` keeps everything in, when nothing else is said."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/isaax")
-    try:
-        return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share") / "isaax"
-    except RuntimeError:
-        raise StartError("there is no home folder to keep data in: give --data DIR") from None
 
 
 @contextlib.contextmanager

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import tomlkit
 from rich.console import Console
 
 from hub import telemetry
 from hub.bus import NatsBus, connect
+from hub.config import CORE
 from hub.contracts import Bus, Contract, Nothing
 from hub.control import listening
 from hub.embedded.account import make_folder
@@ -26,10 +28,12 @@ from hub.embedded.parts import Embedded, nats_folder
 from hub.embedded.ports import Ports, check_free
 from hub.embedded.running import running_hub, unless_ended, until_signal
 from hub.errors import StartError
+from hub.files import write_private
 from hub.mail.local import local_outbox
-from hub.process import Prepared, prepare
+from hub.process import RUNNING, Prepared, prepare
 from hub.secret import Secret
 from hub.settings import Settings, reachable
+from hub.structs import reveal
 from hub.supervisor import Supervisor
 
 TOKEN: Final = "api-token"  # noqa: S105 - the name of a file
@@ -104,6 +108,7 @@ class Upkeep:
                     )
                     async with (
                         listening(self._config, supervisor.handle),
+                        self._told(settings),
                         running_hub(supervisor, self._stop) as hub,
                     ):
                         code = await unless_ended(self._serve(parts, settings), hub)
@@ -121,6 +126,21 @@ class Upkeep:
                 return await self._demo(parts, token)
             await self._stop.wait()
             return 0
+
+    @contextlib.asynccontextmanager
+    async def _told(self, settings: Settings) -> AsyncIterator[None]:
+        """Tell commands of this machine where everything is, as a hub.toml, while it runs."""
+        file = self._options.data / RUNNING
+        sections = {one.name: reveal(getattr(settings, one.name)) for one in CORE}
+        said = {
+            name: {key: value for key, value in values.items() if value not in (None, [])}
+            for name, values in sections.items()
+        }
+        write_private(file, tomlkit.dumps(said))
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
 
     def _prepared(self) -> Prepared:
         """Read `hub.toml` in the data folder, if there is one, and the environment."""

@@ -8,12 +8,19 @@ from typing import Annotated
 import typer
 
 from hub import Database, Nothing, Outbox, Postbox, Vault
-from hub.process import prepare
+from hub.process import at_terminal
 from services.accounts.identity.letters import Letters
 from services.accounts.second_factors.loss import drop_factors
 from services.accounts.service import Accounts
 
 app = typer.Typer(no_args_is_help=True, help="The accounts of this hub.")
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="Of the hub; by default ./hub.toml, or the hub of `isaax up`.", show_default=False
+    ),
+]
 
 
 @app.callback()
@@ -23,7 +30,9 @@ def group() -> None:
 
 @app.command()
 def token(
-    config: Annotated[Path | None, typer.Option(help="hub.toml of the hub.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Of the hub; by default ./hub.toml, or that of `isaax up`.")
+    ] = None,
     name: Annotated[str, typer.Option(help="What the token is for.")] = "made at the terminal",
 ) -> None:
     """Make an API token of the first account, and that account if there is none."""
@@ -31,7 +40,7 @@ def token(
 
 
 async def _make_token(config: Path | None, name: str) -> str:
-    settings = prepare(config, os.environ, quiet=True).settings
+    settings = at_terminal(config, os.environ)
     async with Database.open(settings.postgres) as database:
         rules = Accounts(database)
         made = await rules.bootstrap(Nothing())
@@ -44,7 +53,9 @@ async def _make_token(config: Path | None, name: str) -> str:
 @app.command(name="drop-factors")
 def drop(
     email: Annotated[str, typer.Argument(help="Address of whoever has lost them.")],
-    config: Annotated[Path | None, typer.Option(help="hub.toml of the hub.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Of the hub; by default ./hub.toml, or that of `isaax up`.")
+    ] = None,
 ) -> None:
     """Remove all second factors of somebody, who is told by mail; make sure first who asks."""
     asyncio.run(_drop_factors(config, email))
@@ -52,7 +63,7 @@ def drop(
 
 
 async def _drop_factors(config: Path | None, email: str) -> None:
-    settings = prepare(config, os.environ, quiet=True).settings
+    settings = at_terminal(config, os.environ)
     postbox = Postbox(Outbox(None), Vault.open_keys(settings.vault))
     async with Database.open(settings.postgres) as database, database.system() as tx:
         await drop_factors(tx, Letters(postbox, settings.http.origin), email)

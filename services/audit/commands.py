@@ -15,11 +15,13 @@ from hub.audit.chain import Head
 from hub.audit.reading import Wanted, page
 from hub.audit.records import AuditEntry
 from hub.audit.verify import Verdict, accounts, heads, verify
-from hub.process import prepare
+from hub.process import at_terminal
 
 app = typer.Typer(no_args_is_help=True, help="The audit log: check it, and read the hub's own.")
 
-Config = Annotated[Path | None, typer.Option(help="hub.toml of the hub.")]
+Config = Annotated[
+    Path | None, typer.Option(help="Of the hub; by default ./hub.toml, or that of `isaax up`.")
+]
 Account = Annotated[
     str, typer.Option(help=f"One account's log alone; `{HUB}` is that of the hub itself.")
 ]
@@ -117,6 +119,6 @@ async def _show(config: Path | None, account: str, limit: int) -> list[AuditEntr
 
 @asynccontextmanager
 async def _database(config: Path | None) -> AsyncIterator[Database]:
-    settings = prepare(config, os.environ, quiet=True).settings
+    settings = at_terminal(config, os.environ)
     async with Database.open(settings.postgres) as database:
         yield database

@@ -12,14 +12,16 @@ from typing import Annotated, Final
 import typer
 
 from hub import Database, NotFound, Outbox, Postbox, Vault, local_outbox, printable
-from hub.process import prepare
+from hub.process import at_terminal
 from hub.settings import Settings
 from services.mail.contracts import MailHead, MailShown, State
 from services.mail.rules import Mails
 
 app = typer.Typer(no_args_is_help=True, help="The mails that this hub sends.")
 
-Config = Annotated[Path | None, typer.Option(help="hub.toml of the hub.")]
+Config = Annotated[
+    Path | None, typer.Option(help="Of the hub; by default ./hub.toml, or that of `isaax up`.")
+]
 PATIENCE: Final = 30.0
 """Seconds that `isaax mail test` waits for what comes of it."""
 
@@ -176,7 +178,7 @@ class _Hub:
 
 @asynccontextmanager
 async def _hub(config: Path | None) -> AsyncIterator[_Hub]:
-    settings = prepare(config, os.environ, quiet=True).settings
+    settings = at_terminal(config, os.environ)
     postbox = Postbox(Outbox(None), Vault.open_keys(settings.vault))
     async with Database.open(settings.postgres) as database:
         yield _Hub(settings, Mails(database, postbox))

@@ -11,13 +11,15 @@ import msgspec
 import typer
 
 from hub import Database
-from hub.process import prepare
+from hub.process import at_terminal
 from hub.relay.contracts import ProjectLimits
 from services.projects.limits import Limits
 
 app = typer.Typer(no_args_is_help=True, help="What projects may send.")
 
-Config = Annotated[Path | None, typer.Option(help="hub.toml of the hub.")]
+Config = Annotated[
+    Path | None, typer.Option(help="Of the hub; by default ./hub.toml, or that of `isaax up`.")
+]
 Project = Annotated[str, typer.Argument(help="Id of the project, prj_…")]
 FIELDS: Final = ("lines_per_second", "bytes_per_second", "lines_per_day")
 
@@ -76,6 +78,6 @@ async def _put(config: Path | None, project: str, values: dict[str, float | int 
 
 @asynccontextmanager
 async def _limits(config: Path | None) -> AsyncIterator[Limits]:
-    settings = prepare(config, os.environ, quiet=True).settings
+    settings = at_terminal(config, os.environ)
     async with Database.open(settings.postgres) as database:
         yield Limits(database)

@@ -145,6 +145,10 @@ async def test_a_hub_keeps_its_data_between_starts(scratch: Path) -> None:
             async with session.get(outbox) as page:
                 assert "There is no mail" in await page.text()
             project = (await made.json())["id"]
+        running = scratch / "data" / "running.toml"
+        assert running.stat().st_mode & 0o077 == 0
+        async with isaax(scratch, "mail", "list", "--config", str(running)) as listing:
+            await read_until(listing, "no mails")
         process.kill()
         await process.wait()
     assert (scratch / "data" / "secrets" / "api-token").read_text().strip() == token
@@ -159,6 +163,7 @@ async def test_a_hub_keeps_its_data_between_starts(scratch: Path) -> None:
         output, _ = await process.communicate()
     assert process.returncode == 0
     assert token not in output.decode()
+    assert not running.exists()
 
 
 async def test_a_taken_http_port_is_a_clear_error(scratch: Path) -> None:

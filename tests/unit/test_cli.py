@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.core import TyperCommand
 
-from hub import cli
+from hub import cli, process
 from hub.client.commands import COMMANDS
 from hub.client.errors import BadUrl, Lost, NotLoggedIn, Problem
 from hub.errors import ConfigError, StartError, Unavailable
@@ -150,6 +150,27 @@ def test_a_broken_config_does_not_hide_the_commands(
     (here / "hub.toml").write_text("[hub\n")
     assert isaax(monkeypatch, "accounts", "--help") == 0
     assert "token" in capsys.readouterr().out
+
+
+def test_a_command_of_this_machine_finds_its_hub(
+    monkeypatch: pytest.MonkeyPatch, here: Path
+) -> None:
+    """The file that is named, or ./hub.toml, or that of the hub of `isaax up` that runs."""
+
+    def port(config: Path | None = None, **environ: str) -> int:
+        return process.at_terminal(config, environ).http.port
+
+    usual = here / "data"
+    monkeypatch.setattr(process, "default_data", lambda: usual)
+    assert port() == 7800
+    usual.mkdir()
+    for number, name in enumerate(("data/running.toml", "hub.toml", "named.toml", "given.toml"), 1):
+        (here / name).write_text(f"[http]\nport = {number}\n")
+    assert port() == 2
+    (here / "hub.toml").unlink()
+    assert port() == 1
+    assert port(ISAAX_CONFIG="named.toml") == 3
+    assert port(here / "given.toml", ISAAX_CONFIG="named.toml") == 4
 
 
 def test_exit_codes_tell_the_config_from_all_else() -> None:
