@@ -36,7 +36,7 @@ ALL = [leaf for name in commands.COMMANDS for leaf in leaves(name, commands.load
 
 ELSEWHERE = {
     "factors add-app", "factors confirm-app", "factors new-codes", "factors remove-app",
-    "passkeys rename", "passkeys remove", "members remove",
+    "passkeys rename", "passkeys remove", "members remove", "account require-factor",
 }  # fmt: skip
 """What takes an app, a browser or one person more: see test_cli_people.py, test_cli_teams.py."""
 

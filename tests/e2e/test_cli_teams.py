@@ -186,6 +186,29 @@ def test_an_account_is_handed_over(ada: Person, grace: Person) -> None:
     assert members(ada) == {ada.email: "owner", grace.email: "admin"}
 
 
+def test_somebody_is_deleted_and_stays_after_all(ada: Person) -> None:
+    isaax = ada.isaax
+    assert "deleted" in isaax.said("me", "deletion")
+    with asked(ada, "me", "delete", question="Delete yourself?"):
+        assert "not asked for" in isaax.said("me", "deletion")
+    assert isaax.run("whoami").returncode == 3, "every session has ended"
+    assert ada.log_in().returncode == 0
+    assert json.loads(isaax.said("me", "deletion", "--json"))["state"] == "waiting"
+    isaax.said("me", "undo-deletion")
+    isaax.said("projects", "create", "more")
+    ada.lobby.sql("UPDATE accounts_session SET proven_at = now() - interval '1 day'")
+    assert isaax.run("me", "delete", "--yes").returncode == 2, "the login was too long ago"
+    isaax.said("me", "delete", "--yes", "--password-stdin", given=PASSWORD)
+    ada.follow("stay", mail="person-leaving", number=2)
+    assert ada.log_in().returncode == 0
+
+
+def test_an_account_asks_its_members_for_a_second_factor(ada: Person) -> None:
+    refused = ada.isaax.run("account", "require-factor")
+    assert refused.returncode == 1, "she has none herself"
+    assert "second factor required  no" in ada.isaax.said("account", "show")
+
+
 def test_an_account_is_deleted_and_that_is_undone(ada: Person) -> None:
     isaax = ada.isaax
     assert "deletion        not asked for" in isaax.said("account", "deletion")

@@ -21,6 +21,9 @@ app = typer.Typer(
     help="Your account: its name, owner and end; others that you are in.",
 )
 
+FACTORS: "output.Columns[AccountView]" = {
+    "second factor required": lambda one: one.require_second_factor,
+}
 FIELDS: "output.Columns[AccountView]" = {
     "id": lambda one: one.id,
     "name": lambda one: one.name,
@@ -49,7 +52,7 @@ def list_accounts(hub: HubName = None, as_json: AsJson = False) -> None:
 def show(account: AccountName = None, hub: HubName = None, as_json: AsJson = False) -> None:
     """Show an account."""
     with within(hub, account) as (session, meant):
-        output.show_one(session.hub.get_account(meant), FIELDS, as_json=as_json)
+        output.show_one(session.hub.get_account(meant), {**FIELDS, **FACTORS}, as_json=as_json)
 
 
 @app.command()
@@ -77,6 +80,19 @@ def rename(
     """Call an account otherwise."""
     with within(hub, account) as (session, meant):
         output.show_one(session.hub.patch_account(meant, {"name": name}), FIELDS, as_json=as_json)
+
+
+@app.command()
+def require_factor(
+    off: Annotated[bool, typer.Option("--off", help="Require none any more.")] = False,
+    account: AccountName = None,
+    hub: HubName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let nobody do anything in an account who has no second factor (isaax factors)."""
+    with within(hub, account) as (session, meant):
+        changed = session.hub.patch_account(meant, {"require_second_factor": not off})
+        output.show_one(changed, {**FIELDS, **FACTORS}, as_json=as_json)
 
 
 @app.command()

@@ -1,7 +1,6 @@
 """`isaax factors …` and `isaax passkeys …`: what is asked for besides the password."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,14 +8,12 @@ from hub.client.commands import output, prompts
 from hub.client.commands.connection import Session, opened
 from hub.client.commands.naming import find
 from hub.client.commands.options import AsJson, HubName, PasswordStdin, Yes
-from hub.client.errors import NotAllowed
+from hub.client.commands.proving import proven
 from hub.secret import Secret
 
 if TYPE_CHECKING:
     from hub.client.answers import Answer
     from hub.client.structs import CodesView, FactorsView, NewTotpView, PasskeyView
-
-T = TypeVar("T")
 
 app = typer.Typer(
     no_args_is_help=True, help="Second factors: what a login asks for besides the password."
@@ -55,7 +52,7 @@ def add_app(
 ) -> None:
     """Begin with an authenticator app: shows the secret for it, this once."""
     with opened(hub) as session:
-        begun = _proven(session, session.hub.start_totp, from_stdin=password_stdin)
+        begun = proven(session, session.hub.start_totp, from_stdin=password_stdin)
         output.show_one(begun, NEW_APP, as_json=as_json)
     output.note("Give it to your app, then: isaax factors confirm-app")
 
@@ -73,7 +70,7 @@ def confirm_app(
     """Confirm the app: from now on a login asks for its code. Prints recovery codes, this once."""
     given = {"code": Secret((code or prompts.text("Code", "CODE")).strip())}
     with opened(hub) as session:
-        done = _proven(session, lambda: session.hub.confirm_totp(given), from_stdin=password_stdin)
+        done = proven(session, lambda: session.hub.confirm_totp(given), from_stdin=password_stdin)
     _show_codes(done, as_json=as_json)
 
 
@@ -87,7 +84,7 @@ def remove_app(
     """Remove your authenticator app: a login asks for its code no more."""
     output.confirmed("Remove your authenticator app?", yes=yes)
     with opened(hub) as session:
-        _proven(session, session.hub.remove_totp, from_stdin=password_stdin)
+        proven(session, session.hub.remove_totp, from_stdin=password_stdin)
         output.note("It is removed.")
 
 
@@ -97,7 +94,7 @@ def new_codes(
 ) -> None:
     """Make new recovery codes, and print them, this once; those that there were are void."""
     with opened(hub) as session:
-        done = _proven(session, session.hub.renew_codes, from_stdin=password_stdin)
+        done = proven(session, session.hub.renew_codes, from_stdin=password_stdin)
     _show_codes(done, as_json=as_json)
 
 
@@ -135,20 +132,8 @@ def remove(
         meant = _meant(session, passkey)
         output.confirmed(f"Remove {output.clean(passkey)}?", yes=yes)
         gone = session.hub.remove_passkey
-        _proven(session, lambda: gone(meant), from_stdin=password_stdin)
+        proven(session, lambda: gone(meant), from_stdin=password_stdin)
         output.note(f"{output.clean(passkey)} is removed.")
-
-
-def _proven(session: Session, ask: Callable[[], T], *, from_stdin: bool) -> T:
-    """Ask for something; show the password once more where the login was too long ago for it."""
-    try:
-        return ask()
-    except NotAllowed as error:
-        if error.problem.code != "proof-required":
-            raise
-    password = prompts.secret("Password", "--password-stdin", from_stdin=from_stdin)
-    session.hub.reauthenticate({"password": password})
-    return ask()
 
 
 def _show_codes(done: "Answer[CodesView]", *, as_json: bool) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Done = tuple[Answer[Any], str]
     """The answer, and what to say of it."""
 
-Kind = Literal["verify", "unlock", "reset", "email", "invitation", "transfer", "keep"]
+Kind = Literal["verify", "unlock", "reset", "email", "invitation", "transfer", "keep", "stay"]
 
 
 def link(
@@ -55,7 +55,8 @@ def link(
     """Do what a link in a mail is for.
 
     It verifies, unlocks, sets a new password, takes a new address, joins an account that one is
-    invited to or becomes owner of one that is handed over, or keeps one that is to be deleted.
+    invited to or becomes owner of one that is handed over, keeps one that is to be deleted, or
+    lets oneself stay.
     """
     given = (address or prompts.text("Link", "LINK")).strip()
     meant, token, lang = _read(given, kind)
@@ -138,9 +139,13 @@ def _keep(api: "Api", body: Body, _: _Asked) -> "Done":
     return kept, f"{output.clean(kept.value.name)} goes on as it was."
 
 
+def _stay(api: "Api", body: Body, _: _Asked) -> "Done":
+    return api.keep_me_by_link(body), "You stay, with your tokens and accounts: isaax login"
+
+
 _DEEDS: Final[dict[str, Callable[["Api", Body, _Asked], "Done"]]] = {
     "verify": _verify, "unlock": _unlock, "reset": _reset, "email": _email, "invitation": _join,
-    "transfer": _own, "keep": _keep,
+    "transfer": _own, "keep": _keep, "stay": _stay,
 }  # fmt: skip
 
 

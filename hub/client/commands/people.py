@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hub.client.commands import output, prompts
+from hub.client.commands import leaving, output, prompts
 from hub.client.commands.connection import opened, stranger
 from hub.client.commands.options import (
     AsJson,
@@ -18,7 +18,9 @@ from hub.client.commands.options import (
 if TYPE_CHECKING:
     from hub.client.structs import AcceptedView, UserView
 
-me = typer.Typer(no_args_is_help=True, help="You, at this hub: your name, address and password.")
+me = typer.Typer(
+    no_args_is_help=True, help="You, at this hub: your name, address, password and end."
+)
 
 FIELDS: "output.Columns[UserView]" = {
     "id": lambda one: one.id,
@@ -127,3 +129,8 @@ def password(
         new = prompts.secret("New password", option, from_stdin=password_stdin, twice=True)
         session.hub.put_password({"current_password": current, "new_password": new})
         output.note("The new password holds; every other session has ended.")
+
+
+me.command("deletion")(leaving.deletion)
+me.command("delete")(leaving.delete)
+me.command("undo-deletion")(leaving.undo)
