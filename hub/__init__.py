@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from hub.net import Datagrams, explain
     from hub.outbox import Outbox, first_time
     from hub.outcomes import NotConnected, Partial, Rejected, Retry
-    from hub.paging import cursor_after, cursor_of, position_of
+    from hub.paging import Page, cursor_after, cursor_of, position_of
     from hub.permissions import (
         ADMINS,
         DEVELOPERS,
@@ -162,7 +162,7 @@ _HOMES = {
     "leftovers": "Leftovers",
     "net": "Datagrams explain",
     "outbox": "Outbox first_time",
-    "paging": "cursor_after cursor_of position_of",
+    "paging": "Page cursor_after cursor_of position_of",
     "permissions": "ADMINS DEVELOPERS EVERYONE OWNERS PAYERS SIGNED_IN VIEWERS Permission "
     "Permissions Role",
     "pieces": "Piece PieceLimits push_each push_lanes push_pieces",
@@ -277,6 +277,7 @@ __all__ = [
     "Outbox",
     "Outcome",
     "Pace",
+    "Page",
     "PageQuery",
     "Partial",
     "Permission",

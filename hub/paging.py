@@ -1,11 +1,31 @@
-"""Opaque cursors for keyset pages: a client gives back what it got and need not look inside."""
+"""Pages of lists, and their opaque cursors: a client gives back what it got, unlooked at."""
 
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Generic, Protocol, Self, TypeVar
+
+import msgspec
 
 from hub.errors import FieldError, Invalid
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """A page of a list, as services give it; `more` says that there is another."""
+
+    items: list[T]
+    more: bool
+
+    @classmethod
+    def of(cls, rows: list[T], limit: int) -> Self:
+        """Make a page of rows, of which one more was read than a page has if there are so many.
+
+        Args:
+            limit: items of a page.
+        """
+        return cls(rows[:limit], len(rows) > limit)
 
 
 def cursor_of(position: int) -> str:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from hub import Contract, Nothing, Outcome
+from hub import Contract, Nothing, Outcome, Page
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -54,11 +54,8 @@ class ListDevices(msgspec.Struct, frozen=True):
     text: str = ""
 
 
-class Devices(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Device]
-    more: bool
+class Devices(Page[Device], frozen=True):
+    """One page of them."""
 
 
 class ChangeDevice(msgspec.Struct, frozen=True):

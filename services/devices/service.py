@@ -76,7 +76,7 @@ class Devices:
         parameters = msgspec.structs.asdict(request) | {"limit": request.limit + 1}
         async with self._database.transaction(account=request.account) as tx:
             rows = await tx.all(self._sql["list_devices"], c.Device, **parameters)
-        return c.Devices(rows[: request.limit], len(rows) > request.limit)
+        return c.Devices.of(rows, request.limit)
 
     async def change(self, request: c.ChangeDevice) -> c.Device:
         """Name a device, group and tag it."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from hub import Contract, Nothing, Shape
+from hub import Contract, Nothing, Page, Shape
 from hub.relay.contracts import IntegrationStatus, TestResult
 
 
@@ -59,11 +59,8 @@ class ListIntegrations(msgspec.Struct, frozen=True):
     after: int = 0
 
 
-class Integrations(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Integration]
-    more: bool
+class Integrations(Page[Integration], frozen=True):
+    """One page of them."""
 
 
 class OwnIntegrations(msgspec.Struct, frozen=True):

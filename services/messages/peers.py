@@ -2,7 +2,7 @@
 
 import msgspec
 
-from hub import Contract, Topic
+from hub import Contract, Page, Topic
 
 
 class GetProject(msgspec.Struct, frozen=True):
@@ -33,11 +33,8 @@ class NumberedProject(msgspec.Struct, frozen=True):
     number: int
 
 
-class Projects(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[NumberedProject]
-    more: bool
+class Projects(Page[NumberedProject], frozen=True):
+    """One page of them."""
 
 
 class ProjectChanged(msgspec.Struct, frozen=True):

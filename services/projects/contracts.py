@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from hub import Contract, Nothing, Topic
+from hub import Contract, Nothing, Page, Topic
 
 
 class Project(msgspec.Struct, frozen=True):
@@ -41,11 +41,8 @@ class ListProjects(msgspec.Struct, frozen=True):
     after: int = 0
 
 
-class Projects(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Project]
-    more: bool
+class Projects(Page[Project], frozen=True):
+    """One page of them."""
 
 
 class RenameProject(msgspec.Struct, frozen=True):
@@ -155,11 +152,8 @@ class ListTokens(msgspec.Struct, frozen=True):
     after: int = 0
 
 
-class Tokens(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Token]
-    more: bool
+class Tokens(Page[Token], frozen=True):
+    """One page of them."""
 
 
 class ListDigests(msgspec.Struct, frozen=True):

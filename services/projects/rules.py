@@ -57,7 +57,7 @@ class Projects:
                 after=request.after,
                 limit=request.limit + 1,
             )
-        return c.Projects(rows[: request.limit], len(rows) > request.limit)
+        return c.Projects.of(rows, request.limit)
 
     async def rename(self, request: c.RenameProject) -> c.Project:
         """Change a project's name."""

@@ -84,7 +84,7 @@ class Tokens:
                 after=request.after,
                 limit=request.limit + 1,
             )
-        return c.Tokens(rows[: request.limit], len(rows) > request.limit)
+        return c.Tokens.of(rows, request.limit)
 
     async def change(self, request: c.ChangeToken) -> c.Token:
         """Name a token, and say what registering with it means from now on."""

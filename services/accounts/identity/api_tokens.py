@@ -73,7 +73,7 @@ class ApiTokens:
                 after=request.after,
                 limit=request.limit + 1,
             )
-        return c.ApiTokens(rows[: request.limit], len(rows) > request.limit)
+        return c.ApiTokens.of(rows, request.limit)
 
     async def get(self, request: c.OneApiToken) -> c.ApiToken:
         """Give one token.

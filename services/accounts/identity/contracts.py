@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from hub import Client, Contract, Nothing, Role, Secret
+from hub import Client, Contract, Nothing, Page, Role, Secret
 
 Locale = Literal["en", "ja"]
 LinkKind = Literal["verify", "reset", "unlock", "email"]
@@ -119,11 +119,8 @@ class ListSessions(msgspec.Struct, frozen=True):
     after: int = 0
 
 
-class Sessions(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Session]
-    more: bool
+class Sessions(Page[Session], frozen=True):
+    """One page of them."""
 
 
 class OneSession(msgspec.Struct, frozen=True):
@@ -292,11 +289,8 @@ class ListApiTokens(msgspec.Struct, frozen=True):
     after: int = 0
 
 
-class ApiTokens(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[ApiToken]
-    more: bool
+class ApiTokens(Page[ApiToken], frozen=True):
+    """One page of them."""
 
 
 class OneApiToken(msgspec.Struct, frozen=True):

@@ -113,7 +113,7 @@ class Sessions:
                 limit=request.limit + 1,
                 **self._times,
             )
-        return c.Sessions(rows[: request.limit], len(rows) > request.limit)
+        return c.Sessions.of(rows, request.limit)
 
     async def get(self, request: c.OneSession) -> c.Session:
         """Give one session.

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from hub import Contract, Nothing, Role
+from hub import Contract, Nothing, Page, Role
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -33,11 +33,8 @@ class ListAccounts(msgspec.Struct, frozen=True):
     after: int = 0
 
 
-class Accounts(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Account]
-    more: bool
+class Accounts(Page[Account], frozen=True):
+    """One page of them."""
 
 
 class GetAccount(msgspec.Struct, frozen=True):
@@ -100,11 +97,8 @@ class ListMembers(msgspec.Struct, frozen=True):
     after: int = 0
 
 
-class Members(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Member]
-    more: bool
+class Members(Page[Member], frozen=True):
+    """One page of them."""
 
 
 class ChangeMember(msgspec.Struct, frozen=True):
@@ -153,11 +147,8 @@ class ListProjectMembers(msgspec.Struct, frozen=True):
     after: int = 0
 
 
-class ProjectMembers(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[ProjectMember]
-    more: bool
+class ProjectMembers(Page[ProjectMember], frozen=True):
+    """One page of them."""
 
 
 class OneProjectMember(msgspec.Struct, frozen=True):

@@ -38,7 +38,7 @@ class Directory:
                 after=request.after,
                 limit=request.limit + 1,
             )
-        return c.Accounts(rows[: request.limit], len(rows) > request.limit)
+        return c.Accounts.of(rows, request.limit)
 
     async def get(self, request: c.GetAccount) -> c.Account:
         """Give one account.

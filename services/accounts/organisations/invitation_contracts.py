@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from hub import Contract, Nothing, Role, Secret
+from hub import Contract, Nothing, Page, Role, Secret
 from services.accounts.identity.contracts import Locale
 
 
@@ -49,11 +49,8 @@ class ListInvitations(msgspec.Struct, frozen=True):
     after: int = 0
 
 
-class Invitations(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Invitation]
-    more: bool
+class Invitations(Page[Invitation], frozen=True):
+    """One page of them."""
 
 
 class OneInvitation(msgspec.Struct, frozen=True):

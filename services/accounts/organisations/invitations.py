@@ -117,7 +117,7 @@ class Invitations:
                 after=request.after,
                 limit=request.limit + 1,
             )
-        return c.Invitations(rows[: request.limit], len(rows) > request.limit)
+        return c.Invitations.of(rows, request.limit)
 
     async def get(self, request: c.OneInvitation) -> c.Invitation:
         """Give one invitation."""

@@ -34,7 +34,7 @@ class Members:
                 after=request.after,
                 limit=request.limit + 1,
             )
-        return c.Members(rows[: request.limit], len(rows) > request.limit)
+        return c.Members.of(rows, request.limit)
 
     async def get(self, request: c.OneMember) -> c.Member:
         """Give one member."""

@@ -34,7 +34,7 @@ class Narrowing:
                 after=request.after,
                 limit=request.limit + 1,
             )
-        return c.ProjectMembers(rows[: request.limit], len(rows) > request.limit)
+        return c.ProjectMembers.of(rows, request.limit)
 
     async def get(self, request: c.OneProjectMember) -> c.ProjectMember:
         """Give one member, and what they are in a project."""

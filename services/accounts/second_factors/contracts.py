@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from hub import Client, Contract, Nothing, Secret
+from hub import Client, Contract, Nothing, Page, Secret
 from services.accounts.identity.contracts import HASHING, FactorKind, LoggedIn, NewSession
 
 _Encoded = Annotated[str, msgspec.Meta(max_length=65_536)]
@@ -227,11 +227,8 @@ class ListPasskeys(msgspec.Struct, frozen=True):
     after: int = 0
 
 
-class Passkeys(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Passkey]
-    more: bool
+class Passkeys(Page[Passkey], frozen=True):
+    """One page of them."""
 
 
 class AddPasskey(ChallengeIn, frozen=True, kw_only=True):

@@ -140,7 +140,7 @@ class Passkeys:
             after=request.after,
             limit=request.limit + 1,
         )
-        return c.Passkeys(rows[: request.limit], len(rows) > request.limit)
+        return c.Passkeys.of(rows, request.limit)
 
     async def get(self, tx: Connection, user: str, passkey: str) -> c.Passkey:
         """Give one.
