@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from hub import Contract, Nothing, Topic
+from hub import Contract, Nothing, Page, Topic
 
 DEFAULT = "default"
 """The group that a device is in unless somebody says otherwise; every project has it."""
@@ -39,11 +39,8 @@ class ListGroups(msgspec.Struct, frozen=True):
     after: int = 0
 
 
-class Groups(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Group]
-    more: bool
+class Groups(Page[Group], frozen=True):
+    """One page of them."""
 
 
 class MakeGroup(msgspec.Struct, frozen=True):

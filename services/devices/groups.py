@@ -52,7 +52,7 @@ class Groups:
                 name="",
                 limit=request.limit + 1,
             )
-        return c.Groups(rows[: request.limit], len(rows) > request.limit)
+        return c.Groups.of(rows, request.limit)
 
     async def make(self, request: c.MakeGroup) -> c.Group:
         """Make a group.

@@ -22,7 +22,9 @@ UNDO = "keep"
 """Kind of the link that undoes it."""
 
 
-class _Asked(msgspec.Struct, frozen=True):
+class Asked(msgspec.Struct, frozen=True):
+    """The end of an account, or of a person, that somebody asked for; `begun`: for good."""
+
     requested_at: datetime
     due_at: datetime
     begun: bool
@@ -66,7 +68,7 @@ class Closing:
         looked = await self._keepers.look(request.account)
         counts, unknown = looked.counts, looked.unknown
         async with self._database.system() as tx:
-            asked = await tx.maybe(SQL["get"], _Asked, account=request.account)
+            asked = await tx.maybe(SQL["get"], Asked, account=request.account)
         if asked is None:
             return c.Deletion(counts, unknown)
         return c.Deletion(
@@ -91,7 +93,7 @@ class Closing:
             await self._check_owner(tx, account, request.by)
             await self._close(tx, account, self._clock(), token)
             await tx.run(SQL["end_sessions"], account=account)
-            asked = await tx.one(SQL["get"], _Asked, account=account)
+            asked = await tx.one(SQL["get"], Asked, account=account)
             for owner in await tx.all(SQL["owners"], _Owner, account=account):
                 await self._tell(
                     tx, account, "account-closing", owner,
@@ -155,14 +157,14 @@ class Closing:
         for owner in await tx.all(SQL["owners"], _Owner, account=account):
             await self._tell(tx, account, "account-erased", owner, sealed_by="")
 
-    async def _locked(self, tx: Connection, account: str) -> _Asked:
+    async def _locked(self, tx: Connection, account: str) -> Asked:
         """Hold what was asked for.
 
         Raises:
             NotFound: nothing was.
             Conflict: it is being done.
         """
-        asked = await tx.maybe(SQL["lock"], _Asked, account=account)
+        asked = await tx.maybe(SQL["lock"], Asked, account=account)
         if asked is None:
             raise NotFound("nobody asked for the deletion of this account")
         if asked.begun:

@@ -19,9 +19,13 @@ from hub import (
 )
 from services.accounts.deletion import contracts as c
 from services.accounts.deletion.archive import MEDIA, archive_of
+from services.accounts.departure.contracts import Departure
 from services.accounts.identity.errors import DeadLink
 from services.accounts.organisations.routes import ACCOUNT, account_of
 from services.accounts.tokens import digest_of
+
+State = Literal["none", "waiting", "erasing"]
+"""Of the end of an account, or of a person."""
 
 
 class DeletionBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +45,7 @@ class DeletionView(msgspec.Struct, frozen=True):
             erased all the same, once they answer.
     """
 
-    state: Literal["none", "waiting", "erasing"]
+    state: State
     counts: dict[str, int]
     unknown: list[str]
     requested_at: datetime | None
@@ -70,11 +74,17 @@ class UndoneView(msgspec.Struct, frozen=True):
     name: str
 
 
+def state_of(found: c.Deletion | Departure) -> State:
+    """Say how far it is."""
+    if found.requested_at is None:
+        return "none"
+    return "erasing" if found.begun else "waiting"
+
+
 def _reply(found: c.Deletion) -> Reply:
-    state: Literal["none", "waiting", "erasing"] = "none"
-    if found.requested_at is not None:
-        state = "erasing" if found.begun else "waiting"
-    view = DeletionView(state, found.counts, found.unknown, found.requested_at, found.due_at)
+    view = DeletionView(
+        state_of(found), found.counts, found.unknown, found.requested_at, found.due_at
+    )
     return Reply(view, version=found.version or None, live=True)
 
 

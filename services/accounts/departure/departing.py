@@ -5,10 +5,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from hub import Conflict, Connection, Database, NotFound, Nothing, Queries
-from services.accounts.deletion.closing import Closing
+from services.accounts.deletion.closing import Asked, Closing
 from services.accounts.departure import contracts as c
 from services.accounts.departure.errors import LastOwner
 from services.accounts.identity.errors import DeadLink
@@ -23,13 +21,6 @@ from services.accounts.tokens import digest_of
 SQL: Final = Queries.load("services.accounts.departure")
 STAY: Final = "stay"
 """Kind of the link that undoes it."""
-
-
-class _Asked(msgspec.Struct, frozen=True):
-    requested_at: datetime
-    due_at: datetime
-    begun: bool
-    version: str
 
 
 class Departing:
@@ -64,7 +55,7 @@ class Departing:
         """Say what goes with a person, and whether that was asked for."""
         async with self._database.system() as tx:
             owned = await tx.all(SQL["sole"], c.Owned, user=request.user)
-            asked = await tx.maybe(SQL["get"], _Asked, user=request.user, now=self._clock())
+            asked = await tx.maybe(SQL["get"], Asked, user=request.user, now=self._clock())
         return _departure(owned, asked)
 
     async def request(self, request: c.RequestDeparture) -> c.Departure:
@@ -93,7 +84,7 @@ class Departing:
                 if not one.closing:
                     await self._closing.take_along(tx, one.id, user, now)
             await self._sessions.end_all(tx, user)
-            made = await tx.one(SQL["get"], _Asked, user=user, now=now)
+            made = await tx.one(SQL["get"], Asked, user=user, now=now)
             await self._letters.send(
                 tx, "person-leaving", user, person.email, person.locale,
                 due=f"{made.due_at:%Y-%m-%d %H:%M} UTC",
@@ -110,7 +101,7 @@ class Departing:
             Conflict: the time has come.
         """
         async with self._database.system() as tx:
-            asked = await tx.maybe(SQL["lock"], _Asked, user=request.user, now=self._clock())
+            asked = await tx.maybe(SQL["lock"], Asked, user=request.user, now=self._clock())
             if asked is None:
                 raise NotFound("you did not ask to be deleted")
             check_version(asked.version, request.versions, "the deletion")
@@ -136,7 +127,7 @@ class Departing:
         """
         async with self._database.system() as tx:
             found = await self._of_link(tx, request.digest)
-            await tx.maybe(SQL["lock"], _Asked, user=found.user, now=self._clock())
+            await tx.maybe(SQL["lock"], Asked, user=found.user, now=self._clock())
             found = await self._of_link(tx, request.digest)  # of many at once, one
             await self._stay(tx, found.user)
         return found
@@ -156,7 +147,7 @@ class Departing:
         await self._letters.send(tx, "person-stays", user, person.email, person.locale)
 
 
-def _departure(owned: list[c.Owned], asked: _Asked | None) -> c.Departure:
+def _departure(owned: list[c.Owned], asked: Asked | None) -> c.Departure:
     if asked is None:
         return c.Departure(owned)
     return c.Departure(owned, asked.requested_at, asked.due_at, asked.begun, asked.version)

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from hub import SIGNED_IN, Call, Conflict, Cookie, NoQuery, NotFound, Reply, Route, Secret
+from services.accounts.deletion.routes import State, state_of
 from services.accounts.departure import contracts as c
 from services.accounts.departure.errors import LastOwner
 from services.accounts.identity.authenticators import COOKIE
@@ -39,7 +40,7 @@ class DepartureView(msgspec.Struct, frozen=True):
         accounts: those that you are the last owner of.
     """
 
-    state: Literal["none", "waiting", "erasing"]
+    state: State
     accounts: list[OwnedView]
     requested_at: datetime | None
     due_at: datetime | None
@@ -57,11 +58,8 @@ def _owned(one: c.Owned) -> OwnedView:
 
 
 def _reply(found: c.Departure, cookies: tuple[Cookie, ...] = ()) -> Reply:
-    state: Literal["none", "waiting", "erasing"] = "none"
-    if found.requested_at is not None:
-        state = "erasing" if found.begun else "waiting"
     accounts = [_owned(one) for one in found.owned]
-    view = DepartureView(state, accounts, found.requested_at, found.due_at)
+    view = DepartureView(state_of(found), accounts, found.requested_at, found.due_at)
     return Reply(view, version=found.version or None, live=True, cookies=cookies)
 
 
