@@ -14,6 +14,7 @@ import msgspec
 
 from agent import journal, ownlog, status
 from agent.app import App
+from agent.applying import Applier
 from agent.batcher import Limits
 from agent.config import AgentConfig, server_of
 from agent.connection import tls_context
@@ -27,6 +28,7 @@ from agent.status import Status, StreamStatus
 from agent.syslog import SyslogSocket
 from agent.system import agent_version
 from agent.tail import Tail
+from agent.variables import Variables
 from hub.protocol import STREAMS
 
 log = logging.getLogger(__name__)
@@ -72,17 +74,22 @@ class Agent:
         self._feeds = [Feed(s, self._queues[s], spools[s], limits) for s in STREAMS]
         senders = [Sender(s, spools[s], self._state.spool(s)) for s in STREAMS]
         sessions = SessionFile(config.state_dir)
-        self._link = Link(server, tls, self._identity, sessions, senders)
+        self._variables = Variables(config.state_dir, self._variables_received)
+        self._link = Link(server, tls, self._identity, sessions, senders, self._variables)
         self._spooler = Spooler(self._feeds, self._link.wake)
         self._app = self._make_app()
+        self._applier = Applier(
+            self._variables, self._queues, config.logs, self._app, self._link.wake
+        )
         self._syslog = self._make_syslog()
         self._readers = self._make_readers(spools["sys"].positions)
         self._reported: Status | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; then end the app, and store and send what is left."""
         ending = asyncio.Event()
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ending.set)
         ownlog.configure(self._queues["agent"])
@@ -93,6 +100,7 @@ class Agent:
             self._open_syslog(self._syslog)
         tasks = [asyncio.create_task(reader) for reader in self._readers]
         tasks.append(asyncio.create_task(self._report()))
+        tasks.append(asyncio.create_task(self._applier.run()))
         app = asyncio.create_task(self._app.run()) if self._app else None
         await ending.wait()
         await self._end(tasks, app)
@@ -117,6 +125,12 @@ class Agent:
             feed.spool.close()
         self._state.unlock()
 
+    def _variables_received(self) -> None:
+        """Have them applied; called from the link's thread."""
+        assert self._loop is not None  # the link starts after it
+        with contextlib.suppress(RuntimeError):  # the loop has ended: the next start uses them
+            self._loop.call_soon_threadsafe(self._applier.wake)
+
     def _wake_spooler(self) -> None:
         self._spooler.wake()
 
@@ -131,7 +145,7 @@ class Agent:
 
     def _make_readers(self, positions: dict[str, str]) -> list[Coroutine[Any, Any, None]]:
         settings, queue = self._config.syslog, self._queues["sys"]
-        if not queue.enabled:
+        if not self._config.logs.relays("sys"):
             return []
         readers = []
         for path in settings.files:
@@ -182,6 +196,7 @@ class Agent:
             server=self._config.server,
             state=self._link.state,
             error=self._link.error,
+            variables=self._variables.used,
             app=self._app.pid if self._app else None,
             restarts=self._app.restarts if self._app else 0,
             streams=streams,

@@ -6,6 +6,7 @@ import logging
 import os
 import pwd
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -48,11 +49,16 @@ class App:
 
     def __init__(self, config: AppConfig, queue: LineQueue, note: Path) -> None:
         self.restarts = 0
+        self.environment: Mapping[str, str] = {}
+        """Variables that the next start of it gets, besides the agent's own environment."""
         self._config = config
         self._queue = queue
         self._note = note
         self._program = program_of(config.name)
         self._stop = asyncio.Event()
+        self._nudge = asyncio.Event()  # end what runs, or wait no longer
+        self._waiting: list[asyncio.Future[None]] = []
+        self._over = False
 
     @property
     def pid(self) -> int | None:
@@ -63,32 +69,61 @@ class App:
     async def run(self) -> None:
         """Run the program, and again as the configuration says, until `stop`."""
         await self._end_leftover()
+        try:
+            await self._keep_running()
+        finally:
+            self._over = True
+            self._settle(self._waiting)
+
+    def stop(self) -> None:
+        """Have the program end: SIGTERM to its group, SIGKILL after the configured time."""
+        self._stop.set()
+        self._nudge.set()
+
+    async def restart(self) -> None:
+        """End the program as `stop` does, start it at once, and return then.
+
+        One that has ended by itself, and that the configuration says not to start again, stays so.
+        """
+        if self._over:
+            return
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(started)
+        self._nudge.set()
+        await started
+
+    async def _keep_running(self) -> None:
         delay = FIRST_SECONDS
         while not self._stop.is_set():
+            self._nudge.clear()
             began = asyncio.get_running_loop().time()
             code = await self._run_once()
-            if self._stop.is_set() or not self._again(code):
+            if self._stop.is_set():
+                return
+            if self._nudge.is_set():
+                delay = FIRST_SECONDS
+                continue
+            if not self._again(code):
                 return
             if asyncio.get_running_loop().time() - began >= HEALTHY_SECONDS:
                 delay = FIRST_SECONDS
             log.warning("the app starts again in %.0f s", delay)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
-                    await self._stop.wait()
+                    await self._nudge.wait()
             delay = min(SLOWEST_SECONDS, delay * 2)
             self.restarts += 1
 
-    def stop(self) -> None:
-        """Have the program end: SIGTERM to its group, SIGKILL after the configured time."""
-        self._stop.set()
-
     async def _run_once(self) -> int | None:
         """Run it to its end; give its exit code, None if it could not be started."""
+        waiting, self._waiting = self._waiting, []
         try:
             process = await self._start()
         except (OSError, KeyError, ValueError) as error:
             log.error("the app cannot be started: %s", error)  # noqa: TRY400 - no need of a trace
             return None
+        finally:
+            self._settle(waiting)
         log.info("the app started, process %d", process.pid)
         self._remember(process.pid)
         assert process.stdout is not None
@@ -97,7 +132,7 @@ class App:
             asyncio.create_task(self._relay(process.stdout, USER_INFO)),
             asyncio.create_task(self._relay(process.stderr, USER_ERROR)),
         ]
-        stopper = asyncio.create_task(self._stop_when_told(process.pid))
+        stopper = asyncio.create_task(self._end_when_told(process.pid))
         try:
             code = await process.wait()
             _signal_group(process.pid, signal.SIGKILL)  # nothing of it stays behind
@@ -121,6 +156,7 @@ class App:
             if entry.pw_uid != os.geteuid():
                 groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
                 account = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}
+        environment |= self.environment
         return await asyncio.create_subprocess_exec(
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
@@ -146,12 +182,19 @@ class App:
         at = now()
         self._queue.put([Line(at, priority, self._program, text) for text in texts])
 
-    async def _stop_when_told(self, pid: int) -> None:
-        await self._stop.wait()
+    async def _end_when_told(self, pid: int) -> None:
+        await self._nudge.wait()
         _signal_group(pid, signal.SIGTERM)
         await asyncio.sleep(self._config.stop_seconds)
         log.warning("the app did not end within %g s: killing it", self._config.stop_seconds)
         _signal_group(pid, signal.SIGKILL)
+
+    @staticmethod
+    def _settle(waiting: "list[asyncio.Future[None]]") -> None:
+        """Tell those who wait for a start that it was made, or will not be."""
+        for one in waiting:
+            if not one.done():
+                one.set_result(None)
 
     def _again(self, code: int | None) -> bool:
         match self._config.restart:

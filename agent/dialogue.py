@@ -16,6 +16,7 @@ import msgspec
 from agent.sender import DOUBT, Sender
 from agent.state import Identity, SessionFile
 from agent.system import addresses, agent_version, host_name, system_name
+from agent.variables import KIND, Variables
 from hub import protocol
 from hub.protocol import Session
 
@@ -55,7 +56,7 @@ class _Step(Enum):
     NONCE = "waiting for the hub"
     REGISTERED = "registering"
     OPENED = "opening a session"
-    ACK_TOPIC = "subscribing to acknowledgements"
+    DOWN_TOPICS = "subscribing to the session"
     OPEN = "open"
 
 
@@ -74,6 +75,7 @@ class Dialogue:
         identity: Identity,
         sessions: SessionFile,
         senders: Sequence[Sender],
+        variables: Variables,
         *,
         client: str,
         connection: str,
@@ -83,6 +85,7 @@ class Dialogue:
         self._identity = identity
         self._sessions = sessions
         self._senders = {sender.stream: sender for sender in senders}
+        self._variables = variables
         self._client = client
         self._connection = connection
         self._session: Session | None = None
@@ -130,7 +133,7 @@ class Dialogue:
             raise Leave("the broker refused a subscription", None)
         if self._step is _Step.AUTH_TOPIC:
             self._begin(at)
-        elif self._step is _Step.ACK_TOPIC:
+        elif self._step is _Step.DOWN_TOPICS:
             self._step = _Step.OPEN
             self._asked = 0
 
@@ -146,6 +149,8 @@ class Dialogue:
                 self._on_auth(_down.decode(payload), at)
             elif self._session is not None and topic == self._session.ack:
                 self._on_ack(_acks.decode(payload), at)
+            elif self._session is not None and topic == self._session.wanted(KIND):
+                self._variables.receive(payload)
         except msgspec.DecodeError as error:
             log.warning("a message of the hub on %s cannot be read: %s", topic, error)
 
@@ -161,6 +166,7 @@ class Dialogue:
                 self._begin(at)
             else:
                 self._pump(at)
+                self._report()
         elif at >= self._deadline:
             if self._step is not _Step.WAITING:
                 log.warning("the hub does not answer (%s)", self.state)
@@ -240,9 +246,10 @@ class Dialogue:
         _compare_clocks(message.time)
         for sender in self._senders.values():
             sender.open(message.marks, at=at)
-        self._step = _Step.ACK_TOPIC
+        self._step = _Step.DOWN_TOPICS
         self._deadline = at + ANSWER_SECONDS
-        self._port.subscribe(self._session.ack)
+        self._variables.begin()
+        self._port.subscribe(f"{self._session.down}/#")
         log.info("the hub opened a session")
 
     def _on_refused(self, message: protocol.Refused, at: float) -> None:
@@ -261,6 +268,11 @@ class Dialogue:
             for sender in self._senders.values():
                 topic = session.log(sender.stream)
                 sender.pump(lambda payload, topic=topic: self._port.publish(topic, payload), at=at)  # type: ignore[misc]
+
+    def _report(self) -> None:
+        """Say what this device has, when that is due."""
+        if self._session is not None and (state := self._variables.report()) is not None:
+            self._port.publish(self._session.state, msgspec.json.encode(state))
 
     def _on_ack(self, message: protocol.AckMessage, at: float) -> None:
         sender = self._senders.get(message.stream)

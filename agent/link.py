@@ -16,6 +16,7 @@ from agent.connection import Connection, Credentials, Lost, NotAccepted, Receive
 from agent.dialogue import LONG_SECONDS, Dialogue, Leave
 from agent.sender import Sender
 from agent.state import Identity, SessionFile, new_client
+from agent.variables import Variables
 from hub.protocol import Gone, auth_up
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Link:
         identity: Identity,
         sessions: SessionFile,
         senders: Sequence[Sender],
+        variables: Variables,
     ) -> None:
         self.state = "starting"
         self.error = ""
@@ -49,6 +51,7 @@ class Link:
         self._identity = identity
         self._sessions = sessions
         self._senders = senders
+        self._variables = variables
         self._waker = Waker()
         self._stop_at: float | None = None
         self._stop_asked = 0.0
@@ -116,7 +119,7 @@ class Link:
         )
         self._refused_with.clear()
         dialogue = Dialogue(
-            connection, self._identity, self._sessions, self._senders,
+            connection, self._identity, self._sessions, self._senders, self._variables,
             client=client, connection=connection_id, at=time.monotonic(),
         )  # fmt: skip
         try:

@@ -27,7 +27,11 @@ class StreamStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The agent as a whole; `time` (Unix seconds) is when anything of it changed last."""
+    """The agent as a whole; `time` (Unix seconds) is when anything of it changed last.
+
+    Args:
+        variables: version of those that are in use; 0 before the first.
+    """
 
     pid: int
     time: float
@@ -36,6 +40,7 @@ class Status(msgspec.Struct, frozen=True):
     server: str
     state: str
     error: str
+    variables: int
     app: int | None
     restarts: int
     streams: dict[str, StreamStatus]
@@ -75,6 +80,7 @@ def render(status: Status) -> str:
         f"hub        {status.server}: {status.state}",
         f"app        {'process ' + str(status.app) if status.app else 'not running'}"
         f", restarted {status.restarts} times",
+        f"variables  {'version ' + str(status.variables) if status.variables else 'none yet'}",
         f"as of      {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(status.time))}",
     ]
     if status.error:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         Window,
     )
     from hub.discard import Discard
+    from hub.downlink import DeviceReport, Downlink
     from hub.errors import (
         Conflict,
         FieldError,
@@ -126,7 +127,8 @@ if TYPE_CHECKING:
     from hub.telemetry import Metrics
     from hub.times import rfc3339, rfc3339_column
     from hub.tls import client_tls
-    from hub.vault import Vault
+    from hub.vault import Opener, SealBroken, Vault
+    from hub.wanted import Wanted, WantedBy, wanted_contract
 
 _HOMES = {
     "audit.deeds": "HUB Actor Deed",
@@ -148,6 +150,7 @@ _HOMES = {
     "StreamDestination TellingStream Tools Window",
     "outcomes": "NotConnected Partial Rejected Retry",
     "discard": "Discard",
+    "downlink": "DeviceReport Downlink",
     "errors": "Conflict FieldError Forbidden Invalid IsaaxError LimitReached NotFound "
     "PreconditionFailed StartError Unauthenticated Unavailable",
     "gateway.forgery": "csrf_token",
@@ -184,7 +187,8 @@ _HOMES = {
     "stream": "Stream SyslogStream connector",
     "syslog": "SyslogFormatter SyslogStyle",
     "tls": "client_tls",
-    "vault": "Vault",
+    "vault": "Opener SealBroken Vault",
+    "wanted": "Wanted WantedBy wanted_contract",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -235,8 +239,10 @@ __all__ = [
     "Deprecated",
     "Destination",
     "DestinationType",
+    "DeviceReport",
     "Dialer",
     "Discard",
+    "Downlink",
     "Download",
     "Endpoint",
     "Erased",
@@ -274,6 +280,7 @@ __all__ = [
     "NotFound",
     "Nothing",
     "OfAccount",
+    "Opener",
     "Outbox",
     "Outcome",
     "Pace",
@@ -293,6 +300,7 @@ __all__ = [
     "Role",
     "Route",
     "Sample",
+    "SealBroken",
     "Secret",
     "Security",
     "ServerCertificate",
@@ -317,6 +325,8 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Vault",
+    "Wanted",
+    "WantedBy",
     "Watch",
     "Window",
     "account_endpoints",
@@ -356,6 +366,7 @@ __all__ = [
     "rfc3339_column",
     "source_column",
     "versions_of",
+    "wanted_contract",
 ]
 
 

@@ -219,10 +219,12 @@ def _loaded() -> dict[str, Any]:
     from hub.embedded.up import up
     from hub.plugins import PluginHost
     from hub.process import allowed_plugins
+    from hub.vault_commands import app as vault_app
 
     loaded = typer.Typer(add_completion=False)
     loaded.command(rich_help_panel=_HERE)(up)
     loaded.add_typer(plugins_app, name="plugins", rich_help_panel=_HERE)
+    loaded.add_typer(vault_app, name="vault", rich_help_panel=_HERE)
     config = os.environ.get("ISAAX_CONFIG")
     try:
         allowed = allowed_plugins(_found(Path(config) if config else None), os.environ)

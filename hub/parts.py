@@ -18,16 +18,25 @@ from hub.audit.log import Audit, Recorder
 from hub.bus import NatsBus
 from hub.contracts import Bus
 from hub.database import Database, Queries
+from hub.downlink import Downlink, new_client
 from hub.errors import Unavailable
 from hub.leftovers import Leftovers, leftovers
 from hub.mail.postbox import Postbox
 from hub.messaging.jetstream import ensure_stream
 from hub.messaging.nats_transport import connect
 from hub.migrations import migrate
+from hub.mqtt import Mqtt
 from hub.outbox import Outbox, OutboxRelay
 from hub.plugins import PluginHost
 from hub.services import Service
-from hub.settings import HubSettings, NatsSettings, PostgresSettings, RelaySettings, VaultSettings
+from hub.settings import (
+    HubSettings,
+    MqttSettings,
+    NatsSettings,
+    PostgresSettings,
+    RelaySettings,
+    VaultSettings,
+)
 from hub.telemetry import Health, Metrics
 from hub.vault import Vault
 
@@ -134,6 +143,17 @@ async def audit(log: Recorder) -> AsyncIterator[Audit]:
     yield log
 
 
+@asynccontextmanager
+async def downlink(settings: MqttSettings) -> AsyncIterator[Downlink]:
+    """Connect to the broker, for what goes down to devices."""
+    async with AsyncExitStack() as stack:
+        mqtt = await _patiently(
+            "the MQTT broker",
+            lambda: stack.enter_async_context(Mqtt.connect(settings, client=new_client())),
+        )
+        yield Downlink(mqtt)
+
+
 PARTS: Final = (
     Service("database", database, provides=Database),
     Service("nats", nats_client, provides=Client),
@@ -144,6 +164,7 @@ PARTS: Final = (
     Service("recorder", recorder, provides=Recorder),
     Service("audit-log", audit, provides=Audit),
     Service("leftovers", leftovers, provides=Leftovers),
+    Service("downlink", downlink, provides=Downlink),
 )
 """What `hub.registry.run` starts when it is asked for."""
 

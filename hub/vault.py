@@ -62,6 +62,31 @@ class _Kek:
         return _decrypt(self.key, wrapped, _context("data-key", account, project, self.id))
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Opener:
+    """Opens the secrets of one project, with a data key that was read once; for one transaction."""
+
+    _key: bytes | None
+    _account: str
+    _project: str
+
+    def open(self, sealed: bytes, *, name: str) -> bytes:
+        """Decrypt what was sealed for exactly this account, project and name; as `Vault.open`.
+
+        Raises:
+            SealBroken: it was not, or it was changed since, or its key is gone.
+        """
+        if sealed[:1] != bytes((FORMAT,)):
+            raise SealBroken(f"{name}: unknown format")
+        if self._key is None:
+            raise SealBroken(f"{name}: the project has no data key")
+        context = _secret_context(self._account, self._project, name)
+        try:
+            return _decrypt(self._key, sealed[1:], context)
+        except InvalidTag:
+            raise SealBroken(name) from None
+
+
 class Vault:
     """Seals and opens secrets. Data keys are read in the caller's transaction, never kept."""
 
@@ -109,15 +134,12 @@ class Vault:
         Raises:
             SealBroken: it was not, or it was changed since, or its key is gone.
         """
-        if sealed[:1] != bytes((FORMAT,)):
-            raise SealBroken(f"{name}: unknown format")
-        key = await self._data_key(tx, account, project)
-        if key is None:
-            raise SealBroken(f"{name}: the project has no data key")
-        try:
-            return _decrypt(key, sealed[1:], _secret_context(account, project, name))
-        except InvalidTag:
-            raise SealBroken(name) from None
+        opener = await self.opener(tx, account=account, project=project)
+        return opener.open(sealed, name=name)
+
+    async def opener(self, tx: Connection, *, account: str, project: str) -> Opener:
+        """Give what opens many secrets of a project; it is not to outlive the transaction."""
+        return Opener(await self._data_key(tx, account, project), account, project)
 
     def keyed(self, purpose: str, text: str) -> bytes:
         """Give a digest of a text that only who has the key can make: 32 bytes, to find it by.

@@ -27,4 +27,5 @@ pytest_plugins = [
     "tests.fixtures.complaints",
     "tests.fixtures.office",
     "tests.fixtures.fleet",
+    "tests.fixtures.variables",
 ]

@@ -33,12 +33,18 @@ from hub.client.structs import (
     DepartureView,
     DeviceApprovals,
     DeviceChanges,
+    DeviceEnvarsView,
     DeviceView,
     Dropped,
     DryRunBody,
     EmailBody,
     EntryBody,
     EntryOptionsBody,
+    EnvarBody,
+    EnvarsBody,
+    EnvarStatusView,
+    EnvarsView,
+    EnvarView,
     ExportView,
     FactorBody,
     FactorsView,
@@ -519,6 +525,262 @@ class Api:
                 },
             ),
             DeviceView,
+        )
+
+    def get_device_envars(self, device: str) -> Answer[DeviceEnvarsView]:
+        """Read what variables a device gets.
+
+        With where each is set: for the device itself, its group, or its project.
+        """
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/devices/{part(device)}/envars"), DeviceEnvarsView
+        )
+
+    def patch_device_envars(
+        self, device: str, changes: Json, *, if_match: str | None = None
+    ) -> Answer[DeviceEnvarsView]:
+        """Change some of a device's variables.
+
+        What is left out stays; `null` in place of a variable drops it.
+        """
+        return self._calls.answer(
+            Ask(
+                "PATCH",
+                f"/api/v1/devices/{part(device)}/envars",
+                body=changes,
+                merge=True,
+                if_match=if_match,
+            ),
+            DeviceEnvarsView,
+        )
+
+    def put_device_envars(
+        self, device: str, body: EnvarsBody | Json, *, if_match: str | None = None
+    ) -> Answer[DeviceEnvarsView]:
+        """Replace a device's variables.
+
+        Replaces what is set for this very device; what its project and group have stays.
+        """
+        return self._calls.answer(
+            Ask("PUT", f"/api/v1/devices/{part(device)}/envars", body=body, if_match=if_match),
+            DeviceEnvarsView,
+        )
+
+    def delete_device_envar(
+        self, device: str, name: str, *, if_match: str | None = None
+    ) -> Answer[None]:
+        """Drop one of a device's variables."""
+        return self._calls.nothing(
+            Ask("DELETE", f"/api/v1/devices/{part(device)}/envars/{part(name)}", if_match=if_match)
+        )
+
+    def get_device_envar(self, device: str, name: str) -> Answer[EnvarView]:
+        """Read one of a device's variables."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/devices/{part(device)}/envars/{part(name)}"), EnvarView
+        )
+
+    def put_device_envar(
+        self,
+        device: str,
+        name: str,
+        body: EnvarBody | Json,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+    ) -> Answer[EnvarView]:
+        """Set one of a device's variables."""
+        return self._calls.answer(
+            Ask(
+                "PUT",
+                f"/api/v1/devices/{part(device)}/envars/{part(name)}",
+                body=body,
+                if_match=if_match,
+                if_absent=if_absent,
+            ),
+            EnvarView,
+        )
+
+    def list_envar_statuses(
+        self,
+        project: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        pending: bool | None = None,
+    ) -> Pages[EnvarStatusView]:
+        """List how far devices are with their variables.
+
+        A device is sent what it is to have as soon as it changes or comes back, and says
+        which version it uses.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/envar-statuses",
+                query={"limit": limit, "cursor": cursor, "pending": pending},
+            ),
+            EnvarStatusView,
+        )
+
+    def get_project_envars(self, project: str) -> Answer[EnvarsView]:
+        """Read a project's variables."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/projects/{part(project)}/envars"), EnvarsView
+        )
+
+    def patch_project_envars(
+        self, project: str, changes: Json, *, if_match: str | None = None
+    ) -> Answer[EnvarsView]:
+        """Change some of a project's variables.
+
+        What is left out stays; `null` in place of a variable drops it.
+        """
+        return self._calls.answer(
+            Ask(
+                "PATCH",
+                f"/api/v1/projects/{part(project)}/envars",
+                body=changes,
+                merge=True,
+                if_match=if_match,
+            ),
+            EnvarsView,
+        )
+
+    def put_project_envars(
+        self, project: str, body: EnvarsBody | Json, *, if_match: str | None = None
+    ) -> Answer[EnvarsView]:
+        """Replace a project's variables.
+
+        What is left out is dropped; the agent's own (`ISAAX_…`) get their defaults back.
+        """
+        return self._calls.answer(
+            Ask("PUT", f"/api/v1/projects/{part(project)}/envars", body=body, if_match=if_match),
+            EnvarsView,
+        )
+
+    def delete_project_envar(
+        self, project: str, name: str, *, if_match: str | None = None
+    ) -> Answer[None]:
+        """Drop one of a project's variables.
+
+        The agent's own (`ISAAX_…`) stay.
+        """
+        return self._calls.nothing(
+            Ask(
+                "DELETE", f"/api/v1/projects/{part(project)}/envars/{part(name)}", if_match=if_match
+            )
+        )
+
+    def get_project_envar(self, project: str, name: str) -> Answer[EnvarView]:
+        """Read one of a project's variables."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/projects/{part(project)}/envars/{part(name)}"), EnvarView
+        )
+
+    def put_project_envar(
+        self,
+        project: str,
+        name: str,
+        body: EnvarBody | Json,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+    ) -> Answer[EnvarView]:
+        """Set one of a project's variables."""
+        return self._calls.answer(
+            Ask(
+                "PUT",
+                f"/api/v1/projects/{part(project)}/envars/{part(name)}",
+                body=body,
+                if_match=if_match,
+                if_absent=if_absent,
+            ),
+            EnvarView,
+        )
+
+    def get_group_envars(self, project: str, group: str) -> Answer[EnvarsView]:
+        """Read a group's variables."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/projects/{part(project)}/groups/{part(group)}/envars"), EnvarsView
+        )
+
+    def patch_group_envars(
+        self, project: str, group: str, changes: Json, *, if_match: str | None = None
+    ) -> Answer[EnvarsView]:
+        """Change some of a group's variables.
+
+        What is left out stays; `null` in place of a variable drops it.
+        """
+        return self._calls.answer(
+            Ask(
+                "PATCH",
+                f"/api/v1/projects/{part(project)}/groups/{part(group)}/envars",
+                body=changes,
+                merge=True,
+                if_match=if_match,
+            ),
+            EnvarsView,
+        )
+
+    def put_group_envars(
+        self, project: str, group: str, body: EnvarsBody | Json, *, if_match: str | None = None
+    ) -> Answer[EnvarsView]:
+        """Replace a group's variables.
+
+        What is left out is dropped.
+        """
+        return self._calls.answer(
+            Ask(
+                "PUT",
+                f"/api/v1/projects/{part(project)}/groups/{part(group)}/envars",
+                body=body,
+                if_match=if_match,
+            ),
+            EnvarsView,
+        )
+
+    def delete_group_envar(
+        self, project: str, group: str, name: str, *, if_match: str | None = None
+    ) -> Answer[None]:
+        """Drop one of a group's variables."""
+        return self._calls.nothing(
+            Ask(
+                "DELETE",
+                f"/api/v1/projects/{part(project)}/groups/{part(group)}/envars/{part(name)}",
+                if_match=if_match,
+            )
+        )
+
+    def get_group_envar(self, project: str, group: str, name: str) -> Answer[EnvarView]:
+        """Read one of a group's variables."""
+        return self._calls.answer(
+            Ask(
+                "GET", f"/api/v1/projects/{part(project)}/groups/{part(group)}/envars/{part(name)}"
+            ),
+            EnvarView,
+        )
+
+    def put_group_envar(
+        self,
+        project: str,
+        group: str,
+        name: str,
+        body: EnvarBody | Json,
+        *,
+        if_match: str | None = None,
+        if_absent: bool = False,
+    ) -> Answer[EnvarView]:
+        """Set one of a group's variables."""
+        return self._calls.answer(
+            Ask(
+                "PUT",
+                f"/api/v1/projects/{part(project)}/groups/{part(group)}/envars/{part(name)}",
+                body=body,
+                if_match=if_match,
+                if_absent=if_absent,
+            ),
+            EnvarView,
         )
 
     def list_groups(

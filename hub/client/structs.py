@@ -232,6 +232,21 @@ class DeviceChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     if_match: str | None = None
 
 
+class DeviceEnvarView(msgspec.Struct, frozen=True, kw_only=True):
+    """A variable as a device gets it.
+
+    Args:
+        value: filled in; null of a secret.
+        level: where it is set: of those that set it the nearest to the device.
+    """
+
+    value: str | None
+    secret: bool
+    restart: bool
+    changed_at: datetime
+    level: str
+
+
 class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
     """A device as the API shows it.
 
@@ -288,6 +303,53 @@ class EntryOptionsBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     """
 
     cookie: bool = False
+
+
+class EnvarBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a client sets of a variable.
+
+    Args:
+        value: At most 16 KiB. `${DEVICE_ID}`, `${DEVICE_LABEL}`, `${GROUP}` and
+            `${PROJECT_ID}` are filled in for each device; a plain `${` is written `$${`.
+            Left out, a secret keeps the value that it has.
+        secret: It is kept encrypted, and never shown.
+        restart: A device starts its app anew when this changes.
+    """
+
+    value: str | None = None
+    secret: bool = False
+    restart: bool = False
+
+
+class EnvarStatusView(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a device is.
+
+    Args:
+        version: that it is to have; applied: that it uses, as it says.
+        error: why it could not take up the newest, in its words.
+    """
+
+    device: str
+    label: str
+    group: str
+    online: bool
+    version: int
+    applied: int
+    error: str
+    reported_at: datetime | None
+
+
+class EnvarView(msgspec.Struct, frozen=True, kw_only=True):
+    """A variable as the API shows it.
+
+    Args:
+        value: as it was written; null of a secret.
+    """
+
+    value: str | None
+    secret: bool
+    restart: bool
+    changed_at: datetime
 
 
 class ExportView(msgspec.Struct, frozen=True, kw_only=True):
@@ -1086,6 +1148,33 @@ class DeviceChanges(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """Changes of many devices."""
 
     changes: list[DeviceChange]
+
+
+class DeviceEnvarsView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device gets, by name, and how far it is.
+
+    Args:
+        version: of the whole; it counts changes of what this device gets.
+        applied: the version that the device uses, as it says; 0 before the first.
+        error: why it could not take up the newest, in its words.
+    """
+
+    variables: dict[str, DeviceEnvarView]
+    version: int
+    applied: int
+    error: str
+
+
+class EnvarsBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Variables by name: letters, digits and `_`, at most 128, no digit first."""
+
+    variables: dict[str, EnvarBody]
+
+
+class EnvarsView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is set at one level, by name."""
+
+    variables: dict[str, EnvarView]
 
 
 class ItemProblem(msgspec.Struct, frozen=True, kw_only=True):

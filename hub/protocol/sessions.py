@@ -71,13 +71,18 @@ class Mark(msgspec.Struct, frozen=True, order=True):
 
 
 class Opened(msgspec.Struct, frozen=True, tag_field="op", tag="session"):
-    """Hub → device: the session is open until `expires_at` (Unix seconds, the hub's clock)."""
+    """Hub → device: the session is open until `expires_at` (Unix seconds, the hub's clock).
+
+    Args:
+        marks: of each stream, how far the hub has it.
+        versions: by kind (`KINDS`), the newest that the device is to have.
+    """
 
     session: str
     expires_at: int
     time: int
     marks: dict[str, Mark] = {}
-    versions: dict[str, str] = {}
+    versions: dict[str, int] = {}
 
 
 class Gone(msgspec.Struct, frozen=True, tag_field="op", tag="gone"):

@@ -32,9 +32,18 @@ class Session(msgspec.Struct, frozen=True):
         return f"{self.up}/log/{stream}"
 
     @property
+    def state(self) -> str:
+        """Topic of what the device says that it has."""
+        return f"{self.up}/state"
+
+    @property
     def ack(self) -> str:
         """Topic of the hub's acknowledgements."""
         return f"{self.down}/ack"
+
+    def wanted(self, kind: str) -> str:
+        """Topic of what the device is to have; `kind` is one of `KINDS`."""
+        return f"{self.down}/{kind}"
 
 
 class DeviceTopic(msgspec.Struct, frozen=True):

@@ -34,6 +34,7 @@ from services.auth.contracts import DEVICE, DeviceEvent, RevokeDevice
 from services.auth.nonces import Nonces
 from services.auth.peers import ProjectChanged
 from services.auth.settings import AuthSettings
+from services.auth.versions import Versions
 
 Code = Literal["nonce", "proof", "unknown-device", "revoked", "limit", "expired", "approval"]
 
@@ -117,6 +118,7 @@ class Rules:
         vault: Vault,
         bus: Bus,
         audit: Audit,
+        versions: Versions,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -124,6 +126,7 @@ class Rules:
         self._vault = vault
         self._bus = bus
         self._audit = audit
+        self._versions = versions
         self._sql = Queries.load("services.auth")
         self.nonces = Nonces(settings.nonce_seconds)
 
@@ -137,20 +140,19 @@ class Rules:
         if not self.nonces.spend(device, request.nonce):
             raise Refusal("nonce", "the nonce is unknown, used or expired: begin again")
         marks = await self._marks(request.project, device)
+        versions = await self._versions.of(request.project, device)
         async with self._database.system() as tx:
             row = await self._proven(tx, device, request)
             if row.knows(request.previous):
-                return await self._open(tx, row, request, marks)
+                live = await self._open(tx, row, request)
+                opened = Opened(live.id, live.expires_at, int(time.time()), marks, versions)
+                return Admission(opened, live)
             await self._shut(tx, row.account, row.project, row.id, "quarantined")
         raise Refusal("revoked", "two machines use this identity: register anew")
 
-    async def _open(
-        self, tx: Connection, row: DeviceRow, request: Hello, marks: dict[str, Mark]
-    ) -> Admission:
-        now = int(time.time())
-        live = LiveSession(
-            row.id, row.project, secrets.token_hex(16), now + self._settings.session_seconds
-        )
+    async def _open(self, tx: Connection, row: DeviceRow, request: Hello) -> LiveSession:
+        expires_at = int(time.time()) + self._settings.session_seconds
+        live = LiveSession(row.id, row.project, secrets.token_hex(16), expires_at)
         await self._end_session(tx, row.account, row.id)
         await tx.run(
             self._sql["put_session"],
@@ -176,7 +178,7 @@ class Rules:
                 addresses=tuple(cleaned(one) for one in request.addresses[:MAX_ADDRESSES]),
             ),
         )  # fmt: skip
-        return Admission(Opened(live.id, live.expires_at, now, marks), live)
+        return live
 
     async def gone(self, device: str, connection: str) -> None:
         """End the session of this very connection; a late will of an older one does nothing."""

@@ -19,7 +19,7 @@ from hub import (
 )
 from hub.broker import BrokerControl, BrokerStatus, watch_refusals, watch_status
 from hub.mqtt import Mqtt
-from hub.settings import MqttSettings
+from hub.settings import HubSettings, MqttSettings
 from services.auth import contracts as c
 from services.auth import deeds, peers
 from services.auth.account import AccountOfAuth
@@ -29,6 +29,7 @@ from services.auth.registration import Registration
 from services.auth.rules import Rules
 from services.auth.settings import AuthSettings
 from services.auth.tokens import TokenTable
+from services.auth.versions import Versions
 
 _log = structlog.get_logger("auth")
 UPKEEP_SECONDS = 15.0
@@ -110,6 +111,7 @@ class Auth:
 @asynccontextmanager
 async def auth(
     settings: AuthSettings,
+    hub: HubSettings,
     mqtt_settings: MqttSettings,
     database: Database,
     outbox: Outbox,
@@ -119,7 +121,8 @@ async def auth(
 ) -> AsyncIterator[None]:
     """Run the service."""
     tokens = TokenTable()
-    rules = Rules(settings, database, outbox, vault, bus, audit)
+    versions = Versions(bus, (*hub.services, *hub.remote))
+    rules = Rules(settings, database, outbox, vault, bus, audit, versions)
     registration = Registration(database, vault, tokens, rules)
     async with AsyncExitStack() as stack:
         mqtt = await stack.enter_async_context(

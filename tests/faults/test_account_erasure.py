@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from hub.account_data import Counts, Erased, Exported, OfAccount, account_endpoints
 from hub.audit.log import Audit
 from hub.bus import NatsBus
-from hub.contracts import Bus, Contract, Endpoint
+from hub.contracts import Bus, Endpoint
 from hub.database import Connection, Database
 from hub.embedded.postgres import Postgres
 from hub.errors import Unavailable
@@ -37,29 +37,13 @@ from services.projects.tokens import Tokens
 from tests.deadline import until
 from tests.fixtures import people, traces
 from tests.fixtures.crashes import Crash
-from tests.fixtures.killed import CrashingDatabase, Steps, erasure_settings, later
+from tests.fixtures.killed import CrashingBus, CrashingDatabase, Steps, erasure_settings, later
 
 __all__ = ["erasure_settings"]
 
 OWNERS = ("devices", "slow", "projects")
 LEASE = 0.4
 """Seconds: a hub that was killed is soon taken for dead."""
-
-
-class CrashingBus:
-    """Each request is a step."""
-
-    def __init__(self, real: MemoryBus, steps: Steps) -> None:
-        self._real, self._steps = real, steps
-
-    async def request(
-        self, contract: Contract[Any, Any], request: Any, *, timeout: float | None = None
-    ) -> Any:
-        ends = self._steps.begin()
-        answer = await self._real.request(contract, request, timeout=timeout)
-        if ends:
-            raise Crash
-        return answer
 
 
 class Slow:

@@ -30,6 +30,7 @@ from services.auth.registration import Registration
 from services.auth.rules import Rules
 from services.auth.settings import AuthSettings
 from services.auth.tokens import TokenTable
+from services.auth.versions import Versions
 from services.messages import contracts as m
 from services.messages import peers as messages_peers
 from services.messages.rules import Messages
@@ -125,11 +126,18 @@ async def test_an_integration_does_not_outlive_the_project_it_was_made_in(hub: H
     assert [request.spec for request in applied] == [None]
 
 
+def _auth_of(hub: Hub) -> Rules:
+    versions = Versions(hub.bus, ())
+    return Rules(
+        AuthSettings(), hub.database, hub.outbox, hub.vault, hub.bus, Audit(), versions
+    )
+
+
 async def test_a_device_of_a_deleted_project_is_dropped_after_it_was_registered(hub: Hub) -> None:
     """The last word on it comes in its own order, so a late registration is undone by it."""
     tokens, token = TokenTable(), secrets.token_bytes(32)
     tokens.replace([auth_peers.TokenDigest(1, ACCOUNT, "prj_1", token.hex())])
-    rules = Rules(AuthSettings(), hub.database, hub.outbox, hub.vault, hub.bus, Audit())
+    rules = _auth_of(hub)
     registration = Registration(hub.database, hub.vault, tokens, rules)
     nonce = rules.nonces.give("new-1")
     proof = register_proof_from_digest(token, "prj_1", "new-1", nonce)
@@ -145,7 +153,7 @@ async def test_what_becomes_of_devices_is_in_the_audit_log(hub: Hub) -> None:
     """In the transaction in which it is done; whoever registers is on record by its own words."""
     tokens, token = TokenTable(), secrets.token_bytes(32)
     tokens.replace([auth_peers.TokenDigest(1, ACCOUNT, "prj_1", token.hex())])
-    rules = Rules(AuthSettings(), hub.database, hub.outbox, hub.vault, hub.bus, Audit())
+    rules = _auth_of(hub)
     registration = Registration(hub.database, hub.vault, tokens, rules)
     nonce = rules.nonces.give("new-1")
     proof = register_proof_from_digest(token, "prj_1", "new-1", nonce)

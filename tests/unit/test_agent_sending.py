@@ -16,6 +16,7 @@ from agent.sender import ACK_SECONDS, DOUBT, RESUME_SECONDS, SLOWEST_SECONDS, WI
 from agent.spool import Spool
 from agent.spooler import Feed, Spooler
 from agent.state import Identity, SessionFile
+from agent.variables import Variables
 from hub import protocol
 from hub.protocol import Ack, Lines, Mark, Reject, Resume, Slow, decode_header, decode_lines
 
@@ -359,7 +360,11 @@ class Port:
     def take(self) -> list[protocol.Up]:
         """Give what was said on auth/…/up since the last time."""
         said, self.said = self.said, []
-        return [msgspec.json.decode(payload, type=protocol.Up) for _, payload in said]
+        return [
+            msgspec.json.decode(payload, type=protocol.Up)
+            for topic, payload in said
+            if topic.startswith("auth/")
+        ]
 
 
 class Talk:
@@ -373,9 +378,11 @@ class Talk:
         identity.device, identity.key = device, "0f" * 32
         self.identity = identity
         self.sessions = SessionFile(folder)
+        self.variables = Variables(folder, lambda: None)
         self.dialogue = Dialogue(
-            self.port, identity, self.sessions, [], client="dev_a", connection="c" * 32, at=0.0
-        )
+            self.port, identity, self.sessions, [], self.variables,
+            client="dev_a", connection="c" * 32, at=0.0,
+        )  # fmt: skip
 
     def hear(self, message: protocol.Down, at: float = 0.0) -> list[protocol.Up]:
         """Have the hub say something; give what is answered."""
@@ -395,7 +402,7 @@ def test_a_session_is_opened_and_renewed(tmp_path: Path) -> None:
     talk = Talk(tmp_path)
     talk.open()
     assert talk.dialogue.is_open
-    assert talk.port.topics == ["auth/dev_a/down", "c/prj_a/dev_a/s1/ack"]
+    assert talk.port.topics == ["auth/dev_a/down", "c/prj_a/dev_a/s1/#"]
     assert talk.dialogue.deadline == 80.0
     talk.dialogue.tick(at=79.0)
     assert talk.port.take() == []

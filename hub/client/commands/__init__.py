@@ -36,6 +36,7 @@ PANELS: Final = {
         "projects": "projects:app",
         "tokens": "tokens:app",
         "devices": "devices:app",
+        "envars": "envars:app",
         "logs": "logs:logs",
         "integrations": "integrations:app",
         "dead-letters": "dead_letters:app",

@@ -36,11 +36,9 @@ def config(
         name, equals, value = text.partition("=")
         if not (name and equals):
             raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE", param_hint="--set")
-        if value.startswith("@"):
-            value = _content(value[1:], "--set").rstrip("\n")
-        put(whole, name, typed(value, schema, name))
+        put(whole, name, typed(given(value, "--set"), schema, name))
     for name in secrets:
-        put(whole, name, _secret(name))
+        put(whole, name, asked(name, f"give {name} by --set {name}=@FILE", "--secret"))
     return whole
 
 
@@ -159,9 +157,24 @@ def _content(file: str, option: str) -> str:
         raise typer.BadParameter(f"{file}: {why}", param_hint=option) from None
 
 
-def _secret(name: str) -> str:
+def given(value: str, option: str) -> str:
+    """Give a value as it is written, or what is in a file where it is `@FILE`.
+
+    Raises:
+        typer.BadParameter: the file cannot be read.
+    """
+    return _content(value[1:], option).rstrip("\n") if value.startswith("@") else value
+
+
+def asked(name: str, instead: str, option: str) -> str:
+    """Ask for a value without showing it.
+
+    Args:
+        instead: what to do where nobody can be asked.
+
+    Raises:
+        typer.BadParameter: nobody can be asked here.
+    """
     if not sys.stdin.isatty():
-        raise typer.BadParameter(
-            f"nobody can be asked here: give {name} by --set {name}=@FILE", param_hint="--secret"
-        )
+        raise typer.BadParameter(f"nobody can be asked here: {instead}", param_hint=option)
     return str(typer.prompt(name, hide_input=True, err=True))

@@ -45,6 +45,26 @@ class Api:
         answer = await self._post(f"/api/v1/projects/{project}/integrations", body)
         return str(answer["id"])
 
+    async def variables(self, project: str) -> dict[str, str]:
+        """Give a project's variables, by name."""
+        answer = await self._get(f"/api/v1/projects/{project}/envars")
+        return {name: one["value"] for name, one in answer["variables"].items()}
+
+    async def set_variable(self, project: str, name: str, value: str) -> None:
+        """Set a variable, for which the app is started anew."""
+        path = f"/api/v1/projects/{project}/envars/{name}"
+        async with self._session.put(path, json={"value": value, "restart": True}) as answer:
+            await _content(answer)
+
+    async def variable_versions(self, project: str) -> list[tuple[int, int]]:
+        """Give, for each device, the version that it is to have, and that it uses."""
+        answer = await self._get(f"/api/v1/projects/{project}/envar-statuses")
+        return [(one["version"], one["applied"]) for one in answer]
+
+    async def _get(self, path: str) -> Any:
+        async with self._session.get(path) as answer:
+            return await _content(answer)
+
     async def _post(self, path: str, body: dict[str, Any]) -> Any:
         async with self._session.post(path, json=body) as answer:
             return await _content(answer)

@@ -2,8 +2,9 @@
 
     python app.py FOLDER RATE
 
-It goes on counting where `FOLDER/count` says, and keeps that file up to date. When `FOLDER/stop`
-appears it prints no more, writes `FOLDER/done`, and waits to be ended.
+It begins with the variable GREETING, when there is one. It goes on counting where `FOLDER/count`
+says, and keeps that file up to date. When `FOLDER/stop` appears it prints no more, writes
+`FOLDER/done`, and waits to be ended.
 """
 
 import os
@@ -22,6 +23,8 @@ def main(folder: Path, rate: float) -> None:
     """
     counter = os.open(folder / "count", os.O_RDWR | os.O_CREAT, 0o600)
     number = int(os.pread(counter, 20, 0) or b"0")
+    if greeting := os.environ.get("GREETING"):
+        sys.stdout.write(f"demo app says: {greeting}\n")
     while not (folder / "stop").exists():
         number += 1
         sys.stdout.write(f"demo app line {number}: {THINGS[number % len(THINGS)]}\n")

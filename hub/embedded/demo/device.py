@@ -77,6 +77,11 @@ class Device:
         )
 
     @property
+    def project(self) -> str:
+        """The project that it is in."""
+        return self._registration.project
+
+    @property
     def sent(self) -> dict[str, int]:
         """How many lines each stream was given up to now."""
         counter = self._folder / "count"

@@ -15,6 +15,7 @@ from hub.embedded.demo.api import Api
 from hub.embedded.demo.device import Device, Registration, became_true
 from hub.embedded.demo.receiver import Receiver
 from hub.embedded.demo.screen import Counts, Screen, open_screen
+from hub.embedded.demo.variables import variables_shown
 from hub.embedded.tls import Authority
 from hub.secret import Secret
 
@@ -76,9 +77,13 @@ async def show(
         async with _prepared(stage, receiver) as device, device.run():
             follower = _Follower(device, receiver)
             async with follower.shown_on(screen):
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(seconds):
-                        await stop.wait()
+                async with (
+                    Api.open(stage.url, stage.token) as api,
+                    variables_shown(api, device.project, screen),
+                ):
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(seconds):
+                            await stop.wait()
                 screen.say("The app falls silent; waiting for what is under way.")
                 await device.fall_silent(SILENCE_BUDGET)
                 await follower.drained(DRAIN_BUDGET)
