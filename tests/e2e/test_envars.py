@@ -202,52 +202,60 @@ async def test_a_log_is_switched_off_and_on_without_a_restart(
 WITHOUT = [one for one in HubSettings().services if one not in {"envars", "triggers"}]
 
 
-async def test_switched_off_it_is_not_available_and_nothing_else_is_harmed(tmp_path: Path) -> None:
+@pytest.fixture
+def without() -> Iterator[Spine]:
+    """A hub that keeps no variables."""
+    with running_spine({"hub": {"services": WITHOUT}}) as spine:
+        yield spine
+
+
+async def test_switched_off_it_is_not_available_and_nothing_else_is_harmed(
+    without: Spine, tmp_path: Path
+) -> None:
     """Devices come and send all the same; the API says what is not there."""
-    with running_spine({"hub": {"services": WITHOUT}}) as spine:
-        project = spine.project()
-        device = Device.make(tmp_path / "device", spine, project, APP)
-        device.start()
-        try:
-            await until(
-                lambda: said(spine, project) == ["started with nothing, no token"], what="the app"
-            )
-            answer = spine.api.ask("GET", f"/projects/{project.id}/envars")
-            assert (answer.status, answer.body["type"]) == (503, "/problems/unavailable")
-        finally:
-            assert device.stop() == 0
+    project = without.project()
+    device = Device.make(tmp_path / "device", without, project, APP)
+    device.start()
+    try:
+        wanted = ["started with nothing, no token"]
+        await until(lambda: said(without, project) == wanted, what="the app")
+        answer = without.api.ask("GET", f"/projects/{project.id}/envars")
+        assert (answer.status, answer.body["type"]) == (503, "/problems/unavailable")
+    finally:
+        assert device.stop() == 0
 
 
-async def test_in_processes_of_its_own_and_twice_it_does_the_same(tmp_path: Path) -> None:
+async def test_in_processes_of_its_own_and_twice_it_does_the_same(
+    without: Spine, tmp_path: Path
+) -> None:
     """Moved by config alone: one hub has all else, two others variables and triggers."""
-    with running_spine({"hub": {"services": WITHOUT}}) as spine:
-        others = []
-        for name in ("one", "two"):
-            spine.extra = {
-                "hub": {"services": ["envars", "triggers"], "remote": WITHOUT, "name": name}
-            }
-            config = tmp_path / f"{name}.toml"
-            spine.write_config().rename(config)
-            others.append(serve(config, tmp_path / f"{name}.log"))
-        try:
-            project = spine.project()
-            device = Device.make(tmp_path / "device", spine, project, APP)
-            device.start()
-            path = f"/projects/{project.id}/envars"
+    others = []
+    for name in ("one", "two"):
+        without.extra = {
+            "hub": {"services": ["envars", "triggers"], "remote": WITHOUT, "name": name}
+        }
+        config = tmp_path / f"{name}.toml"
+        without.write_config().rename(config)
+        others.append(serve(config, tmp_path / f"{name}.log"))
+    try:
+        project = without.project()
+        device = Device.make(tmp_path / "device", without, project, APP)
+        device.start()
+        path = f"/projects/{project.id}/envars"
 
-            def has_defaults() -> bool:
-                answer = spine.api.ask("GET", path)
-                return answer.status == 200 and "ISAAX_METRICS" in answer.body["variables"]
+        def has_defaults() -> bool:
+            answer = without.api.ask("GET", path)
+            return answer.status == 200 and "ISAAX_METRICS" in answer.body["variables"]
 
-            await until(has_defaults, what="the defaults", timeout=60)
-            for number in range(5):
-                put(spine, f"{path}/GREETING", value=f"hello {number}", restart=number == 4)
-            await until(lambda: said(spine, project)[-1:] == ["started with hello 4, no token"],
-                        what="the last one")  # fmt: skip
-            await until(lambda: is_current(spine, project), what="the report")
-            assert device.stop() == 0
-        finally:
-            for process in others:
-                process.terminate()
-            codes = [process.wait(40) for process in others]
-        assert codes == [0, 0]
+        await until(has_defaults, what="the defaults", timeout=60)
+        for number in range(5):
+            put(without, f"{path}/GREETING", value=f"hello {number}", restart=number == 4)
+        wanted = ["started with hello 4, no token"]
+        await until(lambda: said(without, project)[-1:] == wanted, what="the last one")
+        await until(lambda: is_current(without, project), what="the report")
+        assert device.stop() == 0
+    finally:
+        for process in others:
+            process.terminate()
+        codes = [process.wait(40) for process in others]
+    assert codes == [0, 0]
