@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +16,12 @@ from agent import journal, ownlog, status
 from agent.app import App
 from agent.applying import Applier
 from agent.batcher import Limits
+from agent.commands import Commands, run_commands
 from agent.config import AgentConfig, server_of
 from agent.connection import tls_context
 from agent.linequeue import LineQueue
 from agent.link import Link
+from agent.script import ScriptRunner
 from agent.sender import Sender
 from agent.spool import Spool
 from agent.spooler import Feed, Spooler
@@ -28,7 +30,7 @@ from agent.status import Status, StreamStatus
 from agent.syslog import SyslogSocket
 from agent.system import agent_version
 from agent.tail import Tail
-from agent.variables import Variables
+from agent.variables import Variables, environment_of
 from hub.protocol import STREAMS
 
 log = logging.getLogger(__name__)
@@ -75,7 +77,11 @@ class Agent:
         senders = [Sender(s, spools[s], self._state.spool(s)) for s in STREAMS]
         sessions = SessionFile(config.state_dir)
         self._variables = Variables(config.state_dir, self._variables_received)
-        self._link = Link(server, tls, self._identity, sessions, senders, self._variables)
+        self._commands = Commands(config.state_dir, self._command_received)
+        self._commanded = asyncio.Event()
+        self._link = Link(
+            server, tls, self._identity, sessions, senders, self._variables, self._commands
+        )
         self._spooler = Spooler(self._feeds, self._link.wake)
         self._app = self._make_app()
         self._applier = Applier(
@@ -101,6 +107,7 @@ class Agent:
         tasks = [asyncio.create_task(reader) for reader in self._readers]
         tasks.append(asyncio.create_task(self._report()))
         tasks.append(asyncio.create_task(self._applier.run()))
+        tasks.append(asyncio.create_task(self._run_commands()))
         app = asyncio.create_task(self._app.run()) if self._app else None
         await ending.wait()
         await self._end(tasks, app)
@@ -126,10 +133,30 @@ class Agent:
         self._state.unlock()
 
     def _variables_received(self) -> None:
-        """Have them applied; called from the link's thread."""
+        self._soon(self._applier.wake)
+
+    def _command_received(self) -> None:
+        self._soon(self._commanded.set)
+
+    def _soon(self, work: Callable[[], None]) -> None:
+        """Have the event loop do something; called from the link's thread."""
         assert self._loop is not None  # the link starts after it
-        with contextlib.suppress(RuntimeError):  # the loop has ended: the next start uses them
-            self._loop.call_soon_threadsafe(self._applier.wake)
+        with contextlib.suppress(RuntimeError):  # the loop has ended: the next start does it
+            self._loop.call_soon_threadsafe(work)
+
+    async def _run_commands(self) -> None:
+        config = self._config
+        directory = config.app.directory if config.app else None
+        runner = ScriptRunner(
+            config.state_dir / "scripts", directory or config.state_dir, self._queues["agent"]
+        )
+        await run_commands(
+            self._commands,
+            runner,
+            lambda: environment_of(self._variables.current),
+            self._commanded,
+            self._link.wake,
+        )
 
     def _wake_spooler(self) -> None:
         self._spooler.wake()

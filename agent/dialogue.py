@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from agent.commands import Commands
 from agent.sender import DOUBT, Sender
 from agent.state import Identity, SessionFile
 from agent.system import addresses, agent_version, host_name, system_name
@@ -76,6 +77,7 @@ class Dialogue:
         sessions: SessionFile,
         senders: Sequence[Sender],
         variables: Variables,
+        commands: Commands,
         *,
         client: str,
         connection: str,
@@ -86,6 +88,7 @@ class Dialogue:
         self._sessions = sessions
         self._senders = {sender.stream: sender for sender in senders}
         self._variables = variables
+        self._commands = commands
         self._client = client
         self._connection = connection
         self._session: Session | None = None
@@ -120,8 +123,8 @@ class Dialogue:
         """When `tick` has something to do."""
         if not self.is_open:
             return self._deadline
-        due = [d for sender in self._senders.values() if (d := sender.deadline) is not None]
-        return min([self._renew_at, *due])
+        dues = [self._commands.deadline, *(one.deadline for one in self._senders.values())]
+        return min([self._renew_at, *(due for due in dues if due is not None)])
 
     def on_subscribed(self, *, granted: bool, at: float) -> None:
         """Take the broker's answer to a SUBSCRIBE.
@@ -151,6 +154,8 @@ class Dialogue:
                 self._on_ack(_acks.decode(payload), at)
             elif self._session is not None and topic == self._session.wanted(KIND):
                 self._variables.receive(payload)
+            elif self._session is not None and topic.startswith(self._session.command("")):
+                self._commands.receive(topic.removeprefix(self._session.command("")), payload)
         except msgspec.DecodeError as error:
             log.warning("a message of the hub on %s cannot be read: %s", topic, error)
 
@@ -249,6 +254,7 @@ class Dialogue:
         self._step = _Step.DOWN_TOPICS
         self._deadline = at + ANSWER_SECONDS
         self._variables.begin()
+        self._commands.begin()
         self._port.subscribe(f"{self._session.down}/#")
         log.info("the hub opened a session")
 
@@ -270,9 +276,13 @@ class Dialogue:
                 sender.pump(lambda payload, topic=topic: self._port.publish(topic, payload), at=at)  # type: ignore[misc]
 
     def _report(self) -> None:
-        """Say what this device has, when that is due."""
-        if self._session is not None and (state := self._variables.report()) is not None:
+        """Say what this device has, and what became of commands, when that is due."""
+        if self._session is None:
+            return
+        if (state := self._variables.report()) is not None:
             self._port.publish(self._session.state, msgspec.json.encode(state))
+        for name, reply in self._commands.take().items():
+            self._port.publish(self._session.reply(name), msgspec.json.encode(reply))
 
     def _on_ack(self, message: protocol.AckMessage, at: float) -> None:
         sender = self._senders.get(message.stream)

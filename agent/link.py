@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from agent.commands import Commands
 from agent.config import Server
 from agent.connection import Connection, Credentials, Lost, NotAccepted, Received, Waker
 from agent.dialogue import LONG_SECONDS, Dialogue, Leave
@@ -43,6 +44,7 @@ class Link:
         sessions: SessionFile,
         senders: Sequence[Sender],
         variables: Variables,
+        commands: Commands,
     ) -> None:
         self.state = "starting"
         self.error = ""
@@ -52,6 +54,7 @@ class Link:
         self._sessions = sessions
         self._senders = senders
         self._variables = variables
+        self._commands = commands
         self._waker = Waker()
         self._stop_at: float | None = None
         self._stop_asked = 0.0
@@ -120,6 +123,7 @@ class Link:
         self._refused_with.clear()
         dialogue = Dialogue(
             connection, self._identity, self._sessions, self._senders, self._variables,
+            self._commands,
             client=client, connection=connection_id, at=time.monotonic(),
         )  # fmt: skip
         try:

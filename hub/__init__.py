@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         Window,
     )
     from hub.discard import Discard
-    from hub.downlink import DeviceReport, Downlink
+    from hub.downlink import DeviceReply, DeviceReport, Downlink
     from hub.errors import (
         Conflict,
         FieldError,
@@ -150,7 +150,7 @@ _HOMES = {
     "StreamDestination TellingStream Tools Window",
     "outcomes": "NotConnected Partial Rejected Retry",
     "discard": "Discard",
-    "downlink": "DeviceReport Downlink",
+    "downlink": "DeviceReply DeviceReport Downlink",
     "errors": "Conflict FieldError Forbidden Invalid IsaaxError LimitReached NotFound "
     "PreconditionFailed StartError Unauthenticated Unavailable",
     "gateway.forgery": "csrf_token",
@@ -239,6 +239,7 @@ __all__ = [
     "Deprecated",
     "Destination",
     "DestinationType",
+    "DeviceReply",
     "DeviceReport",
     "Dialer",
     "Discard",

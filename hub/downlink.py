@@ -9,21 +9,34 @@ comes twice, does no harm.
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Final
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, Generic, TypeVar
 
 import msgspec
 import structlog
 
 from hub.errors import IsaaxError
 from hub.mqtt import Mqtt, MqttMessage
-from hub.protocol import ProtocolError, Session, State, decode_state, parse_device_topic
+from hub.protocol import (
+    Command,
+    ProtocolError,
+    Reply,
+    Session,
+    State,
+    decode_reply,
+    decode_state,
+    parse_device_topic,
+)
 
 _log = structlog.stdlib.get_logger(__name__)
 
 STATES: Final = "d/+/+/+/state"
+REPLIES: Final = "d/+/+/+/reply/+"
 _AT_ONCE: Final = 500
 _AGAIN: Final = 1.0  # seconds after which reports that were not taken are offered again
+
+R = TypeVar("R")
+Hear = Callable[[list[R]], Awaitable[None]]
 
 
 class DeviceReport(msgspec.Struct, frozen=True):
@@ -33,24 +46,12 @@ class DeviceReport(msgspec.Struct, frozen=True):
     state: State
 
 
-Hear = Callable[[list[DeviceReport]], Awaitable[None]]
+class DeviceReply(msgspec.Struct, frozen=True):
+    """What became of a command, as a device says; likewise."""
 
-
-class _Held:
-    """A message that is confirmed to the broker once every listener has had it."""
-
-    __slots__ = ("_left", "_message", "report")
-
-    def __init__(self, message: MqttMessage, report: DeviceReport, listeners: int) -> None:
-        self.report = report
-        self._message = message
-        self._left = listeners
-
-    def done(self) -> None:
-        """Take note that one listener has had it."""
-        self._left -= 1
-        if self._left <= 0:
-            self._message.ack()
+    session: Session
+    command: str
+    reply: Reply
 
 
 class Downlink:
@@ -58,7 +59,8 @@ class Downlink:
 
     def __init__(self, mqtt: Mqtt) -> None:
         self._mqtt = mqtt
-        self._queues: list[asyncio.Queue[_Held]] = []
+        self._states = _Ear(mqtt, STATES, _report)
+        self._replies = _Ear(mqtt, REPLIES, _replied)
 
     def send(self, session: Session, kind: str, payload: bytes) -> None:
         """Send to a device what it is to have; who is not connected does not get it.
@@ -71,19 +73,79 @@ class Downlink:
         """
         self._mqtt.publish(session.wanted(kind), payload)
 
-    @asynccontextmanager
-    async def hearing(self, hear: Hear) -> AsyncIterator[None]:
+    def command(self, session: Session, name: str, command: Command) -> None:
+        """Ask a device to do something; who is not connected does not hear it.
+
+        Args:
+            name: id of the command: asked again, it is not done again.
+
+        Raises:
+            LimitReached: too much waits for the broker.
+        """
+        self._mqtt.publish(session.command(name), msgspec.json.encode(command))
+
+    def hearing(self, hear: Hear[DeviceReport]) -> AbstractAsyncContextManager[None]:
         """Have reports heard while the context is open: some at a time, in their order.
 
         Args:
             hear: is given the same ones again when it fails.
         """
-        queue: asyncio.Queue[_Held] = asyncio.Queue()
+        return self._states.hearing(hear)
+
+    def hearing_replies(self, hear: Hear[DeviceReply]) -> AbstractAsyncContextManager[None]:
+        """Have replies to commands heard; as `hearing`."""
+        return self._replies.hearing(hear)
+
+
+def _report(message: MqttMessage) -> DeviceReport:
+    where = parse_device_topic(message.topic)
+    return DeviceReport(where.session, decode_state(message.payload))
+
+
+def _replied(message: MqttMessage) -> DeviceReply:
+    where = parse_device_topic(message.topic)
+    return DeviceReply(where.session, where.name, decode_reply(message.payload))
+
+
+class _Held(Generic[R]):
+    """A message that is confirmed to the broker once every listener has had it."""
+
+    __slots__ = ("_left", "_message", "content")
+
+    def __init__(self, message: MqttMessage, content: R, listeners: int) -> None:
+        self.content = content
+        self._message = message
+        self._left = listeners
+
+    def done(self) -> None:
+        """Take note that one listener has had it."""
+        self._left -= 1
+        if self._left <= 0:
+            self._message.ack()
+
+
+class _Ear(Generic[R]):
+    """Hears one kind of message for all who listen.
+
+    Args:
+        topics: the filter.
+        read: gives what is in a message, or raises a `ProtocolError`.
+    """
+
+    def __init__(self, mqtt: Mqtt, topics: str, read: Callable[[MqttMessage], R]) -> None:
+        self._mqtt = mqtt
+        self._topics = topics
+        self._read = read
+        self._queues: list[asyncio.Queue[_Held[R]]] = []
+
+    @asynccontextmanager
+    async def hearing(self, hear: Hear[R]) -> AsyncIterator[None]:
+        queue: asyncio.Queue[_Held[R]] = asyncio.Queue()
         self._queues.append(queue)
         task = asyncio.create_task(_work(queue, hear), name="downlink-reports")
         try:
             if len(self._queues) == 1:
-                await self._mqtt.subscribe(STATES, self._take)
+                await self._mqtt.subscribe(self._topics, self._take)
             yield
         finally:
             self._queues.remove(queue)
@@ -92,36 +154,35 @@ class Downlink:
 
     def _take(self, message: MqttMessage) -> None:
         try:
-            where = parse_device_topic(message.topic)
-            report = DeviceReport(where.session, decode_state(message.payload))
+            content = self._read(message)
         except ProtocolError as error:
-            _log.info("a device's state cannot be read", topic=message.topic, error=str(error))
+            _log.info("what a device says cannot be read", topic=message.topic, error=str(error))
             message.ack()
             return
-        held = _Held(message, report, len(self._queues))
+        held = _Held(message, content, len(self._queues))
         for queue in self._queues:
             queue.put_nowait(held)  # the broker's window bounds it
 
 
-async def _work(queue: "asyncio.Queue[_Held]", hear: Hear) -> None:
+async def _work(queue: asyncio.Queue[_Held[R]], hear: Hear[R]) -> None:
     while True:
         batch = [await queue.get()]
         while len(batch) < _AT_ONCE and not queue.empty():
             batch.append(queue.get_nowait())
-        while not await _heard(hear, [held.report for held in batch]):  # noqa: ASYNC110
+        while not await _heard(hear, [held.content for held in batch]):  # noqa: ASYNC110
             await asyncio.sleep(_AGAIN)
         for held in batch:
             held.done()
 
 
-async def _heard(hear: Hear, reports: list[DeviceReport]) -> bool:
+async def _heard(hear: Hear[R], contents: list[R]) -> bool:
     try:
-        await hear(reports)
+        await hear(contents)
     except IsaaxError as error:
-        _log.warning("reports of devices wait", reports=len(reports), error=str(error))
+        _log.warning("what devices say waits", messages=len(contents), error=str(error))
         return False
-    except Exception:  # noqa: BLE001 - these reports must not hold up all that follow
-        _log.exception("reports of devices are dropped", reports=len(reports))
+    except Exception:  # noqa: BLE001 - these must not hold up all that follow
+        _log.exception("what devices say is dropped", messages=len(contents))
     return True
 
 

@@ -84,6 +84,9 @@ from hub.client.structs import (
     ReplayBody,
     ReplayView,
     ResetBody,
+    ScriptResultView,
+    ScriptRunBody,
+    ScriptRunView,
     SecondFactorView,
     SessionView,
     ShapedLine,
@@ -1303,6 +1306,70 @@ class Api:
         whole relay, in Prometheus form, at `/metrics`.
         """
         return self._calls.answer(Ask("GET", "/api/v1/relay"), RelayHealth)
+
+    def list_script_runs(
+        self, project: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[ScriptRunView]:
+        """List scripts that were run.
+
+        The newest first.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/script-runs",
+                query={"limit": limit, "cursor": cursor},
+            ),
+            ScriptRunView,
+        )
+
+    def create_script_run(self, project: str, body: ScriptRunBody | Json) -> Answer[ScriptRunView]:
+        """Run a script on devices.
+
+        Once on each device that is meant now. Who is away runs it when it comes back, if
+        that is in time.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/projects/{part(project)}/script-runs", body=body, keyed=True),
+            ScriptRunView,
+        )
+
+    def get_script_run(self, project: str, run: str) -> Answer[ScriptRunView]:
+        """Read a script that was run."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/projects/{part(project)}/script-runs/{part(run)}"), ScriptRunView
+        )
+
+    def list_script_results(
+        self,
+        project: str,
+        run: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        status: Literal[
+            "done",
+            "expired",
+            "failed",
+            "interrupted",
+            "later",
+            "lost",
+            "refused",
+            "running",
+            "timeout",
+            "waiting",
+        ]
+        | None = None,
+    ) -> Pages[ScriptResultView]:
+        """List what became of a script on each device."""
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/script-runs/{part(run)}/results",
+                query={"limit": limit, "cursor": cursor, "status": status},
+            ),
+            ScriptResultView,
+        )
 
     def list_passkeys(
         self, *, limit: int | None = None, cursor: str | None = None

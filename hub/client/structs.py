@@ -792,6 +792,65 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     always: str | None = None
 
 
+class ScriptResultView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of it on one device.
+
+    Args:
+        status: `waiting` to begin, `running`; `done` (exit code 0), `later` (21: it asks to
+            be tried again), `failed` (any other); `timeout`; `refused` by the agent;
+            `interrupted`, when the agent ended meanwhile; `expired`, when it did not begin
+            in time; `lost`, when it began and its end was not heard of.
+        output: what it wrote, its beginning and its end.
+        error: why it was refused or interrupted.
+    """
+
+    device: str
+    status: str
+    code: int | None
+    output: str
+    error: str
+    seconds: float | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class ScriptRunBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A script to be run once, on a device, or on those of a group, or on all of the project.
+
+    Args:
+        body: a program of its own where it begins with `#!`, else for `/bin/sh`.
+        timeout: seconds that it may take on each device.
+        wait: seconds in which it has to begin on each; who comes later does not run it.
+        device: id of the only one.
+        group: of those that run it.
+    """
+
+    body: str
+    timeout: float = 60.0
+    wait: float = 3600.0
+    device: str | None = None
+    group: str | None = None
+
+
+class ScriptRunView(msgspec.Struct, frozen=True, kw_only=True):
+    """A script that is run, or was.
+
+    Args:
+        deadline: until when it has to begin on each device.
+        counts: how many devices are in which state.
+    """
+
+    id: str
+    project: str
+    body: str
+    timeout: float
+    device: str | None
+    group: str | None
+    created_at: datetime
+    deadline: datetime
+    counts: dict[str, int]
+
+
 class SecondFactorView(msgspec.Struct, frozen=True, kw_only=True):
     """The password was right, and a second factor is to be shown at `/sessions/second-factor`.
 

@@ -66,7 +66,7 @@ def decode_envars(payload: bytes) -> Envars:
     Raises:
         ProtocolError: `too-large`, `bad-body`.
     """
-    return _decoded(payload, _envars, MAX_PAYLOAD_BYTES)
+    return read_json(payload, _envars, MAX_PAYLOAD_BYTES)
 
 
 def decode_state(payload: bytes) -> State:
@@ -75,10 +75,15 @@ def decode_state(payload: bytes) -> State:
     Raises:
         ProtocolError: `too-large`, `bad-body`.
     """
-    return _decoded(payload, _state, MAX_STATE_BYTES)
+    return read_json(payload, _state, MAX_STATE_BYTES)
 
 
-def _decoded(payload: bytes, decoder: msgspec.json.Decoder[T], most: int) -> T:
+def read_json(payload: bytes, decoder: msgspec.json.Decoder[T], most: int) -> T:
+    """Read a message that is JSON, and not endless.
+
+    Raises:
+        ProtocolError: `too-large`, `bad-body`.
+    """
     if len(payload) > most:
         raise ProtocolError("too-large", f"at most {most} bytes, these are {len(payload)}")
     try:

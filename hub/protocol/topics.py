@@ -41,6 +41,14 @@ class Session(msgspec.Struct, frozen=True):
         """Topic of the hub's acknowledgements."""
         return f"{self.down}/ack"
 
+    def command(self, name: str) -> str:
+        """Topic of a command; `name` is its id."""
+        return f"{self.down}/command/{name}"
+
+    def reply(self, name: str) -> str:
+        """Topic of the replies to a command."""
+        return f"{self.up}/reply/{name}"
+
     def wanted(self, kind: str) -> str:
         """Topic of what the device is to have; `kind` is one of `KINDS`."""
         return f"{self.down}/{kind}"

@@ -1,8 +1,16 @@
 """What the service `auth` keeps of an account: who its devices are, and their sessions."""
 
+import msgspec
+
 from hub import Counts, Database, Erased, OfAccount, Queries, export_nothing
 from hub.broker import BrokerControl
+from services.auth.contracts import LiveSessions, SessionsOf
 from services.auth.gate import Gate
+
+
+class _Session(msgspec.Struct, frozen=True):
+    device: str
+    id: str
 
 
 class AccountOfAuth:
@@ -25,6 +33,17 @@ class AccountOfAuth:
         async with self._database.transaction(account=request.account) as tx:
             found = await tx.one(self._sql["count_account"], int, account=request.account)
         return Counts({"device_keys": found})
+
+    async def sessions(self, request: SessionsOf) -> LiveSessions:
+        """Give the live sessions of some devices."""
+        async with self._database.transaction(account=request.account) as tx:
+            rows = await tx.all(
+                self._sql["sessions_of"],
+                _Session,
+                account=request.account,
+                devices=request.devices,
+            )
+        return LiveSessions({row.device: row.id for row in rows})
 
     async def erase(self, request: OfAccount) -> Erased:
         """Cut all devices off, and forget who they are."""

@@ -28,7 +28,21 @@ class ApprovedDevices(msgspec.Struct, frozen=True):
     outcomes: list[Outcome]
 
 
+class SessionsOf(msgspec.Struct, frozen=True):
+    """Ask for the live sessions of some devices."""
+
+    account: str
+    devices: list[str]
+
+
+class LiveSessions(msgspec.Struct, frozen=True):
+    """Their ids, by device; who has none is left out."""
+
+    sessions: dict[str, str]
+
+
 APPROVE = Contract("auth.devices.approve", ApproveDevices, ApprovedDevices)
+SESSIONS = Contract("auth.sessions.live", SessionsOf, LiveSessions)
 REVOKE = Contract("auth.devices.revoke", RevokeDevice, Nothing)
 
 

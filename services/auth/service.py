@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import structlog
 
@@ -14,6 +15,7 @@ from hub import (
     EventInfo,
     Nothing,
     Outbox,
+    StreamEndpoint,
     Vault,
     account_endpoints,
 )
@@ -141,18 +143,14 @@ async def auth(
                 Consumer(peers.PROJECT_DELETED, "auth-projects", service.project_deleted),
             )
         )
-        kept = account_endpoints("auth", AccountOfAuth(database, control, gate))
-        await stack.enter_async_context(
-            bus.serve(
-                "auth",
-                "1.0.0",
-                [
-                    Endpoint(c.REVOKE, service.revoke),
-                    Endpoint(c.APPROVE, registration.approve),
-                    *kept,
-                ],
-            )
-        )
+        account = AccountOfAuth(database, control, gate)
+        endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
+            Endpoint(c.REVOKE, service.revoke),
+            Endpoint(c.APPROVE, registration.approve),
+            Endpoint(c.SESSIONS, account.sessions),
+            *account_endpoints("auth", account),
+        ]
+        await stack.enter_async_context(bus.serve("auth", "1.0.0", endpoints))
         await stack.enter_async_context(repeating(UPKEEP_SECONDS, service.upkeep, "auth-upkeep"))
         await stack.enter_async_context(door.open())
         yield

@@ -76,6 +76,11 @@ SELECT device, project, id, extract(epoch FROM expires_at)::bigint AS expires_at
  ORDER BY device
  LIMIT :limit
 
+-- name: sessions_of
+SELECT device, id
+  FROM auth_session
+ WHERE account = :account AND device = ANY (:devices::text[]) AND expires_at > now()
+
 -- name: drop_pending
 DELETE FROM auth_device
  WHERE status = 'pending' AND registered_at < now() - make_interval(secs => :pending::float8)

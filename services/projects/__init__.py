@@ -57,4 +57,6 @@ def isaax_permissions() -> list[Permission]:
 @hookimpl
 def isaax_account_data() -> list[AccountData]:
     """Declare what is kept: it goes last, for others find what is theirs by the projects."""
-    return [AccountData("projects", after=("messages", "auth", "devices", "envars", "relay"))]
+    return [
+        AccountData("projects", after=("messages", "auth", "devices", "envars", "scripts", "relay"))
+    ]

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from agent.batcher import Batch, Batcher, Gap, Limits
+from agent.commands import Commands
 from agent.config import AgentConfig, Hidden
 from agent.dialogue import LONG_SECONDS, Dialogue, Leave
 from agent.linequeue import LineQueue, Missing
@@ -380,7 +381,7 @@ class Talk:
         self.sessions = SessionFile(folder)
         self.variables = Variables(folder, lambda: None)
         self.dialogue = Dialogue(
-            self.port, identity, self.sessions, [], self.variables,
+            self.port, identity, self.sessions, [], self.variables, Commands(folder, lambda: None),
             client="dev_a", connection="c" * 32, at=0.0,
         )  # fmt: skip
 

@@ -37,6 +37,7 @@ PANELS: Final = {
         "tokens": "tokens:app",
         "devices": "devices:app",
         "envars": "envars:app",
+        "scripts": "scripts:app",
         "logs": "logs:logs",
         "integrations": "integrations:app",
         "dead-letters": "dead_letters:app",

@@ -26,7 +26,9 @@ STYLES: Final = {
     "delivering": "green", "waiting": "green", "taken": "green", "written": "green",
     "active": "green", "online": "green", "retrying": "yellow", "starting": "yellow",
     "pending": "yellow", "open": "red", "broken": "red", "rejected": "red", "failed": "red",
-    "revoked": "red", "quarantined": "red", "paused": "dim", "offline": "dim",
+    "revoked": "red", "quarantined": "red", "done": "green", "running": "yellow", "later": "yellow",
+    "timeout": "red", "refused": "red", "interrupted": "red", "expired": "red", "lost": "red",
+    "paused": "dim", "offline": "dim",
 }  # fmt: skip
 """How states are shown, wherever they stand."""
 

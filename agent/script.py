@@ -1,0 +1,185 @@
+"""Runs a script in a process group of its own: bounded in time, in what it says, and to its end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.linequeue import LineQueue
+from agent.lines import DAEMON, Line, Splitter, now, program_of
+
+log = logging.getLogger(__name__)
+
+LATER: Final = 21  # exit code of a script that is to be tried again
+STOP_SECONDS: Final = 5.0  # between SIGTERM and SIGKILL
+END_SECONDS: Final = 1.0  # for pipes that something which left the group keeps open
+HEAD_BYTES: Final = 4 * 1024
+TAIL_BYTES: Final = 12 * 1024
+LOGGED_BYTES: Final = 256 * 1024
+_INFO: Final = DAEMON + 6
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a script ended.
+
+    Args:
+        code: exit code; negative for a signal; None when it never started.
+        timed_out: it took too long, and was ended.
+        output: what it wrote, both to stdout and stderr: its beginning and its end.
+        error: why it could not be started.
+    """
+
+    code: int | None
+    output: str
+    seconds: float
+    timed_out: bool = False
+    error: str = ""
+
+
+class Kept:
+    """The first and the last bytes of an output of any length."""
+
+    def __init__(self, head: int = HEAD_BYTES, tail: int = TAIL_BYTES) -> None:
+        self._most = (head, tail)
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._cut = 0
+
+    def add(self, data: bytes) -> None:
+        """Take what was written next."""
+        head, tail = self._most
+        room = head - len(self._head)
+        self._head += data[:room] if room > 0 else b""
+        self._tail += data[max(room, 0) :][-tail:]
+        over = len(data[max(room, 0) :]) - tail
+        self._cut += max(over, 0)
+        beyond = len(self._tail) - tail
+        if beyond > 0:
+            del self._tail[:beyond]
+            self._cut += beyond
+
+    @property
+    def text(self) -> str:
+        """It as text, with a mark of what was left out."""
+        head, tail = (bytes(part).decode("utf-8", "replace") for part in (self._head, self._tail))
+        return f"{head}\n… {self._cut} bytes left out …\n{tail}" if self._cut else head + tail
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptRunner:
+    """Runs scripts.
+
+    Args:
+        folder: where they are written to, readable by the agent alone.
+        directory: they run in.
+        queue: of the agent's own stream: their output goes there, up to a bound for each.
+    """
+
+    folder: Path
+    directory: Path
+    queue: LineQueue
+
+    async def run(
+        self, name: str, body: str, *, timeout: float, environment: Mapping[str, str]
+    ) -> Outcome:
+        """Run a script to its end, or to the end of its time.
+
+        Args:
+            name: what its lines are marked with.
+            body: a program of its own where it begins with `#!`, else for `/bin/sh`.
+            timeout: seconds, for all that it starts.
+        """
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            path = self._write(body)
+        except (OSError, UnicodeEncodeError) as error:
+            return Outcome(None, "", 0.0, error=str(error))
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *([str(path)] if body.startswith("#!") else ["/bin/sh", str(path)]),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                cwd=self.directory,
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            path.unlink(missing_ok=True)
+            return Outcome(None, "", 0.0, error=str(error))
+        log.info("script %s started, process %d", name, process.pid)
+        kept = Kept()
+        reader = asyncio.create_task(self._read(process, name, kept))
+        try:
+            timed_out = not await _ended_within(process, timeout)
+            await asyncio.wait({reader}, timeout=END_SECONDS)
+        finally:
+            _signal_group(process.pid, signal.SIGKILL)
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+            path.unlink(missing_ok=True)
+        return Outcome(process.returncode, kept.text, clock() - began, timed_out)
+
+    def tidy(self) -> None:
+        """Remove what an agent that was killed has left."""
+        for path in self.folder.glob("script-*"):
+            path.unlink(missing_ok=True)
+
+    def _write(self, body: str) -> Path:
+        data = body.encode()
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix="script-", dir=self.folder)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o700)
+            file.write(data)
+        return Path(name)
+
+    async def _read(self, process: asyncio.subprocess.Process, name: str, kept: Kept) -> None:
+        assert process.stdout is not None
+        splitter, program, logged = Splitter(), program_of(f"script-{name}"), 0
+        try:
+            while data := await process.stdout.read(65536):
+                kept.add(data)
+                if logged <= LOGGED_BYTES:
+                    logged += len(data)
+                    self._put(splitter.feed(data), program)
+                    if logged > LOGGED_BYTES:
+                        self._put(["more than is logged was written"], program)
+        finally:
+            if logged <= LOGGED_BYTES:
+                self._put(splitter.finish(), program)
+
+    def _put(self, texts: list[str], program: str) -> None:
+        at = now()
+        self.queue.put([Line(at, _INFO, program, text) for text in texts])
+
+
+async def _ended_within(process: asyncio.subprocess.Process, timeout: float) -> bool:
+    """Wait for the end, and end the whole group when it does not come in time."""
+    waiting = asyncio.create_task(process.wait())
+    try:
+        done, _ = await asyncio.wait({waiting}, timeout=timeout)
+        if done:
+            return True
+        _signal_group(process.pid, signal.SIGTERM)
+        done, _ = await asyncio.wait({waiting}, timeout=STOP_SECONDS)
+        if not done:
+            _signal_group(process.pid, signal.SIGKILL)
+            await waiting
+        return False
+    finally:
+        waiting.cancel()
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, number)
