@@ -7,7 +7,7 @@ import msgspec
 
 from hub import Bus, Database, DeviceReport, EventInfo, Wanted, WantedBy, first_time
 from hub.relay.contracts import DESCRIBE_DEVICES, DescribeDevices, DeviceChanged
-from services.envars.levels import SQL
+from services.envars.levels import SQL, Place
 from services.envars.peers import DeviceEvent
 from services.envars.pusher import Pusher
 
@@ -62,7 +62,8 @@ class Fleet:
                 case "closed":
                     await tx.run(SQL["close_session"], session=event.session, **scope)
                 case "revoked" | "dropped":
-                    await tx.run(SQL["drop_device_level"], project=event.project, **scope)
+                    place = Place(event.account, event.project, "device", event.device)
+                    await tx.run(SQL["drop_level"], **place.keys)
                     await tx.run(SQL["drop_device"], **scope)
         if behind:
             self._pusher.push([event.device])

@@ -36,6 +36,28 @@ class Device(msgspec.Struct, frozen=True):
     group: str
 
 
+class GetGroup(msgspec.Struct, frozen=True):
+    """One group of a project."""
+
+    account: str
+    project: str
+    name: str
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A group: that it is there is enough."""
+
+    name: str
+
+
+class GroupDeleted(msgspec.Struct, frozen=True):
+    """A group is no more: what is kept for it may go."""
+
+    account: str
+    project: str
+    group: str
+
+
 class DeviceEvent(msgspec.Struct, frozen=True):
     """What happened to a device's identity or session."""
 
@@ -56,5 +78,7 @@ class ProjectAsked(msgspec.Struct, frozen=True):
 
 GET_PROJECT = Contract("projects.get", GetProject, Project)
 GET_DEVICE = Contract("devices.get", GetDevice, Device)
+GET_GROUP = Contract("devices.groups.get", GetGroup, Group)
+GROUP_DELETED = Topic("devices.group.deleted", GroupDeleted)
 DEVICE = Topic("auth.device.changed", DeviceEvent)
 PROJECT_ASKED = Topic("triggers.project.asked", ProjectAsked)

@@ -1,6 +1,5 @@
 """Variables of projects, groups and devices: read, set, dropped."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -24,7 +23,7 @@ from services.envars.levels import SQL, Levels, Place, Row, as_wanted, replacing
 from services.envars.variables import AGENTS, check_name
 
 CONSUMER: Final = "envars-projects"
-_GROUP: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+OF_GROUPS: Final = "envars-groups"
 
 Where = c.OneLevel | c.ReplaceLevel | c.PutVariable | c.OneVariable
 Change = Callable[[Mapping[str, Row]], Mapping[str, c.Value]]
@@ -156,6 +155,12 @@ class Rules:
             concerned = await self._levels.write(tx, place, old, {**defaults, **as_wanted(old)})
         self._concerned(concerned)
 
+    async def group_deleted(self, event: peers.GroupDeleted, _: EventInfo) -> None:
+        """Forget what is set for a group that is gone; no device is in it."""
+        place = Place(event.account, event.project, "group", event.group)
+        async with self._database.transaction(account=event.account) as tx:
+            await tx.run(SQL["drop_level"], **place.keys)
+
     # ── within ──
 
     async def _change(
@@ -185,11 +190,12 @@ class Rules:
         if where.device:
             device = await self._device(where.account, where.device)
             return Place(where.account, device.project, "device", device.id)
+        if where.group:
+            group = peers.GetGroup(where.account, where.project, where.group)
+            await self._bus.request(peers.GET_GROUP, group)
+            return Place(where.account, where.project, "group", where.group)
         await self._project(where.account, where.project)
-        if where.group and not _GROUP.fullmatch(where.group):
-            raise NotFound("no group is called so")
-        level: c.LevelName = "group" if where.group else "project"
-        return Place(where.account, where.project, level, where.group)
+        return Place(where.account, where.project, "project", "")
 
     async def _project(self, account: str, project: str) -> None:
         await self._bus.request(peers.GET_PROJECT, peers.GetProject(account, project))

@@ -23,7 +23,7 @@ from services.envars.account import AccountOfEnvars
 from services.envars.fleet import CONSUMER, DESCRIBER, KIND, Fleet
 from services.envars.pusher import Pusher
 from services.envars.rules import CONSUMER as OF_PROJECTS
-from services.envars.rules import Rules
+from services.envars.rules import OF_GROUPS, Rules
 
 
 @asynccontextmanager
@@ -47,6 +47,7 @@ async def envars(
     consumers: list[Consumer[Any]] = [
         Consumer(peers.DEVICE, CONSUMER, fleet.device_changed),
         Consumer(DEVICE_CHANGED, DESCRIBER, fleet.device_described),
+        Consumer(peers.GROUP_DELETED, OF_GROUPS, rules.group_deleted),
         Consumer(peers.PROJECT_ASKED, OF_PROJECTS, rules.project_asked),
     ]
     async with asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:

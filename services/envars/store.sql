@@ -98,10 +98,6 @@ UPDATE envars_device AS d
 -- name: drop_device
 DELETE FROM envars_device WHERE device = :device AND account = :account
 
--- name: drop_device_level
-DELETE FROM envars_level
- WHERE account = :account AND project = :project AND level = 'device' AND target = :device
-
 -- name: forget_device
 -- Of one that the service `devices` has no more: it says in which project, and not whose.
 DELETE FROM envars_device WHERE device = :device AND project = :project
@@ -165,6 +161,10 @@ SELECT number, device, label, "group", session <> '' AS online, version, applied
    AND (:pending::boolean IS NULL OR (applied <> version) = :pending)
  ORDER BY number
  LIMIT :limit
+
+-- name: drop_level
+DELETE FROM envars_level
+ WHERE account = :account AND project = :project AND level = :level AND target = :target
 
 -- name: drop_levels
 DELETE FROM envars_level WHERE account = :account AND project = :project

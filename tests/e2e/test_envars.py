@@ -103,6 +103,7 @@ async def test_the_nearer_wins_and_only_whom_it_concerns_is_sent_it(
     await until(lambda: is_current(spine, project), what="all of it applied")
     assert shown() == ("device", "device")
     before = status(spine, project)["version"]
+    spine.api.make(f"{base}/groups", {"name": "other"})
     put(spine, f"{base}/groups/other/envars/WHO", value="others")
     put(spine, f"{base}/envars/WHO", value="project, changed")
     assert status(spine, project)["version"] == before, "something nearer has the name"
@@ -148,6 +149,7 @@ def test_changes_are_bound_to_what_was_read_and_secrets_stay(
     spine: Spine, project: Project
 ) -> None:
     """`PATCH` with null, `If-Match`, `If-None-Match`, and a secret that is kept."""
+    spine.api.make(f"/projects/{project.id}/groups", {"name": "canary"})
     path = f"/projects/{project.id}/groups/canary/envars"
     empty = spine.api.ask("GET", path)
     assert (empty.status, empty.body, empty.headers["ETag"]) == (200, {"variables": {}}, '"1"')

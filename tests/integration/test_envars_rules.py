@@ -13,7 +13,7 @@ from services.devices import contracts as d
 from services.envars import contracts as c
 from services.envars.effective import Target, effective
 from services.envars.levels import SQL
-from services.envars.peers import ProjectAsked
+from services.envars.peers import GroupDeleted, ProjectAsked
 from services.envars.variables import AGENTS
 from services.projects import contracts as p
 from services.projects.service import Projects
@@ -190,6 +190,7 @@ async def test_the_agents_own_stay(fleet: Hub) -> None:
         await fleet.rules.delete(c.OneVariable(name="ISAAX_LOG_APP", **level(fleet)))
     replaced = await replace(fleet, {"MINE": c.Value("x")})
     assert {one.name: one.value for one in replaced.variables} == {**AGENTS, "MINE": "x"}
+    await fleet.group("canary")
     await put(fleet, "ISAAX_LOG_APP", "false", group="canary")
     await fleet.rules.delete(c.OneVariable(name="ISAAX_LOG_APP", **level(fleet, group="canary")))
 
@@ -242,6 +243,20 @@ async def test_nothing_is_left_of_a_device_that_is_gone(fleet: Hub) -> None:
     assert (left, levels) == (0, [])
 
 
+async def test_what_is_set_for_a_group_goes_with_it(fleet: Hub) -> None:
+    """One of that name that is made later begins with nothing."""
+    with pytest.raises(NotFound):
+        await put(fleet, "A", "a", group="canary")
+    await fleet.group("canary")
+    await put(fleet, "A", "a", group="canary")
+    await put(fleet, "A", "a")
+    gone = GroupDeleted(MINE, fleet.made[MINE], "canary")
+    await fleet.rules.group_deleted(gone, EventInfo("x", "canary", 1))
+    found = await fleet.rules.get(c.OneLevel(**level(fleet, group="canary")))
+    assert (found.version, found.variables) == (1, [])
+    assert len((await fleet.rules.get(c.OneLevel(**level(fleet)))).variables) == 1
+
+
 async def test_another_accounts_are_not_there(fleet: Hub) -> None:
     device = await fleet.device("a")
     await put(fleet, "A", "a")
@@ -259,12 +274,13 @@ async def test_another_accounts_are_not_there(fleet: Hub) -> None:
 
 async def test_a_new_label_or_group_changes_what_a_device_gets(fleet: Hub) -> None:
     device = await fleet.device("a")
+    await fleet.group("canary")
     await put(fleet, "PLAIN", "x")
     await put(fleet, "WHO", "canaries", group="canary")
     await fleet.push()
 
     async def becomes(label: str, group: str) -> dict[str, str] | None:
-        await fleet.devices.change(d.ChangeDevice(MINE, device, label, group))
+        await fleet.devices.change(d.ChangeDevice(MINE, device, label, group, []))
         await fleet.described(device)
         sent = await fleet.push()
         version = await _version(fleet, device)

@@ -128,9 +128,7 @@ async def test_an_integration_does_not_outlive_the_project_it_was_made_in(hub: H
 
 def _auth_of(hub: Hub) -> Rules:
     versions = Versions(hub.bus, ())
-    return Rules(
-        AuthSettings(), hub.database, hub.outbox, hub.vault, hub.bus, Audit(), versions
-    )
+    return Rules(AuthSettings(), hub.database, hub.outbox, hub.vault, hub.bus, Audit(), versions)
 
 
 async def test_a_device_of_a_deleted_project_is_dropped_after_it_was_registered(hub: Hub) -> None:
