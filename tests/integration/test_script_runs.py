@@ -1,0 +1,263 @@
+"""Runs of scripts in a database: in which state a result is, whatever a device says, and when."""
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from hub.contracts import Endpoint, EventInfo
+from hub.database import Connection, Database
+from hub.downlink import DeviceReply, DeviceReport
+from hub.errors import Invalid, NotFound
+from hub.memory_bus import MemoryBus
+from hub.migrations import migrate
+from hub.outbox import Outbox
+from hub.plugins import PluginHost
+from hub.protocol import Command, Known, Reply, RunScript, Session, State
+from hub.settings import PostgresSettings
+from services.devices import peers as devices_peers
+from services.devices.service import Devices, devices
+from services.projects import contracts as p
+from services.projects.service import Projects, projects
+from services.scripts import contracts as c
+from services.scripts import peers
+from services.scripts.rules import Rules
+from services.scripts.sender import GRACE, KEPT_DAYS, UNHEARD, Sender
+
+MINE, OTHERS = "acc_one", "acc_two"
+
+
+class Sent:
+    """Takes what goes down to devices."""
+
+    def __init__(self) -> None:
+        self.commands: list[tuple[str, str, Command]] = []
+
+    def command(self, session: Session, name: str, command: Command) -> None:
+        self.commands.append((session.device, name, command))
+
+    def take(self) -> list[tuple[str, str, Command]]:
+        taken, self.commands = self.commands, []
+        return taken
+
+
+@dataclass
+class Hub:
+    """Two accounts with a project each."""
+
+    database: Database
+    bus: MemoryBus
+    outbox: Outbox
+    made: dict[str, str] = field(default_factory=dict)
+    online: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.sent = Sent()
+        down: Any = self.sent
+        self.sender = Sender(self.database, self.bus, down)
+        self.rules = Rules(self.database, self.bus, self.sender.start)
+
+    async def sessions(self, request: peers.SessionsOf) -> peers.LiveSessions:
+        here = {name: self.online[name] for name in request.devices if name in self.online}
+        return peers.LiveSessions(here)
+
+    async def device(self, name: str, account: str = MINE, *, waits: bool = False) -> str:
+        """Make a device that is online."""
+        device = f"dev_{name}"
+        event = devices_peers.DeviceEvent(
+            "registered", account, self.made[account], device, group="default", waits=waits
+        )
+        rules = Devices(self.database, self.outbox, self.bus)
+        await rules.device_changed(event, EventInfo(str(uuid.uuid4()), device, 1))
+        if not waits:
+            self.online[device] = f"s-{name}"
+        return device
+
+    async def start(self, account: str = MINE, **more: Any) -> str:
+        wanted = {"body": "true", "timeout": 10.0, "wait": 60.0} | more
+        request = c.StartRun(account, self.made[account], **wanted)
+        return (await self.rules.start(request)).id
+
+    async def send(self) -> list[tuple[str, str, Command]]:
+        """Send what is started and what nobody has answered; give what went out."""
+        started, self.sender._started = self.sender._started, []
+        for account, some in started:
+            await self.sender._send_online(account, some)
+        await self.sender._look()
+        return self.sent.take()
+
+    async def says(self, device: str, run: str, reply: Reply, account: str = MINE) -> None:
+        where = Session(self.made[account], device, "s")
+        replies = [DeviceReply(where, run, reply)]
+        await self.rules.heard(replies)
+        self.sender.confirm(replies)
+
+    async def states(self, run: str, account: str = MINE) -> dict[str, str]:
+        request = c.ListResults(account, self.made[account], run, 100)
+        return {one.device: one.status for one in (await self.rules.results(request)).items}
+
+    async def goes_by(self, seconds: float) -> None:
+        """Let time pass for what is in the tables."""
+        async with self.database.system() as tx:
+            back = f"make_interval(secs => {seconds})"
+            await tx.raw.execute(
+                f"UPDATE scripts_run SET deadline = deadline - {back}, "
+                f"created_at = created_at - {back}"
+            )
+            await tx.raw.execute(
+                f"UPDATE scripts_result SET sent_at = sent_at - {back}, "
+                f"started_at = started_at - {back}"
+            )
+
+
+@pytest.fixture
+async def hub(database_settings: PostgresSettings) -> AsyncIterator[Hub]:
+    await migrate(database_settings, PluginHost.load(quiet=True).migrations)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database.open(database_settings))
+        bus, outbox = MemoryBus(), Outbox(None)
+        await stack.enter_async_context(projects(database, outbox, bus))
+        await stack.enter_async_context(devices(database, outbox, bus))
+        hub = Hub(database, bus, outbox)
+        endpoint: Endpoint[Any, Any] = Endpoint(peers.SESSIONS, hub.sessions)
+        await stack.enter_async_context(bus.serve("sessions", "1.0.0", [endpoint]))
+        for account in (MINE, OTHERS):
+            made = await Projects(database, outbox).create(p.CreateProject(account, "fleet"))
+            hub.made[account] = made.id
+        yield hub
+
+
+def names(sent: Sequence[tuple[str, str, Command]]) -> list[str]:
+    return sorted(device for device, _, _ in sent)
+
+
+async def test_who_is_meant_is_sent_it_until_it_says_that_it_began(hub: Hub) -> None:
+    a, b = await hub.device("a"), await hub.device("b")
+    await hub.device("x", OTHERS)
+    await hub.device("w", waits=True)  # nobody has approved it
+    run = await hub.start(body="echo hi")
+    sent = await hub.send()
+    assert names(sent) == [a, b]
+    command = sent[0][2]
+    assert isinstance(command, RunScript)
+    assert (command.body, command.timeout, 59 < command.within <= 60) == ("echo hi", 10.0, True)
+    assert await hub.send() == [], "not at once again"
+    await hub.says(a, run, Reply("started"))
+    await hub.goes_by(UNHEARD + 1)
+    assert names(await hub.send()) == [b]
+    assert await hub.states(run) == {a: "running", b: "waiting"}
+
+
+async def test_who_comes_later_is_sent_it_then(hub: Hub) -> None:
+    device = await hub.device("a")
+    del hub.online[device]
+    run = await hub.start()
+    assert await hub.send() == []
+    report = DeviceReport(Session(hub.made[MINE], device, "s-new"), State({"envars": 1}))
+    await hub.sender.reported([report])
+    assert [(one, name) for one, name, _ in hub.sent.take()] == [(device, run)]
+
+
+@pytest.mark.parametrize(
+    ("reply", "state"),
+    [
+        (Reply("ended", 0), "done"),
+        (Reply("ended", 21), "later"),
+        (Reply("ended", 1), "failed"),
+        (Reply("ended", -9), "failed"),
+        (Reply("ended", -9, timed_out=True), "timeout"),
+        (Reply("ended", 0, timed_out=True), "timeout"),
+        (Reply("refused", error="no"), "refused"),
+        (Reply("interrupted"), "interrupted"),
+    ],
+)
+async def test_a_last_word_is_kept_and_confirmed(hub: Hub, reply: Reply, state: str) -> None:
+    device = await hub.device("a")
+    run = await hub.start()
+    await hub.says(device, run, Reply("started"))
+    assert hub.sent.take() == []
+    await hub.says(device, run, reply)
+    assert [(one, name, type(what)) for one, name, what in hub.sent.take()] == [
+        (device, run, Known)
+    ]
+    assert await hub.states(run) == {device: state}
+    await hub.says(device, run, Reply("started"))
+    await hub.says(device, run, Reply("ended", 7, "something else"))
+    assert await hub.states(run) == {device: state}, "what comes late changes nothing"
+    shown = await hub.rules.get(c.OneRun(MINE, hub.made[MINE], run))
+    assert shown.counts == {state: 1}
+
+
+async def test_nothing_waits_or_runs_for_ever_and_a_late_word_counts(hub: Hub) -> None:
+    a, b = await hub.device("a"), await hub.device("b")
+    run = await hub.start(wait=60.0, timeout=10.0)
+    await hub.says(b, run, Reply("started"))
+    await hub.goes_by(61)
+    assert await hub.send() == [], "it is too late for that"
+    assert await hub.states(run) == {a: "expired", b: "running"}
+    await hub.goes_by(10 + GRACE)
+    await hub.send()
+    assert await hub.states(run) == {a: "expired", b: "lost"}
+    await hub.says(b, run, Reply("ended", 0, "over \0 and out"))
+    await hub.says(a, run, Reply("started"))
+    assert await hub.states(run) == {a: "running", b: "done"}
+    await hub.goes_by(86_400 * KEPT_DAYS)
+    await hub.send()
+    with pytest.raises(NotFound):
+        await hub.states(run)
+
+
+async def test_no_device_answers_for_another(hub: Hub) -> None:
+    """Nor for one of another project; what nobody knows is confirmed, so that it is forgotten."""
+    a, x = await hub.device("a"), await hub.device("x", OTHERS)
+    run = await hub.start()
+    await hub.says(x, run, Reply("ended", 0), OTHERS)
+    await hub.says(a, run, Reply("ended", 0), OTHERS)
+    await hub.says(a, "run_nothing", Reply("ended", 0))
+    assert await hub.states(run) == {a: "waiting"}
+    assert [name for _, name, _ in hub.sent.take()] == [run, run, "run_nothing"]
+
+
+async def test_what_cannot_be_run_anywhere_is_refused(hub: Hub) -> None:
+    with pytest.raises(Invalid, match="no device"):
+        await hub.start()
+    x = await hub.device("x", OTHERS)
+    await hub.device("a")
+    for where in ({"device": x}, {"device": "dev_none"}):
+        with pytest.raises(NotFound):
+            await hub.start(**where)
+    with pytest.raises(Invalid, match="no device"):
+        await hub.start(group="nobody")
+    theirs = c.StartRun(OTHERS, hub.made[MINE], "true", 1.0, 1.0)
+    with pytest.raises(NotFound):
+        await hub.rules.start(theirs)
+    run = await hub.start()
+    for account, project in ((OTHERS, MINE), (MINE, OTHERS), (OTHERS, OTHERS)):
+        with pytest.raises(NotFound):
+            await hub.rules.get(c.OneRun(account, hub.made[project], run))
+
+
+async def test_lists_begin_with_the_newest_and_go_on(hub: Hub) -> None:
+    await hub.device("a")
+    runs = [await hub.start(body=f"echo {n}") for n in range(5)]
+    first = await hub.rules.page(c.ListRuns(MINE, hub.made[MINE], 3))
+    rest = await hub.rules.page(c.ListRuns(MINE, hub.made[MINE], 3, first.items[-1].number))
+    assert [one.id for one in (*first.items, *rest.items)] == runs[::-1]
+    assert (first.more, rest.more) == (True, False)
+
+
+async def test_nothing_is_left_of_a_project_that_is_gone(hub: Hub) -> None:
+    await hub.device("a")
+    await hub.start()
+    event = peers.ProjectAsked("removal", MINE, hub.made[MINE])
+    await hub.rules.project_asked(event, EventInfo(str(uuid.uuid4()), event.project, 1))
+
+    async def left(tx: Connection) -> list[int]:
+        tables = ("scripts_run", "scripts_result")
+        return [await tx.raw.fetchval(f"SELECT count(*) FROM {table}") for table in tables]
+
+    async with hub.database.system() as tx:
+        assert await left(tx) == [0, 0]
