@@ -42,6 +42,7 @@ ConfigOption = Annotated[
 SLOW: Final = {
     "up": "Run a hub with its own Postgres, NATS and mosquitto, until Ctrl-C.",
     "plugins": "List, write, try, install and remove plugins.",
+    "vault": "The key that protects secrets at rest.",
     "accounts": "The accounts of this hub.",
     "audit": "The audit log: check it, and read the hub's own.",
     "limits": "What projects may send.",
