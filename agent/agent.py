@@ -15,12 +15,13 @@ import msgspec
 from agent import journal, ownlog, status
 from agent.app import App
 from agent.applying import Applier
-from agent.batcher import Limits
+from agent.batcher import Batcher, Limits
 from agent.commands import Commands, run_commands
 from agent.config import AgentConfig, server_of
 from agent.connection import tls_context
 from agent.linequeue import LineQueue
 from agent.link import Link
+from agent.metrics.metering import Metering
 from agent.script import ScriptRunner
 from agent.sender import Sender
 from agent.spool import Spool
@@ -73,8 +74,13 @@ class Agent:
             stream: Spool.open(self._state.spool(stream), max_bytes=config.spool.max_bytes)
             for stream in STREAMS
         }
-        self._feeds = [Feed(s, self._queues[s], spools[s], limits) for s in STREAMS]
+        self._metering = Metering(config.metrics, self._state, self._wake_spooler)
+        self._feeds: list[Feed[Any]] = [
+            Feed(s, self._queues[s], spools[s], Batcher(limits)) for s in STREAMS
+        ]
+        self._feeds += self._metering.feeds
         senders = [Sender(s, spools[s], self._state.spool(s)) for s in STREAMS]
+        senders += self._metering.senders
         sessions = SessionFile(config.state_dir)
         self._variables = Variables(config.state_dir, self._variables_received)
         self._commands = Commands(config.state_dir, self._command_received)
@@ -102,6 +108,7 @@ class Agent:
         self._spooler.start()
         self._link.start()
         log.info("%s started", agent_version())
+        self._metering.start()
         if self._syslog is not None:
             self._open_syslog(self._syslog)
         tasks = [asyncio.create_task(reader) for reader in self._readers]
@@ -116,6 +123,7 @@ class Agent:
         self, tasks: "list[asyncio.Task[None]]", app: "asyncio.Task[None] | None"
     ) -> None:
         log.info("the agent ends")
+        self._metering.close()
         if self._app and app:
             self._app.stop()
             await app
@@ -214,6 +222,7 @@ class Agent:
                 error=feed.error,
             )
             for feed in self._feeds
+            if feed.stream in STREAMS or feed.spool.last
         }
         return Status(
             pid=os.getpid(),

@@ -7,20 +7,20 @@ import msgspec
 
 from agent.linequeue import Missing
 from agent.lines import Line, now
-from hub.protocol import Lines
+from hub.protocol import Lines, Samples
 
 _LINE_OVERHEAD: Final = 12  # bytes of MessagePack besides the text: time, priority, lengths
 _T = TypeVar("_T", int, str)
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Lines that make one batch.
+    """Lines, or samples, that make one batch.
 
     Args:
         positions: by source, where it stands after the last of its lines in here.
     """
 
-    lines: Lines
+    lines: Lines | Samples
     positions: dict[str, str]
 
 

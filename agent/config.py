@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from hub.protocol import METRICS
+
 DEFAULT_PATH: Final = Path("/etc/isaax.conf")
 
 # A file whose first line is this one ends with the other: then no cut of it goes unnoticed.
@@ -98,6 +100,31 @@ class LogsConfig(_Table, frozen=True):
         return {"app": self.app, "sys": self.sys, "agent": self.agent}[stream]
 
 
+class MetricsConfig(_Table, frozen=True):
+    """Which types of metrics are collected: none, unless the file says so.
+
+    Args:
+        interval: seconds between two collections.
+        processes: programs that `ps` tells of: so many by processor, and so many by memory.
+        max_bytes: of the spool of each type.
+    """
+
+    device: bool = False
+    cpu: bool = False
+    memory: bool = False
+    disk: bool = False
+    network: bool = False
+    ps: bool = False
+    interval: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
+    processes: Annotated[int, Meta(ge=1, le=50)] = 10
+    max_bytes: Annotated[int, Meta(ge=256 * 1024)] = 4 * 1024 * 1024
+
+    @property
+    def types(self) -> frozenset[str]:
+        """Give the types that are on."""
+        return frozenset(kind for kind in METRICS if getattr(self, kind))
+
+
 class SpoolConfig(_Table, frozen=True):
     """The disk spool and the batches in it.
 
@@ -136,6 +163,7 @@ class AgentConfig(_Table, frozen=True):
     app: AppConfig | None = None
     syslog: SyslogConfig = SyslogConfig()
     logs: LogsConfig = LogsConfig()
+    metrics: MetricsConfig = MetricsConfig()
     spool: SpoolConfig = SpoolConfig()
 
 

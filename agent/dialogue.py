@@ -272,7 +272,7 @@ class Dialogue:
         session = self._session
         if session is not None:
             for sender in self._senders.values():
-                topic = session.log(sender.stream)
+                topic = session.batches(sender.stream)
                 sender.pump(lambda payload, topic=topic: self._port.publish(topic, payload), at=at)  # type: ignore[misc]
 
     def _report(self) -> None:

@@ -52,6 +52,7 @@ class Sender:
         self._folder = folder
         self._clock = clock
         self._life: Life | None = lives.load(folder)
+        self._marks: Mapping[str, Mark] | None = None  # of a session in which it has not begun
         self._known = spool.last
         self._sent = 0  # in the present round, and `_reached` in the present session
         self._reached = 0
@@ -83,13 +84,13 @@ class Sender:
         self.silent = 0
         self._resume = None
         self._paused_until = 0.0
-        mark = marks.get(self.stream, Mark())
-        self._settle(mark, lives.newest_boot(marks.values()))
-        self._rewind(at)
-        self._reached = self._sent
+        self._marks = marks
+        if self._life is not None or self.spool.last:
+            self._begin(marks, at)  # else with the first line, if ever there is one
 
     def close(self) -> None:
         """End a session: nothing is on its way any more."""
+        self._marks = None
         self._in_flight.clear()
         self.spool.pin(0)
 
@@ -97,8 +98,10 @@ class Sender:
         """Send what the window allows, and again what was not acknowledged in time.
 
         Raises:
-            OSError: the spool cannot be read.
+            OSError: the spool cannot be read, or the life of a new one cannot be kept.
         """
+        if self._marks is not None and self.spool.last:
+            self._begin(self._marks, at)
         if self._life is None or at < self._paused_until:
             return
         self._paused_until = 0.0
@@ -184,6 +187,13 @@ class Sender:
     def _quiet(self) -> dict[str, bool]:
         """Keep out of the agent's own stream what is about sending that very stream."""
         return {"local": self.stream == "agent"}
+
+    def _begin(self, marks: Mapping[str, Mark], at: float) -> None:
+        mark = marks.get(self.stream, Mark())
+        self._settle(mark, lives.newest_boot(marks.values()))
+        self._rewind(at)
+        self._reached = self._sent
+        self._marks = None
 
     def _settled(self, mark: Mark, newest_boot: int) -> lives.Settled:
         acked = self.spool.acked

@@ -7,7 +7,7 @@ the folder lives. `life` says how they show on the wire.
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,13 +17,21 @@ from agent import records
 from agent.batcher import Batch, Entry
 from agent.lines import SYSLOGD_WARNING, missing_text
 from agent.segment import Segment, Writer
-from hub.protocol import Codec, Lines, encode_batch
+from hub.protocol import Codec, Lines, Samples, encode_batch, encode_samples
 
 log = logging.getLogger(__name__)
 
 MAX_SPAN: Final = 0xFFFF_FFFF  # a batch's span is a u32 on the wire
 SAY_SECONDS: Final = 60.0  # between two words about a full spool
 PROGRAM: Final = "isaax-agent"
+
+Missing = Callable[[int, int], Lines | Samples]
+"""Makes what stands for so many lines that are missing, at a time (µs since the Unix epoch)."""
+
+
+def missing_lines(span: int, time: int) -> Lines:
+    """Make the line that says how many are missing."""
+    return Lines([time], SYSLOGD_WARNING, PROGRAM, [missing_text(span)])
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -47,15 +55,16 @@ class Spool:
 
     When it is full the oldest lines give way; so do lines that the disk did not keep. Either way
     a batch with one line, "N lines missing", takes their sequence numbers. It may be used from
-    several threads.
+    several threads. It holds samples in the same way.
 
     Use `Spool.open`.
     """
 
-    def __init__(self, folder: Path, max_bytes: int, segment_bytes: int) -> None:
+    def __init__(self, folder: Path, max_bytes: int, segment_bytes: int, missing: Missing) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
         self._segment_bytes = segment_bytes
+        self._missing_of = missing
         self._lock = threading.Lock()
         self._segments: list[Segment] = []
         self._writer: Writer | None = None
@@ -69,17 +78,19 @@ class Spool:
         self._place: _Place | None = None
 
     @classmethod
-    def open(cls, folder: Path, *, max_bytes: int) -> "Spool":
+    def open(cls, folder: Path, *, max_bytes: int, missing: Missing = missing_lines) -> "Spool":
         """Open the spool in a folder, or begin one.
 
         Args:
             max_bytes: what it may take on the disk.
+            missing: makes what stands for lines that are missing.
 
         Raises:
             OSError: the folder cannot be used.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        spool = cls(folder, max_bytes, max(16 * 1024, min(1024 * 1024, max_bytes // 8)))
+        segment_bytes = max(16 * 1024, min(1024 * 1024, max_bytes // 8))
+        spool = cls(folder, max_bytes, segment_bytes, missing)
         spool._recover()
         return spool
 
@@ -182,7 +193,7 @@ class Spool:
     @staticmethod
     def _record(entry: Entry, first: int) -> bytes:
         if isinstance(entry, Batch):
-            wire = encode_batch(entry.lines, boot=1, first=first)  # the boot is put in by `life`
+            wire = _encode(entry.lines, first)
             return records.batch(wire, entry.positions)
         return records.gap(first, entry.span, entry.time)
 
@@ -282,12 +293,17 @@ class Spool:
                 return self._stored(record, first, last)
         if self._writer is not None and self._writer.segment is segment:
             self._seal()  # its records end early: new ones would not be found behind the rot
-        return _missing(max(reached, after) + 1, segment.last, segment.modified())
+        return self._missing(max(reached, after) + 1, segment.last, segment.modified())
 
     def _stored(self, record: records.Record, first: int, last: int) -> Stored:
         if record.kind == records.BATCH:
             return Stored(first, last, records.read_batch(record)[0])
-        return _missing(max(first, self._acked + 1), last, records.read_gap(record)[2])
+        return self._missing(max(first, self._acked + 1), last, records.read_gap(record)[2])
+
+    def _missing(self, first: int, last: int, time: int) -> Stored:
+        span = last - first + 1
+        wire = _encode(self._missing_of(span, time), first, span=span, codec=Codec.NONE)
+        return Stored(first, last, wire)
 
     # ── opening ──────────────────────────────────────────────────────────────────────────────
 
@@ -345,7 +361,10 @@ class Spool:
         return {}
 
 
-def _missing(first: int, last: int, time: int) -> Stored:
-    lines = Lines([time], SYSLOGD_WARNING, PROGRAM, [missing_text(last - first + 1)])
-    wire = encode_batch(lines, boot=1, first=first, span=last - first + 1, codec=Codec.NONE)
-    return Stored(first, last, wire)
+def _encode(
+    content: Lines | Samples, first: int, *, span: int = 0, codec: Codec = Codec.ZLIB
+) -> bytes:
+    """Make a batch; its boot is put in by `life`."""
+    if isinstance(content, Samples):
+        return encode_samples(content, boot=1, first=first, span=span, codec=codec)
+    return encode_batch(content, boot=1, first=first, span=span, codec=codec)

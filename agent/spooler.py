@@ -3,11 +3,10 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from agent.batcher import Batcher, Entry, Gap, Limits
-from agent.linequeue import LineQueue
+from agent.batcher import Entry, Gap
 from agent.lines import now
 from agent.spool import Spool
 
@@ -15,20 +14,48 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 1.0
 
+_Item = TypeVar("_Item")
+_Taken_contra = TypeVar("_Taken_contra", contravariant=True)
 
-class Feed:
+
+class Queue(Protocol[_Item]):
+    """What waits for a spool; `dropped` counts what did not fit."""
+
+    dropped: int
+
+    def take(self) -> list[_Item]:
+        """Take all that is there, in order."""
+
+
+class Batching(Protocol[_Taken_contra]):
+    """What makes batches of it, as `agent.batcher.Batcher` does."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When (monotonic seconds) there is something to take."""
+
+    def add(self, items: Iterable[_Taken_contra], *, at: float) -> None:
+        """Add what the queue gave."""
+
+    def take(self, *, at: float, flush: bool = False) -> list[Entry]:
+        """Give the batches that are complete, or all of them to `flush`."""
+
+
+class Feed(Generic[_Item]):
     """One stream's way from its queue to its spool; owned by the spooler's thread.
 
     When the disk fails, what was taken is kept and tried again; the queue fills meanwhile and
     counts what it must drop.
     """
 
-    def __init__(self, stream: str, queue: LineQueue, spool: Spool, limits: Limits) -> None:
+    def __init__(
+        self, stream: str, queue: Queue[_Item], spool: Spool, batcher: Batching[_Item]
+    ) -> None:
         self.stream = stream
         self.queue = queue
         self.spool = spool
         self.error = ""
-        self._batcher = Batcher(limits)
+        self._batcher = batcher
         self._unsaved: list[Entry] = []
         self._retry_at = 0.0
 
@@ -81,7 +108,7 @@ class Spooler:
         stored: called, from that thread, when something new can be sent.
     """
 
-    def __init__(self, feeds: Sequence[Feed], stored: Callable[[], None]) -> None:
+    def __init__(self, feeds: Sequence[Feed[Any]], stored: Callable[[], None]) -> None:
         self._feeds = feeds
         self._stored = stored
         self._work = threading.Event()
@@ -120,7 +147,7 @@ class Spooler:
         self._work.wait(timeout)
 
     @staticmethod
-    def _move(feed: Feed, *, stopping: bool) -> bool:
+    def _move(feed: Feed[Any], *, stopping: bool) -> bool:
         try:
             return feed.move(at=time.monotonic(), flush=stopping)
         except Exception:  # one stream must not end the others

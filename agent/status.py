@@ -85,11 +85,11 @@ def render(status: Status) -> str:
     ]
     if status.error:
         rows.append(f"problem    {status.error}")
-    rows.append("stream     waiting  acknowledged  missing      bytes")
+    rows.append("stream         waiting  acknowledged  missing      bytes")
     for name, stream in status.streams.items():
         waiting = stream.lines - stream.acknowledged
         rows.append(
-            f"{name:<10} {waiting:>7}  {stream.acknowledged:>12}  {stream.missing:>7}"
+            f"{name:<14} {waiting:>7}  {stream.acknowledged:>12}  {stream.missing:>7}"
             f"  {stream.bytes:>9}" + (f"  {stream.error}" if stream.error else "")
         )
     return "\n".join(rows)

@@ -31,6 +31,12 @@ class Session(msgspec.Struct, frozen=True):
         """Topic of the batches of one log stream."""
         return f"{self.up}/log/{stream}"
 
+    def batches(self, stream: str) -> str:
+        """Topic of the batches of any stream, as marks name it: `app`, `metric.cpu`."""
+        return (
+            f"{self.up}/metric/{stream[7:]}" if stream.startswith("metric.") else self.log(stream)
+        )
+
     @property
     def state(self) -> str:
         """Topic of what the device says that it has."""

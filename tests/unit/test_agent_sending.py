@@ -77,7 +77,7 @@ def test_a_full_disk_is_tried_again_and_what_did_not_fit_is_counted(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue = LineQueue(lambda: None, max_lines=3)
-    feed = Feed("app", queue, spool, Limits(lines=1))
+    feed = Feed("app", queue, spool, Batcher(Limits(lines=1)))
 
     def fail(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -107,7 +107,10 @@ def test_a_fault_in_one_stream_does_not_end_the_others(
     other = Spool.open(tmp_path / "other", max_bytes=1 << 20)
     spooler = Spooler(feeds := [], lambda: None)  # type: ignore[var-annotated]
     bad, good = LineQueue(spooler.wake), LineQueue(spooler.wake)
-    feeds += [Feed("app", bad, spool, Limits()), Feed("sys", good, other, Limits())]
+    feeds += [
+        Feed("app", bad, spool, Batcher(Limits())),
+        Feed("sys", good, other, Batcher(Limits())),
+    ]
     spooler.start()
     bad.put([line("\ud800"), line("b")])
     good.put([line("c")])

@@ -1,0 +1,1 @@
+"""What the agent measures: readings by type, from psutil to the spools of their streams."""
