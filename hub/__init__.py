@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from hub.gateway.quotas import network_of
     from hub.headers import check_headers
     from hub.hookspecs import hookimpl
+    from hub.leader import stand
     from hub.leftovers import Leftovers
     from hub.mail.local import local_outbox
     from hub.mail.postbox import MAIL_REQUESTED, Mail, MailRequested, Postbox
@@ -98,6 +99,7 @@ if TYPE_CHECKING:
     from hub.push import Answer, HttpTarget, HttpUrl, comes_again, post
     from hub.relay.contracts import LATEST_METRICS, LatestMetrics, LatestSamples
     from hub.relay.ingest import Ingest
+    from hub.relay.samples import MetricFeed, Place, TakenSamples
     from hub.routes import (
         Authenticator,
         Call,
@@ -162,6 +164,7 @@ _HOMES = {
     "mail.templates": "MailTemplates",
     "mail.text": "MailAddress is_address mailbox_of one_line printable",
     "messaging.events": "Pace",
+    "leader": "stand",
     "leftovers": "Leftovers",
     "net": "Datagrams explain",
     "outbox": "Outbox first_time",
@@ -174,6 +177,7 @@ _HOMES = {
     "times": "rfc3339 rfc3339_column",
     "protocol": "Lines",
     "relay.ingest": "Ingest",
+    "relay.samples": "MetricFeed Place TakenSamples",
     "relay.contracts": "LATEST_METRICS LatestMetrics LatestSamples",
     "routes": "Authenticator Call Caller Client Cookie Cursor Deprecated Download EventStream "
     "NoQuery "
@@ -274,6 +278,7 @@ __all__ = [
     "MetricBatch",
     "MetricChunk",
     "MetricDestination",
+    "MetricFeed",
     "Metrics",
     "Migrations",
     "NoQuery",
@@ -292,6 +297,7 @@ __all__ = [
     "Permissions",
     "Piece",
     "PieceLimits",
+    "Place",
     "Postbox",
     "PreconditionFailed",
     "Queries",
@@ -320,6 +326,7 @@ __all__ = [
     "SyslogFormatter",
     "SyslogStream",
     "SyslogStyle",
+    "TakenSamples",
     "TellingStream",
     "Tools",
     "Topic",
@@ -366,6 +373,7 @@ __all__ = [
     "rfc3339",
     "rfc3339_column",
     "source_column",
+    "stand",
     "versions_of",
     "wanted_contract",
 ]

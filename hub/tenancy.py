@@ -2,7 +2,8 @@
 
 Whatever a migration makes is closed when it is committed, without the migration having to say so.
 A table with a column `account` is open to its account's transactions, one with a column `project`
-as well to those from which that project is not hidden; any other table is the system's alone.
+as well to those from which that project is not hidden; any other table is the system's alone. A
+partition is nobody's: it is reached through its table, under that one's policies.
 """
 
 from collections.abc import Mapping, Sequence

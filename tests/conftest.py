@@ -28,4 +28,5 @@ pytest_plugins = [
     "tests.fixtures.office",
     "tests.fixtures.fleet",
     "tests.fixtures.variables",
+    "tests.fixtures.telemetry",
 ]

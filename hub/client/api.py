@@ -63,6 +63,7 @@ from hub.client.structs import (
     LogLine,
     MemberBody,
     MemberView,
+    MetricView,
     NewPasskeyBody,
     NewPasskeyView,
     NewSessionView,
@@ -88,6 +89,7 @@ from hub.client.structs import (
     ScriptRunBody,
     ScriptRunView,
     SecondFactorView,
+    SeriesView,
     SessionView,
     ShapedLine,
     SignUpBody,
@@ -1229,6 +1231,80 @@ class Api:
                 if_match=if_match,
             ),
             ProjectMemberView,
+        )
+
+    def read_device_metrics(
+        self,
+        device: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        name: str | None = None,
+        type_: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        step: int | None = None,
+    ) -> Pages[SeriesView]:
+        """List what a device measures, or read it.
+
+        One item for each series: a name with its labels. With `name`, each has its points:
+        the mean, minimum and maximum of each step; of a counter, by how much it grew each
+        second. `step` says which of 10, 30 and 60 s, 5, 15 and 30 min, 1, 3, 6 and 12 h, 1,
+        7 and 28 days it is; a step without samples has no point. Samples are kept for some
+        days, what 5 minutes and an hour of them come to for longer: docs/metrics.md.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/devices/{part(device)}/metrics",
+                query={
+                    "limit": limit,
+                    "cursor": cursor,
+                    "name": name,
+                    "type": type_,
+                    "since": since,
+                    "until": until,
+                    "step": step,
+                },
+            ),
+            SeriesView,
+        )
+
+    def read_project_metrics(
+        self,
+        project: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        name: str | None = None,
+        type_: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        step: int | None = None,
+    ) -> Pages[MetricView]:
+        """List what a project's devices measure, or read it all together.
+
+        One item for each metric, over all of its series. With `name`, each has its points:
+        the mean, minimum and maximum of each step; of a counter, by how much it grew each
+        second. `step` says which of 10, 30 and 60 s, 5, 15 and 30 min, 1, 3, 6 and 12 h, 1,
+        7 and 28 days it is; a step without samples has no point. Samples are kept for some
+        days, what 5 minutes and an hour of them come to for longer: docs/metrics.md.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/metrics",
+                query={
+                    "limit": limit,
+                    "cursor": cursor,
+                    "name": name,
+                    "type": type_,
+                    "since": since,
+                    "until": until,
+                    "step": step,
+                },
+            ),
+            MetricView,
         )
 
     def scrape_metrics(self, project: str) -> Answer[str]:

@@ -537,6 +537,23 @@ class LoginBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cookie: bool = False
 
 
+class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """What the samples of one step come to.
+
+    Args:
+        at: where the step begins.
+        value: the mean of the samples; of a counter, by how much it grew each second.
+        min, max: of the samples; None of a counter.
+        count: of samples.
+    """
+
+    at: datetime
+    value: float
+    min: float | None
+    max: float | None
+    count: int
+
+
 class NewPasskeyView(msgspec.Struct, frozen=True, kw_only=True):
     """A passkey that was just added.
 
@@ -1301,6 +1318,43 @@ class TailLine(msgspec.Struct, frozen=True, kw_only=True):
     position: str
     line: LogLine
     missed: int = 0
+
+
+class MetricView(msgspec.Struct, frozen=True, kw_only=True):
+    """One metric of a project, over all of its devices; see `MetricsQuery` for its points.
+
+    Args:
+        devices, series: how many have it.
+        step: seconds between the points; 0 when no `name` was given, and so no points.
+        points: of all series together: of a counter, by how much all of them grew each
+            second.
+    """
+
+    type: str
+    name: str
+    counter: bool
+    devices: int
+    series: int
+    step: int
+    points: list[MetricPoint]
+
+
+class SeriesView(msgspec.Struct, frozen=True, kw_only=True):
+    """One series of a device; see `MetricsQuery` for its points.
+
+    Args:
+        last, last_at: its newest sample, if there is one of the last day.
+        step: seconds between the points; 0 when no `name` was given, and so no points.
+    """
+
+    type: str
+    name: str
+    labels: dict[str, str]
+    counter: bool
+    last: float | None
+    last_at: datetime | None
+    step: int
+    points: list[MetricPoint]
 
 
 class Redact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

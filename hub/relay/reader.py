@@ -298,6 +298,13 @@ class Ordered:
             if message := await self._step():
                 return message
 
+    def at_hand(self) -> StoredMessage | None:
+        """Give the next message if it is here already."""
+        message = self._reader.take() if self._reader is not None else None
+        if message is not None:
+            self._position = message.sequence + 1
+        return message
+
     async def stored(self) -> AsyncIterator[StoredMessage]:
         """Give what the stream held when the consumer was made, but for what it no longer holds."""
         left = self.available

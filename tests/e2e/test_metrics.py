@@ -9,6 +9,7 @@ from agent import status
 from tests.deadline import until
 from tests.fixtures.spine import Device, Spine
 
+ON_TYPES = ("cpu", "memory", "ps")
 ON = "interval = 1.0\ncpu = true\nmemory = true\nps = true"
 
 
@@ -45,6 +46,15 @@ async def test_what_an_agent_measures_is_there_to_be_scraped(spine: Spine, tmp_p
             await until(lambda: [line.message for line in logs] == ["here"], what="a line")
         found = scraped(spine, project.id)
         assert set(found) == {measured.id}
+        with spine.client() as hub:
+            series = hub.read_device_metrics(measured.id, name="memory_usage_ratio", step=10)
+            await until(lambda: any(one.points for one in series), what="a point of a chart")
+            (one,) = series
+            assert {point.at.timestamp() % 10 for point in one.points} == {0}
+            assert all(0 < point.value < 1 for point in one.points)
+            known = {(metric.type, metric.name) for metric in hub.read_project_metrics(project.id)}
+            assert {kind for kind, _ in known} == set(ON_TYPES)
+            assert list(hub.read_device_metrics(silent.id)) == []
         assert not {name for name in found[measured.id] if name.startswith(("disk", "network"))}
         shown = status.read(measured.folder / "state")
         assert shown is not None

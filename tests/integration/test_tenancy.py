@@ -60,7 +60,9 @@ def tables(postgres_server: Postgres, settings: PostgresSettings) -> dict[str, d
                 "JOIN information_schema.tables USING (table_schema, table_name) "
                 "WHERE table_schema = 'public' AND table_type = 'BASE TABLE' "
                 "AND is_generated = 'NEVER' AND is_identity = 'NO' "
-                "AND table_name <> 'schema_migrations'"
+                "AND table_name <> 'schema_migrations' "
+                # What is in a partition, its table has.
+                "AND table_name NOT IN (SELECT relname FROM pg_class WHERE relispartition)"
             )
         for table, column, kind in rows:
             found.setdefault(table, {})[column] = kind

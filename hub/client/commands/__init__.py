@@ -39,6 +39,7 @@ PANELS: Final = {
         "envars": "envars:app",
         "scripts": "scripts:app",
         "logs": "logs:logs",
+        "metrics": "metrics:app",
         "integrations": "integrations:app",
         "dead-letters": "dead_letters:app",
     },
