@@ -29,7 +29,7 @@ from hub.migrations import migrate
 from hub.plugins import PluginHost
 from hub.protocol import Samples
 from hub.relay.contracts import PROJECT_ACCOUNTS, Accounts, AccountsOf
-from hub.relay.samples import MetricFeed, Place, TakenSamples
+from hub.relay.samples import MetricFeed, MetricPlace, TakenSamples
 from hub.secret import Secret
 from hub.telemetry import Metrics
 from services.telemetry import contracts as c
@@ -61,10 +61,10 @@ def day(arguments: argparse.Namespace, start: int) -> Iterator[TakenSamples]:
             )  # fmt: skip
             if len(chunks) * len(names) >= arguments.at_once:
                 number += len(chunks)
-                yield TakenSamples(0, Place(number, number), chunks)
+                yield TakenSamples(0, MetricPlace(number, number), chunks)
                 chunks = []
     if chunks:
-        yield TakenSamples(0, Place(number + len(chunks), number), chunks)
+        yield TakenSamples(0, MetricPlace(number + len(chunks), number), chunks)
 
 
 async def timed(what: str, work: Callable[[], Awaitable[object]], rounds: int = 15) -> None:

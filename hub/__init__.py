@@ -99,7 +99,7 @@ if TYPE_CHECKING:
     from hub.push import Answer, HttpTarget, HttpUrl, comes_again, post
     from hub.relay.contracts import LATEST_METRICS, LatestMetrics, LatestSamples
     from hub.relay.ingest import Ingest
-    from hub.relay.samples import MetricFeed, Place, TakenSamples
+    from hub.relay.samples import MetricFeed, MetricPlace, TakenSamples
     from hub.routes import (
         Authenticator,
         Call,
@@ -177,7 +177,7 @@ _HOMES = {
     "times": "rfc3339 rfc3339_column",
     "protocol": "Lines",
     "relay.ingest": "Ingest",
-    "relay.samples": "MetricFeed Place TakenSamples",
+    "relay.samples": "MetricFeed MetricPlace TakenSamples",
     "relay.contracts": "LATEST_METRICS LatestMetrics LatestSamples",
     "routes": "Authenticator Call Caller Client Cookie Cursor Deprecated Download EventStream "
     "NoQuery "
@@ -279,6 +279,7 @@ __all__ = [
     "MetricChunk",
     "MetricDestination",
     "MetricFeed",
+    "MetricPlace",
     "Metrics",
     "Migrations",
     "NoQuery",
@@ -297,7 +298,6 @@ __all__ = [
     "Permissions",
     "Piece",
     "PieceLimits",
-    "Place",
     "Postbox",
     "PreconditionFailed",
     "Queries",

@@ -31,7 +31,7 @@ _ROUNDING: Final = 0.01  # seconds: far more than is lost by it
 _LOOK: Final = 30.0  # seconds without a message after which the stream is looked at
 
 
-class Place(msgspec.Struct, frozen=True):
+class MetricPlace(msgspec.Struct, frozen=True):
     """How far a shard was read.
 
     Args:
@@ -47,7 +47,7 @@ class TakenSamples(msgspec.Struct, frozen=True):
     """Some of what a shard holds, and the place after it."""
 
     shard: int
-    place: Place
+    place: MetricPlace
     chunks: list[MetricChunk]
 
 
@@ -68,7 +68,7 @@ class MetricFeed:
         self._linger = linger
 
     @asynccontextmanager
-    async def follow(self, places: Mapping[int, Place]) -> AsyncIterator["Following"]:
+    async def follow(self, places: Mapping[int, MetricPlace]) -> AsyncIterator["Following"]:
         """Read every shard from its place on, or from its beginning.
 
         Raises:
@@ -77,7 +77,7 @@ class MetricFeed:
         queue: asyncio.Queue[TakenSamples | Unavailable] = asyncio.Queue(maxsize=1)
         tasks = Tasks()
         reading = [
-            tasks.start(self._read(shard, places.get(shard, Place()), queue))
+            tasks.start(self._read(shard, places.get(shard, MetricPlace()), queue))
             for shard in range(self._shards)
         ]
         try:
@@ -86,7 +86,7 @@ class MetricFeed:
             await tasks.cancel()
 
     async def _read(
-        self, shard: int, place: Place, queue: "asyncio.Queue[TakenSamples | Unavailable]"
+        self, shard: int, place: MetricPlace, queue: "asyncio.Queue[TakenSamples | Unavailable]"
     ) -> None:
         try:
             is_known = await self._is_known(shard, place)
@@ -109,7 +109,7 @@ class MetricFeed:
         except (nats.errors.Error, OSError, Unavailable) as error:
             await queue.put(Unavailable(f"the stored samples cannot be read now: {error}"))
 
-    async def _is_known(self, shard: int, place: Place) -> bool:
+    async def _is_known(self, shard: int, place: MetricPlace) -> bool:
         """Say whether the stream still is the one that was read up to this place.
 
         One that was lost and made anew, or that lost its end, does not hold our message where it
@@ -128,7 +128,7 @@ class MetricFeed:
         _log.error("a stream is not the one that was read before", shard=shard)
         return False
 
-    async def _is_there(self, shard: int, place: Place) -> bool:
+    async def _is_there(self, shard: int, place: MetricPlace) -> bool:
         try:
             message = await self._js.get_msg(metric_stream(shard), seq=place.sequence)
         except NotFoundError:  # retention took it, or an erasure
@@ -137,7 +137,9 @@ class MetricFeed:
             return True
         return abs(message.time.timestamp() - place.time / 1e9) < _ROUNDING
 
-    async def _take(self, shard: int, reader: Ordered, place: Place, seen: int) -> TakenSamples:
+    async def _take(
+        self, shard: int, reader: Ordered, place: MetricPlace, seen: int
+    ) -> TakenSamples:
         """Take what there is.
 
         Args:
@@ -154,11 +156,11 @@ class MetricFeed:
                     chunks.append(chunk)
                     count += len(chunk)
             # While a stream is read again, no time before the one up to which it was read.
-            place = Place(message.sequence, max(seen, message.time))
+            place = MetricPlace(message.sequence, max(seen, message.time))
             message = reader.at_hand() if count < self._most else None
         return TakenSamples(shard, place, chunks)
 
-    async def _first(self, shard: int, reader: Ordered, place: Place) -> StoredMessage:
+    async def _first(self, shard: int, reader: Ordered, place: MetricPlace) -> StoredMessage:
         """Wait for a message, and see now and then that the stream still is what it was."""
         while True:
             waiting = asyncio.ensure_future(reader.next())

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from hub import Bus, Connection, MetricFeed, Metrics, Place, Queries, TakenSamples
+from hub import Bus, Connection, MetricFeed, MetricPlace, Metrics, Queries, TakenSamples
 from hub.relay.contracts import PROJECT_ACCOUNTS, AccountsOf
 from services.telemetry.columns import Row, columns_of, due_hours
 from services.telemetry.rolling import Roller
@@ -75,7 +75,7 @@ class Keeper:
         roller = Roller(self._sql, GONE, clock=self._clock)
         await upkeep.run(tx)
         rows = await tx.all(self._sql["places"], _Placed)
-        places = {row.shard: Place(row.sequence, row.time) for row in rows}
+        places = {row.shard: MetricPlace(row.sequence, row.time) for row in rows}
         async with self._feed.follow(places) as following:
             while True:
                 taken = await following.next(_IDLE)

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from hub.database import Database, session
 from hub.errors import Invalid
 from hub.protocol import Samples
-from hub.relay.samples import MetricFeed, Place
+from hub.relay.samples import MetricFeed, MetricPlace
 from hub.relay.streams import ensure_streams, metric_stream
 from hub.settings import PostgresSettings, RelaySettings
 from hub.tenancy import SYSTEM, TENANT
@@ -110,7 +110,7 @@ async def test_a_stream_that_lost_its_end_repeats_nothing(kept: Kept) -> None:
     info = await kept.nats.jetstream().get_msg(metric_stream(0), seq=2)
     assert info.time is not None
     # As if the second message had been the ninth.
-    place = Place(9, int(info.time.timestamp() * 1e6) * 1000 + 1000)
+    place = MetricPlace(9, int(info.time.timestamp() * 1e6) * 1000 + 1000)
     async with feed.follow({0: place}) as following:
         taken = await following.next(10)
         assert taken is not None

@@ -8,7 +8,7 @@ import pytest
 from hub.batches import MetricChunk
 from hub.client.commands.metrics import BARS, WIDTH, number, sparkline
 from hub.protocol import Samples
-from hub.relay.samples import Place, TakenSamples
+from hub.relay.samples import MetricPlace, TakenSamples
 from services.telemetry.columns import HOUR, columns_of, due_hours, key_of
 from services.telemetry.settings import TelemetrySettings
 
@@ -49,7 +49,7 @@ def test_a_number(value: float | None, text: str | None) -> None:
 def taken(samples: Samples, *, project: str = "prj_a", received: int = NOW) -> TakenSamples:
     """Give samples as the feed does."""
     chunk = MetricChunk(project, "dev_a", "", "metric.cpu", 1, 1, received, samples)
-    return TakenSamples(0, Place(1, 1), [chunk])
+    return TakenSamples(0, MetricPlace(1, 1), [chunk])
 
 
 def test_labels_in_another_order_are_the_same_series() -> None:
