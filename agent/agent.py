@@ -91,8 +91,9 @@ class Agent:
         self._spooler = Spooler(self._feeds, self._link.wake)
         self._app = self._make_app()
         self._applier = Applier(
-            self._variables, self._queues, config.logs, self._app, self._link.wake
-        )
+            self._variables, self._queues, config.logs, self._app, self._metering.switch,
+            self._link.wake,
+        )  # fmt: skip
         self._syslog = self._make_syslog()
         self._readers = self._make_readers(spools["sys"].positions)
         self._reported: Status | None = None
@@ -108,7 +109,6 @@ class Agent:
         self._spooler.start()
         self._link.start()
         log.info("%s started", agent_version())
-        self._metering.start()
         if self._syslog is not None:
             self._open_syslog(self._syslog)
         tasks = [asyncio.create_task(reader) for reader in self._readers]

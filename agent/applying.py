@@ -18,6 +18,7 @@ class Applier:
 
     Args:
         allowed: streams that the configuration file lets out; a variable cannot let out others.
+        measure: told which types of metrics are to be sent.
         applied: called when there is something to tell the hub.
     """
 
@@ -27,12 +28,14 @@ class Applier:
         queues: Mapping[str, LineQueue],
         allowed: LogsConfig,
         app: App | None,
+        measure: Callable[[frozenset[str]], None],
         applied: Callable[[], None],
     ) -> None:
         self._variables = variables
         self._queues = queues
         self._allowed = allowed
         self._app = app
+        self._measure = measure
         self._applied = applied
         self._using = variables.current
         self._woken = asyncio.Event()
@@ -44,6 +47,7 @@ class Applier:
 
     async def run(self) -> None:
         """Apply what comes, until cancelled."""
+        self._measure(self._switches.metrics)
         while True:
             await self._woken.wait()
             self._woken.clear()
@@ -54,6 +58,7 @@ class Applier:
     async def _apply(self, newest: Envars) -> None:
         restart = needs_restart(self._using, newest)
         self._put_into_use(newest)
+        self._measure(self._switches.metrics)
         self._using = newest
         if self._app and restart:
             log.info("the app starts anew, because its variables changed")
@@ -64,8 +69,8 @@ class Applier:
 
     def _put_into_use(self, envars: Envars) -> None:
         environment = environment_of(envars)
-        switches = Switches.of(environment, tuple(self._queues))
+        self._switches = Switches.of(environment, tuple(self._queues))
         for stream, queue in self._queues.items():
-            queue.enabled = self._allowed.relays(stream) and stream in switches.logs
+            queue.enabled = self._allowed.relays(stream) and stream in self._switches.logs
         if self._app:
             self._app.environment = environment

@@ -48,13 +48,9 @@ class Metering:
         asked = sensors(processes=config.processes) if asked is None else asked
         self._collector = Collector(asked, queues, config.interval)
 
-    def start(self) -> None:
-        """Collect what the configuration says."""
-        self.switch(self._config.types)
-
     def switch(self, types: frozenset[str]) -> None:
-        """Collect these types and no others, from now on."""
-        self._collector.switch(types)
+        """Collect these types, those of the configuration and no others, from now on."""
+        self._collector.switch(types | self._config.types)
 
     def close(self) -> None:
         """Collect nothing more."""

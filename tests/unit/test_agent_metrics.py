@@ -308,7 +308,7 @@ async def test_each_type_has_a_stream_of_its_own(tmp_path: Path) -> None:
         for kind in METRICS  # type: ignore[misc]
     }
     metering = Metering(MetricsConfig(memory=True), state, lambda: None, asked)
-    metering.start()
+    metering.switch(frozenset())
     feeds = {feed.stream: feed for feed in metering.feeds}
     assert list(feeds) == [sender.stream for sender in metering.senders]
     assert list(feeds) == [f"metric.{kind}" for kind in METRICS]

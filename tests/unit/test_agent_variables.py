@@ -172,9 +172,11 @@ class Running:
         self.told = 0
         self.variables = Variables(folder, self._wake)
         self.variables.begin()
+        self.measured: list[frozenset[str]] = []
         self.applier = Applier(
-            self.variables, {"app": self.queue}, LogsConfig(), self.app, self._tell
-        )
+            self.variables, {"app": self.queue}, LogsConfig(), self.app, self.measured.append,
+            self._tell,
+        )  # fmt: skip
         self.lines: list[str] = []
         self.tasks = [asyncio.create_task(self.app.run()), asyncio.create_task(self.applier.run())]
 
@@ -247,15 +249,23 @@ async def test_without_an_app_the_switches_count_all_the_same(tmp_path: Path) ->
     queue = LineQueue(lambda: None)
     woken: list[Applier] = []
     variables = Variables(tmp_path, lambda: [one.wake() for one in woken] and None)
-    applier = Applier(variables, {"sys": queue}, LogsConfig(), None, lambda: None)
+    measured: list[frozenset[str]] = []
+    applier = Applier(variables, {"sys": queue}, LogsConfig(), None, measured.append, lambda: None)
     woken.append(applier)
     task = asyncio.create_task(applier.run())
     received(variables, envars(1, ISAAX_LOG_SYS="false"))
     await until(lambda: not queue.enabled, what="silence")
     received(variables, envars(2))
     await until(lambda: queue.enabled, what="lines")
+    received(variables, envars(3, ISAAX_METRICS="true", ISAAX_METRICS_PS="false"))
+    await until(lambda: measured[-1] == {*METRICS} - {"ps"}, what="metrics")
+    received(variables, envars(4, ISAAX_METRICS_CPU="true"))
+    await until(lambda: measured[-1] == frozenset(), what="none")
+    assert measured[0] == frozenset(), "all are off at first"
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    forbidden = Applier(variables, {"sys": queue}, LogsConfig(sys=False), None, lambda: None)
+    forbidden = Applier(
+        variables, {"sys": queue}, LogsConfig(sys=False), None, measured.append, lambda: None
+    )
     assert forbidden is not None
     assert not queue.enabled, "what the file forbids stays forbidden"
