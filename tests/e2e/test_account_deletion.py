@@ -108,7 +108,7 @@ def test_nothing_is_left_and_nobody_else_is_touched(spine: Spine, other: Tenant)
     assert report["ended"]
     kept = report["counted"]
     assert kept["projects"]["projects"] == 2
-    assert kept["devices"] == {"devices": 1}
+    assert kept["devices"] == {"devices": 1, "groups": 2}
     assert kept["accounts"]["members"] == 4
     spine.stop_hub()
     spine.start_hub()
