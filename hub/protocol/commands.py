@@ -9,7 +9,8 @@ from hub.protocol.state import read_json
 
 MAX_REPLY_BYTES: Final = 128 * 1024
 
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Wait = Annotated[float, msgspec.Meta(gt=0, le=7 * 86_400)]
 
 
 class RunScript(msgspec.Struct, frozen=True, tag_field="op", tag="script"):
@@ -22,8 +23,8 @@ class RunScript(msgspec.Struct, frozen=True, tag_field="op", tag="script"):
     """
 
     body: str
-    timeout: Seconds
-    within: Seconds
+    timeout: Timeout
+    within: Wait
 
     def __repr__(self) -> str:
         return f"RunScript(timeout={self.timeout}, within={self.within})"

@@ -1,16 +1,9 @@
 """What the service `auth` keeps of an account: who its devices are, and their sessions."""
 
-import msgspec
-
 from hub import Counts, Database, Erased, OfAccount, Queries, export_nothing
 from hub.broker import BrokerControl
-from services.auth.contracts import LiveSessions, SessionsOf
+from services.auth.contracts import LiveSession, LiveSessions, SessionsOf
 from services.auth.gate import Gate
-
-
-class _Session(msgspec.Struct, frozen=True):
-    device: str
-    id: str
 
 
 class AccountOfAuth:
@@ -39,11 +32,11 @@ class AccountOfAuth:
         async with self._database.transaction(account=request.account) as tx:
             rows = await tx.all(
                 self._sql["sessions_of"],
-                _Session,
+                LiveSession,
                 account=request.account,
                 devices=request.devices,
             )
-        return LiveSessions({row.device: row.id for row in rows})
+        return LiveSessions(rows)
 
     async def erase(self, request: OfAccount) -> Erased:
         """Cut all devices off, and forget who they are."""

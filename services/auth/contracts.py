@@ -35,10 +35,17 @@ class SessionsOf(msgspec.Struct, frozen=True):
     devices: list[str]
 
 
-class LiveSessions(msgspec.Struct, frozen=True):
-    """Their ids, by device; who has none is left out."""
+class LiveSession(msgspec.Struct, frozen=True):
+    """The live session of a device."""
 
-    sessions: dict[str, str]
+    device: str
+    id: str
+
+
+class LiveSessions(msgspec.Struct, frozen=True):
+    """Those that there are; who has none is left out."""
+
+    items: list[LiveSession]
 
 
 APPROVE = Contract("auth.devices.approve", ApproveDevices, ApprovedDevices)

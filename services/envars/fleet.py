@@ -42,7 +42,7 @@ class Fleet:
     async def device_changed(self, event: DeviceEvent, info: EventInfo) -> None:
         """Take up what happened to a device; an event that comes twice does nothing twice."""
         scope = {"device": event.device, "account": event.account}
-        host = _Host(event.device)
+        host = _Host(event.device, event.group or DEFAULT_GROUP)
         if event.kind == "opened" and not await self._knows(event):
             host = await self._described(event.project, event.device) or host
         behind: bool | None = None

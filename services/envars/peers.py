@@ -66,6 +66,7 @@ class DeviceEvent(msgspec.Struct, frozen=True):
     project: str
     device: str
     session: str = ""
+    group: str = ""
 
 
 class ProjectAsked(msgspec.Struct, frozen=True):

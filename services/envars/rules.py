@@ -171,11 +171,22 @@ class Rules:
             concerned = await self._levels.write(tx, place, old, change(old))
         self._concerned(concerned)
         try:  # gone meanwhile, it may have been tidied up before this was written
-            await self._project(place.account, place.project)
+            await self._still_there(place)
         except NotFound:
             async with self._database.transaction(account=place.account) as tx:
-                await tx.run(SQL["drop_levels"], account=place.account, project=place.project)
+                await tx.run(SQL["drop_level"], **place.keys)
+                await tx.run(SQL["drop_unused"], account=place.account, project=place.project)
             raise
+
+    async def _still_there(self, place: Place) -> None:
+        if place.level == "device":
+            wanted = peers.GetDevice(place.account, place.target)
+            await self._bus.request(peers.GET_DEVICE, wanted)
+        elif place.level == "group":
+            group = peers.GetGroup(place.account, place.project, place.target)
+            await self._bus.request(peers.GET_GROUP, group)
+        else:
+            await self._project(place.account, place.project)
 
     async def _one(self, place: Place, name: str) -> c.Variable:
         async with self._database.transaction(account=place.account) as tx:

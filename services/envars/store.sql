@@ -166,6 +166,13 @@ SELECT number, device, label, "group", session <> '' AS online, version, applied
 DELETE FROM envars_level
  WHERE account = :account AND project = :project AND level = :level AND target = :target
 
+-- name: drop_unused
+-- A project's level that only was its lock.
+DELETE FROM envars_level AS l
+ WHERE account = :account AND project = :project AND level = 'project' AND version = 1
+   AND NOT EXISTS (SELECT FROM envars_variable AS v
+                    WHERE v.project = l.project AND v.level = 'project')
+
 -- name: drop_levels
 DELETE FROM envars_level WHERE account = :account AND project = :project
 

@@ -95,7 +95,8 @@ class Sender:
         for start in range(0, len(devices), _AT_ONCE):
             some = [*devices[start : start + _AT_ONCE]]
             found = await self._bus.request(peers.SESSIONS, peers.SessionsOf(account, some))
-            await self._send({device: found.sessions.get(device, "") for device in some})
+            here = {one.device: one.id for one in found.items}
+            await self._send({device: here.get(device, "") for device in some})
 
     async def _send(self, sessions: Mapping[str, str]) -> None:
         """Send what waits for these devices, to those that have a session."""

@@ -1,7 +1,7 @@
 """Variables, whole: set over REST, in the environment of a real agent's app, and told back."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import pytest
 
 from hub.settings import HubSettings
 from tests.deadline import until
+from tests.fixtures.rawdevice import open_device
 from tests.fixtures.spine import Device, Project, Spine, running_spine, serve
 
 APP = 'echo "started with ${GREETING:-nothing}, ${TOKEN:-no token}"; exec sleep 1000'
@@ -69,7 +70,7 @@ async def test_a_change_reaches_the_app_and_is_reported(
     put(spine, f"{base}/GREETING", value="hello, ${DEVICE_ID} $${x}", restart=True)
     greeting = f"hello, {device.id} ${{x}}"
     wanted = f"started with {greeting}, no token"
-    await until(lambda: said(spine, project)[-1] == wanted, what="the app anew")
+    await until(lambda: said(spine, project)[-1:] == [wanted], what="the app anew")
     await until(lambda: is_current(spine, project), what="the report")
 
     put(spine, f"{base}/TOKEN", value="t0p-s3cr3t", secret=True)
@@ -132,8 +133,11 @@ async def test_who_was_away_gets_the_newest_and_starts_from_its_disk(
     pending = spine.api.get(f"/projects/{project.id}/envar-statuses?pending=true")
     assert [one["device"] for one in pending] == [device.id]
     device.start()
-    last: Callable[[], str] = lambda: said(spine, project)[-1]  # noqa: E731
-    await until(lambda: last() == "started with third, no token", what="the newest")
+
+    def says(greeting: str) -> bool:
+        return said(spine, project)[-1:] == [f"started with {greeting}, no token"]
+
+    await until(lambda: says("third"), what="the newest")
     await until(lambda: is_current(spine, project), what="its report")
     assert "started with first, no token" in said(spine, project), "from the disk, before the hub"
     assert not any("second" in line for line in said(spine, project))
@@ -141,8 +145,39 @@ async def test_who_was_away_gets_the_newest_and_starts_from_its_disk(
     await spine.embedded.mosquitto.restart()
     spine.start_hub()
     put(spine, f"{base}/GREETING", value="fourth", restart=True)
-    await until(lambda: last() == "started with fourth, no token", what="the one after all that")
+    await until(lambda: says("fourth"), what="the one after all that")
     await until(lambda: is_current(spine, project), what="its report, too")
+
+
+async def test_by_hand_as_the_protocol_says(spine: Spine, project: Project) -> None:
+    """The answer to a hello, what comes down, and what is said of it, by somebody else's client."""
+    device = await open_device(spine.embedded.ports.mqtt, project.id, project.token)
+
+    def says(**state: Any) -> None:
+        device.publish(device.topics.state, json.dumps(state).encode())
+
+    def hears() -> tuple[int, dict[str, str]]:
+        told = device.answer(device.topics.wanted("envars"))
+        return told["version"], {one["name"]: one["value"] for one in told["envars"]}
+
+    says(versions={"envars": 0})
+    first, values = hears()
+    await until(lambda: bool(status(spine, project)), what="the device")
+    says(versions={"envars": first})
+    await until(lambda: is_current(spine, project), what="the report")
+    put(spine, f"/devices/{device.client}/envars/A", value="one")
+    assert hears() == (first + 1, {**values, "A": "one"})
+    says(versions={"envars": first}, errors={"envars": "the disk is full"})
+    await until(lambda: status(spine, project)["error"] != "", what="the reason")
+    shown = status(spine, project)
+    assert (shown["applied"], shown["error"]) == (first, "the disk is full")
+    for garbage in (b"", b"[]", b'{"versions":{"envars":"1"}}', b'{"versions":{"envars":-1}}'):
+        device.publish(device.topics.state, garbage)
+    device.close()
+    back = device.again().open()
+    answer = back.say(back.greeting(back.nonce()))
+    assert answer["versions"] == {"envars": first + 1}
+    back.close()
 
 
 def test_changes_are_bound_to_what_was_read_and_secrets_stay(

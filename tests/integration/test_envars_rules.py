@@ -10,6 +10,7 @@ from hub.contracts import EventInfo
 from hub.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from hub.vault import SealBroken, Vault
 from services.devices import contracts as d
+from services.devices import group_contracts as g
 from services.envars import contracts as c
 from services.envars.effective import Target, effective
 from services.envars.levels import SQL
@@ -208,20 +209,37 @@ async def test_nothing_is_left_of_a_project_that_is_gone(fleet: Hub) -> None:
             assert await tx.raw.fetchval(f"SELECT count(*) FROM {table}") == 0
 
 
-async def test_what_is_written_while_its_project_goes_is_not_left(
-    fleet: Hub, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["project", "group", "device", "device's project"])
+async def test_what_is_written_while_its_place_goes_is_not_left(
+    fleet: Hub, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """The removal was here before the row was."""
-    lock = fleet.rules._levels.lock
+    lock, device = fleet.rules._levels.lock, await fleet.device("a")
+    await fleet.group("canary")
+
+    async def goes() -> None:
+        if what == "group":
+            one = g.DeleteGroup(MINE, fleet.made[MINE], "canary")
+            await fleet.bus.request(g.DELETE, one)
+        elif what == "device":
+            async with fleet.admin() as tx:
+                await tx.raw.execute("DELETE FROM devices_device WHERE id = $1", device)
+            await fleet.happens("revoked", device)
+        else:
+            rules = Projects(fleet.database, fleet.outbox)
+            await rules.delete(p.DeleteProject(MINE, fleet.made[MINE]))
+            await asked(fleet, "removal")
+            async with fleet.admin() as tx:
+                await tx.raw.execute("DELETE FROM devices_device")
 
     async def slow(*args: Any, **more: Any) -> Any:
-        await Projects(fleet.database, fleet.outbox).delete(p.DeleteProject(MINE, fleet.made[MINE]))
-        await asked(fleet, "removal")
+        await goes()
         return await lock(*args, **more)
 
     monkeypatch.setattr(fleet.rules._levels, "lock", slow)
+    where = {"group": "canary"} if what == "group" else {"device": device} if "dev" in what else {}
     with pytest.raises(NotFound):
-        await put(fleet, "A", "late")
+        await put(fleet, "A", "late", **where)
     async with fleet.admin() as tx:
         assert await tx.raw.fetchval("SELECT count(*) FROM envars_level") == 0
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import pytest
 
 from hub.contracts import Endpoint, EventInfo
@@ -16,14 +17,16 @@ from hub.memory_bus import MemoryBus
 from hub.migrations import migrate
 from hub.outbox import Outbox
 from hub.plugins import PluginHost
-from hub.protocol import Command, Known, Reply, RunScript, Session, State
+from hub.protocol import Command, Known, Reply, RunScript, Session, State, decode_command
 from hub.settings import PostgresSettings
+from hub.structs import decode
 from services.devices import peers as devices_peers
 from services.devices.service import Devices, devices
 from services.projects import contracts as p
 from services.projects.service import Projects, projects
 from services.scripts import contracts as c
 from services.scripts import peers
+from services.scripts.routes import ScriptRunBody
 from services.scripts.rules import Rules
 from services.scripts.sender import GRACE, KEPT_DAYS, UNHEARD, Sender
 
@@ -61,8 +64,8 @@ class Hub:
         self.rules = Rules(self.database, self.bus, self.sender.start)
 
     async def sessions(self, request: peers.SessionsOf) -> peers.LiveSessions:
-        here = {name: self.online[name] for name in request.devices if name in self.online}
-        return peers.LiveSessions(here)
+        here = [name for name in request.devices if name in self.online]
+        return peers.LiveSessions([peers.LiveSession(name, self.online[name]) for name in here])
 
     async def device(self, name: str, account: str = MINE, *, waits: bool = False) -> str:
         """Make a device that is online."""
@@ -149,6 +152,14 @@ async def test_who_is_meant_is_sent_it_until_it_says_that_it_began(hub: Hub) -> 
     await hub.goes_by(UNHEARD + 1)
     assert names(await hub.send()) == [b]
     assert await hub.states(run) == {a: "running", b: "waiting"}
+
+
+async def test_the_longest_that_the_api_takes_is_what_a_device_takes(hub: Hub) -> None:
+    await hub.device("a")
+    body = decode(ScriptRunBody, {"body": "x" * 65_536, "timeout": 3600, "wait": 604_800})
+    await hub.start(body=body.body, timeout=body.timeout, wait=body.wait)
+    ((_, _, command),) = await hub.send()
+    assert decode_command(msgspec.json.encode(command)) == command
 
 
 async def test_who_comes_later_is_sent_it_then(hub: Hub) -> None:

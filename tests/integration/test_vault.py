@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from hub.database import Database, Query
 from hub.errors import ConfigError
-from hub.settings import VaultSettings
+from hub.migrations import migrate
+from hub.settings import PostgresSettings, VaultSettings
 from hub.vault import SealBroken, Vault, generate_key_file
+from hub.vault_commands import app
+from tests.fixtures.parts import run_now
 
 PLACE = {"account": "acc_1", "project": "prj_1", "name": "integration/int_1"}
 
@@ -109,6 +113,67 @@ async def test_a_change_of_keys(database: Database) -> None:
     async with database.system() as tx:
         assert await both.rewrap(tx) == 0
     assert await unseal(database, Vault(new), sealed) == b"hunter2"
+
+
+async def test_many_are_opened_with_one_look_at_the_key(database: Database) -> None:
+    """In one transaction, and for the project that it was asked for alone."""
+    vault = Vault(key())
+    sealed = [await seal(database, vault, b"%d" % n, name=f"n/{n}") for n in range(3)]
+    async with database.system() as tx:
+        opener = await vault.opener(tx, account="acc_1", project="prj_1")
+        other = await vault.opener(tx, account="acc_1", project="prj_2")
+    assert [opener.open(one, name=f"n/{n}") for n, one in enumerate(sealed)] == [b"0", b"1", b"2"]
+    for wrong, name, of in ((opener, "n/1", 0), (other, "n/0", 0)):
+        with pytest.raises(SealBroken):
+            wrong.open(sealed[of], name=name)
+    with pytest.raises(SealBroken, match="unknown format"):
+        opener.open(b"\x07" + sealed[0][1:], name="n/0")
+    assert "Opener" in repr(opener)
+    assert vault._current.key.hex() not in repr(opener)
+
+
+def test_the_operator_replaces_the_key_at_the_terminal(
+    database_settings: PostgresSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/envars.md says, while another process still has both."""
+    sealed: list[bytes] = []
+    files = tmp_path / "old.key", tmp_path / "new.key"
+    for path in files:
+        made = CliRunner().invoke(app, ["new-key", str(path)])
+        assert made.exit_code == 0, made.output
+        assert path.stat().st_mode & 0o777 == 0o600
+    old, new = (Vault.open_keys(VaultSettings(path)) for path in files)
+    both = Vault.open_keys(VaultSettings(files[0], (files[1],)))
+
+    async def with_database(vault: Vault, plaintext: bytes = b"") -> bytes:
+        async with Database.open(database_settings) as database:
+            if plaintext:
+                sealed.append(await seal(database, vault, plaintext))
+            return await unseal(database, vault, sealed[0])
+
+    async def begin() -> None:
+        await migrate(database_settings, [])
+        await with_database(old, b"hunter2")
+
+    run_now(begin())
+    for name in ("host", "port", "database", "user"):
+        monkeypatch.setenv(f"ISAAX_POSTGRES_{name.upper()}", str(getattr(database_settings, name)))
+    monkeypatch.setenv("ISAAX_POSTGRES_PASSWORD", database_settings.password.reveal())
+    monkeypatch.setenv("ISAAX_VAULT_KEY_FILE", str(files[1]))
+    without = CliRunner().invoke(app, ["rewrap"])
+    assert isinstance(without.exception, SealBroken)
+    monkeypatch.setenv("ISAAX_VAULT_OLD_KEY_FILES", str(files[0]))
+    for count in (1, 0):
+        done = CliRunner().invoke(app, ["rewrap"])
+        assert (done.exit_code, done.output) == (0, f"{count} keys were wrapped anew\n")
+
+    async def opens(vault: Vault) -> None:
+        assert await with_database(vault) == b"hunter2"
+
+    run_now(opens(new))
+    run_now(opens(both))
+    again = CliRunner().invoke(app, ["new-key", str(files[0])])
+    assert isinstance(again.exception, ConfigError), "none is ever replaced"
 
 
 async def test_a_key_moved_to_another_project(database: Database) -> None:

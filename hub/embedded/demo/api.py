@@ -61,6 +61,16 @@ class Api:
         answer = await self._get(f"/api/v1/projects/{project}/envar-statuses")
         return [(one["version"], one["applied"]) for one in answer]
 
+    async def run_script(self, project: str, body: str) -> str:
+        """Run a script on every device of a project, and give the id of the run."""
+        answer = await self._post(f"/api/v1/projects/{project}/script-runs", {"body": body})
+        return str(answer["id"])
+
+    async def script_outputs(self, project: str, run: str) -> list[str]:
+        """Give what a script wrote on the devices on which it has ended."""
+        answer = await self._get(f"/api/v1/projects/{project}/script-runs/{run}/results")
+        return [one["output"] for one in answer if one["ended_at"] is not None]
+
     async def _get(self, path: str) -> Any:
         async with self._session.get(path) as answer:
             return await _content(answer)

@@ -3,11 +3,12 @@
     python app.py FOLDER RATE
 
 It begins with the variable GREETING, when there is one. It goes on counting where `FOLDER/count`
-says, and keeps that file up to date. When `FOLDER/stop` appears it prints no more, writes
-`FOLDER/done`, and waits to be ended.
+says, and keeps that file up to date, also when it is ended (SIGTERM). When `FOLDER/stop` appears it
+prints no more, writes `FOLDER/done`, and waits to be ended.
 """
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -23,17 +24,21 @@ def main(folder: Path, rate: float) -> None:
     """
     counter = os.open(folder / "count", os.O_RDWR | os.O_CREAT, 0o600)
     number = int(os.pread(counter, 20, 0) or b"0")
-    if greeting := os.environ.get("GREETING"):
-        sys.stdout.write(f"demo app says: {greeting}\n")
+    ending: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: ending.append(number))
+    word = os.environ.get("GREETING", "")
     while not (folder / "stop").exists():
+        if ending:  # between two lines: else one of them would be told twice
+            return
         number += 1
-        sys.stdout.write(f"demo app line {number}: {THINGS[number % len(THINGS)]}\n")
+        sys.stdout.write(f"demo app line {number}: {word or THINGS[number % len(THINGS)]}\n")
         sys.stdout.flush()
+        word = ""
         os.pwrite(counter, b"%d" % number, 0)  # it only grows, so nobody reads half of it
         time.sleep(1 / rate)
     (folder / "done").touch()
-    while True:
-        time.sleep(60)
+    while not ending:
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The demo's variables: those that every project begins with, and one that is set and arrives."""
+"""The demo's variables, those that every project begins with and one that arrives; and a script."""
 
 import asyncio
 import contextlib
@@ -15,6 +15,7 @@ from hub.errors import IsaaxError
 PAUSE: Final = 0.05
 NAME: Final = "GREETING"
 VALUE: Final = "hello from ${DEVICE_LABEL}"
+SCRIPT: Final = 'echo "a script says: $GREETING"'
 
 
 @contextlib.asynccontextmanager
@@ -42,8 +43,10 @@ async def _show(api: Api, project: str, screen: Screen) -> None:
             f"{NAME}={VALUE} is set; {took:.2f} s later the device says that its app has started "
             f"with it (version {version} of its variables)."
         )
+        wrote = await _output(api, project, await api.run_script(project, SCRIPT))
+        screen.say(f"The script {SCRIPT} was run on the device, and wrote: {wrote.strip()}")
     except (IsaaxError, aiohttp.ClientError) as error:
-        screen.say(f"The variables cannot be shown: {error}")
+        screen.say(f"Variables and scripts cannot be shown: {error}")
 
 
 async def _defaults(api: Api, project: str) -> dict[str, str]:
@@ -51,6 +54,13 @@ async def _defaults(api: Api, project: str) -> dict[str, str]:
     while not (found := await api.variables(project)):  # noqa: ASYNC110 - the hub makes them
         await asyncio.sleep(PAUSE)
     return found
+
+
+async def _output(api: Api, project: str, run: str) -> str:
+    """Wait until a script has ended on the device, and give what it wrote."""
+    while not (found := await api.script_outputs(project, run)):  # noqa: ASYNC110 - it runs there
+        await asyncio.sleep(PAUSE)
+    return found[0]
 
 
 async def _taken_up(api: Api, project: str) -> int:
