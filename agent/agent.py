@@ -111,6 +111,7 @@ class Agent:
         log.info("%s started", agent_version())
         if self._syslog is not None:
             self._open_syslog(self._syslog)
+        self._metering.start()
         tasks = [asyncio.create_task(reader) for reader in self._readers]
         tasks.append(asyncio.create_task(self._report()))
         tasks.append(asyncio.create_task(self._applier.run()))

@@ -29,7 +29,8 @@ class HubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = "isaax"
     services: tuple[str, ...] = (
         "accounts", "projects", "auth", "devices", "envars", "scripts", "triggers", "messages",
-        "telemetry", "mail", "relay", "audit", "syslog_listener", "http_listener", "gateway",
+        "telemetry", "alerts", "mail", "relay", "audit", "syslog_listener", "http_listener",
+        "gateway",
     )  # fmt: skip
     remote: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from hub.protocol import METRICS
 
 
 class Metering:
-    """The metrics of this device. Which types are on may change while it runs: `switch`.
+    """The metrics of this device: the types that the configuration has on, and those of `switch`.
 
     A type that is off has a spool all the same: what it holds is still to be sent.
 
@@ -47,10 +47,27 @@ class Metering:
             self.senders.append(Sender(stream, spool, folder))
         asked = sensors(processes=config.processes) if asked is None else asked
         self._collector = Collector(asked, queues, config.interval)
+        self._switched: frozenset[str] = frozenset()
+        self._started = False
+
+    def start(self) -> None:
+        """Begin to collect."""
+        self._started = True
+        self.switch(self._switched)
 
     def switch(self, types: frozenset[str]) -> None:
-        """Collect these types, those of the configuration and no others, from now on."""
-        self._collector.switch(types | self._config.types)
+        """Collect these types besides those of the configuration, from now on; or from `start` on.
+
+        From one thread at a time.
+        """
+        self._switched = types
+        if self._started:
+            self._collector.switch(self._config.types | types)
+
+    @property
+    def on(self) -> frozenset[str]:
+        """Give the types that are collected."""
+        return self._collector.on
 
     def close(self) -> None:
         """Collect nothing more."""

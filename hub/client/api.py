@@ -16,6 +16,9 @@ from hub.client.structs import (
     AcceptedView,
     AccountBody,
     AccountView,
+    AlertRuleBody,
+    AlertRuleView,
+    AlertView,
     ApiTokenBody,
     ApiTokenView,
     ApprovedDevice,
@@ -197,6 +200,90 @@ class Api:
     def redeem_transfer(self, body: TransferLinkBody | Json) -> Answer[OfferedView]:
         """Accept an offered account by its link."""
         return self._calls.answer(Ask("POST", "/api/v1/transfers/redeem", body=body), OfferedView)
+
+    def delete_alert_rule(self, rule: str, *, if_match: str | None = None) -> Answer[None]:
+        """Delete an alert rule."""
+        return self._calls.nothing(
+            Ask("DELETE", f"/api/v1/alert-rules/{part(rule)}", if_match=if_match)
+        )
+
+    def get_alert_rule(self, rule: str) -> Answer[AlertRuleView]:
+        """Read an alert rule."""
+        return self._calls.answer(Ask("GET", f"/api/v1/alert-rules/{part(rule)}"), AlertRuleView)
+
+    def patch_alert_rule(
+        self, rule: str, changes: Json, *, if_match: str | None = None
+    ) -> Answer[AlertRuleView]:
+        """Change an alert rule."""
+        return self._calls.answer(
+            Ask(
+                "PATCH",
+                f"/api/v1/alert-rules/{part(rule)}",
+                body=changes,
+                merge=True,
+                if_match=if_match,
+            ),
+            AlertRuleView,
+        )
+
+    def put_alert_rule(
+        self, rule: str, body: AlertRuleBody | Json, *, if_match: str | None = None
+    ) -> Answer[AlertRuleView]:
+        """Replace an alert rule.
+
+        It begins anew: what still is so is told again.
+        """
+        return self._calls.answer(
+            Ask("PUT", f"/api/v1/alert-rules/{part(rule)}", body=body, if_match=if_match),
+            AlertRuleView,
+        )
+
+    def list_alert_rules(
+        self, project: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[AlertRuleView]:
+        """List a project's alert rules."""
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/alert-rules",
+                query={"limit": limit, "cursor": cursor},
+            ),
+            AlertRuleView,
+        )
+
+    def create_alert_rule(self, project: str, body: AlertRuleBody | Json) -> Answer[AlertRuleView]:
+        """Have something told.
+
+        What it tells is a line of the project's stream `agent`, of the program `alerts`,
+        which goes wherever the project's lines go: once that it is so, and once that it is
+        so no more.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/projects/{part(project)}/alert-rules", body=body, keyed=True),
+            AlertRuleView,
+        )
+
+    def list_alerts(
+        self,
+        project: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        rule: str | None = None,
+        device: str | None = None,
+    ) -> Pages[AlertView]:
+        """Read what was told.
+
+        Newest first, of the last 90 days.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/alerts",
+                query={"limit": limit, "cursor": cursor, "rule": rule, "device": device},
+            ),
+            AlertView,
+        )
 
     def list_api_tokens(
         self, *, limit: int | None = None, cursor: str | None = None

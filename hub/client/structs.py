@@ -44,6 +44,75 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     role: str = ""
 
 
+class AlertRuleBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is worth telling.
+
+    Args:
+        name: what it is called in what it tells.
+        kind: `offline`: a device is not connected; `metric`: a series is over, or under, a
+            bound.
+        group: of the only devices that it concerns; "" for all.
+        severity: of the line that it tells.
+        minutes: for which it has to be so.
+        metric: name of a metric, as `disk_usage_ratio`; each series of a device by itself.
+        over, under: the bound; one of the two.
+        clear: where a metric has to come back to until it is well again; by default the
+            bound.
+    """
+
+    name: str
+    kind: Literal["metric", "offline"]
+    group: str = ""
+    severity: Literal["alert", "crit", "debug", "emerg", "err", "info", "notice", "warning"] = (
+        "warning"
+    )
+    enabled: bool = True
+    minutes: int = 5
+    metric: str = ""
+    over: float | None = None
+    under: float | None = None
+    clear: float | None = None
+
+
+class AlertRuleView(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert rule; `firing` says of how many devices, or series, it tells at present."""
+
+    id: str
+    project: str
+    name: str
+    kind: str
+    group: str
+    severity: str
+    enabled: bool
+    minutes: int
+    metric: str
+    over: float | None
+    under: float | None
+    clear: float | None
+    created_at: datetime
+    updated_at: datetime
+    firing: int = 0
+
+
+class AlertView(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a rule told: that it `fired`, or is `resolved`.
+
+    Args:
+        host: the device's label at that time, or its id.
+        subject: labels of the series, as `mount=/data`; "" of the device.
+    """
+
+    rule: str
+    rule_name: str
+    device: str
+    host: str
+    subject: str
+    state: str
+    severity: str
+    text: str
+    at: datetime
+
+
 class ApiTokenBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a client sets of an API token.
 

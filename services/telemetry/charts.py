@@ -177,6 +177,14 @@ class Charts:
             ]  # fmt: skip
         return c.MetricsPage(items, len(rows) > request.limit)
 
+    async def recent(self, request: c.RecentOf) -> c.Recent:
+        """Give what the series of a metric were lately."""
+        async with self._database.transaction(account=request.account) as tx:
+            rows = await tx.all(
+                self._sql["recent"], c.RecentSeries, **msgspec.structs.asdict(request)
+            )
+        return c.Recent(rows)
+
     def _grid(self, span: c.Span | None) -> Grid | None:
         return None if span is None else Grid.of(span, self._settings, now=self._clock())
 

@@ -112,5 +112,33 @@ class MetricsPage(msgspec.Struct, frozen=True):
     more: bool
 
 
+class RecentOf(msgspec.Struct, frozen=True):
+    """Ask what the series of a metric were from `since` to `until`."""
+
+    account: str
+    project: str
+    name: str
+    since: datetime
+    until: datetime
+
+
+class RecentSeries(msgspec.Struct, frozen=True):
+    """The samples of one series in that time: the least, the greatest and the newest of them."""
+
+    device: str
+    labels: dict[str, str]
+    least: float
+    most: float
+    newest: float
+    newest_at: datetime
+
+
+class Recent(msgspec.Struct, frozen=True):
+    """Those that have any."""
+
+    items: list[RecentSeries]
+
+
 DEVICE_METRICS = Contract("telemetry.device", DeviceMetrics, SeriesPage, timeout=20.0)
 PROJECT_METRICS = Contract("telemetry.project", ProjectMetrics, MetricsPage, timeout=20.0)
+RECENT = Contract("telemetry.recent", RecentOf, Recent)

@@ -35,6 +35,7 @@ async def telemetry(
     endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
         Endpoint(c.DEVICE_METRICS, charts.device, concurrency=8),
         Endpoint(c.PROJECT_METRICS, charts.project, concurrency=4),
+        Endpoint(c.RECENT, charts.recent, concurrency=4),
         *account_endpoints("telemetry", AccountOfTelemetry(database, deletion)),
     ]
     consumers: list[Consumer[Any]] = [

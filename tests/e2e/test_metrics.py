@@ -1,5 +1,6 @@
 """Metrics, whole: a real agent's readings reach the hub, each type in a stream of its own."""
 
+import json
 import urllib.request
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families as families
 
 from agent import status
 from tests.deadline import until
+from tests.fixtures.client import Isaax
+from tests.fixtures.rawdevice import measured, open_device
 from tests.fixtures.spine import Device, Spine
 
 ON_TYPES = ("cpu", "memory", "ps")
@@ -63,3 +66,57 @@ async def test_what_an_agent_measures_is_there_to_be_scraped(spine: Spine, tmp_p
         }  # fmt: skip
     finally:
         assert [measured.stop(), silent.stop()] == [0, 0]
+
+
+async def test_in_the_terminal(spine: Spine, isaax: Isaax) -> None:
+    """Which there are, and how they went; and the API's own JSON."""
+    isaax.log_in(spine.api.base, spine.token)
+    project = spine.project("in the terminal")
+    device = await open_device(spine.embedded.ports.mqtt, project.id, project.token, "pump-7")
+    assert device.send(measured("room_celsius", 21.5), "metric.device")["op"] == "ack"
+    with spine.client() as hub:
+        listed = hub.read_project_metrics(project.id)
+        await until(lambda: list(listed) != [], what="the metric")
+    where = ("--project", project.id)
+    assert "room_celsius" in isaax.said("metrics", "list", *where)
+    assert "21.5" in isaax.said("metrics", "list", "--device", "pump-7", *where)
+    for more in ((), ("--device", "pump-7")):
+        shown = isaax.said("metrics", "show", "room_celsius", "--since", "1h", *more, *where)
+        assert "\N{LOWER ONE EIGHTH BLOCK}" in shown
+        assert "60 s" in shown
+        (one,) = json.loads(isaax.said("metrics", "show", "room_celsius", "--json", *more, *where))
+        assert [point["value"] for point in one["points"]] == [21.5]
+    assert "Nothing is called" in isaax.run("metrics", "show", "nothing", *where).stderr
+    device.close()
+
+
+async def test_an_alert_goes_where_the_lines_of_a_project_go(spine: Spine, tmp_path: Path) -> None:
+    """A device that is away: a line of the project's agents, and in the history."""
+    project = spine.project()
+    device = Device.make(tmp_path / "away", spine, project, "sleep 1000")
+    device.start()
+    try:
+        with spine.client() as hub:
+            devices = hub.list_devices(project.id, online=True)
+            await until(lambda: len(list(devices)) == 1, what="a device")
+            made = hub.create_alert_rule(
+                project.id, {"name": "away", "kind": "offline", "minutes": 1, "severity": "crit"}
+            ).value
+            assert (made.firing, made.enabled) == (0, True)
+    finally:
+        assert device.stop() == 0
+    with spine.client() as hub:
+        await until(
+            lambda: hub.get_alert_rule(made.id).value.firing == 1, timeout=120, what="the alert"
+        )
+        (alert,) = hub.list_alerts(project.id)
+        assert (alert.rule, alert.device, alert.state) == (made.id, device.id, "fired")
+        logs = hub.read_logs(project.id, stream="agent")
+
+        def told() -> list[tuple[str, str, str]]:
+            lines = [line for line in logs if line.program == "alerts"]
+            return [(line.host, line.severity, line.message) for line in lines]
+
+        await until(lambda: told() == [(alert.host, "crit", alert.text)], what="its line")
+        hub.delete_alert_rule(made.id)
+        assert list(hub.list_alert_rules(project.id)) == []

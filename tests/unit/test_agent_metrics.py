@@ -308,12 +308,16 @@ async def test_each_type_has_a_stream_of_its_own(tmp_path: Path) -> None:
         for kind in METRICS  # type: ignore[misc]
     }
     metering = Metering(MetricsConfig(memory=True), state, lambda: None, asked)
-    metering.switch(frozenset())
+    metering.switch(frozenset({"cpu"}))  # by a variable, before anything runs
     feeds = {feed.stream: feed for feed in metering.feeds}
     assert list(feeds) == [sender.stream for sender in metering.senders]
     assert list(feeds) == [f"metric.{kind}" for kind in METRICS]
+    assert metering.on == frozenset()
+    metering.start()
+    assert metering.on == {"cpu", "memory"}
     await until(lambda: feeds["metric.memory"].move(at=time.monotonic()), what="a sample")
     metering.switch(frozenset({"ps"}))
+    assert metering.on == {"memory", "ps"}
     await until(lambda: feeds["metric.ps"].move(at=time.monotonic()), what="a sample")
     metering.close()
     assert {stream for stream, feed in feeds.items() if feed.spool.last} == {

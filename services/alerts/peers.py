@@ -1,0 +1,88 @@
+"""What the service `alerts` needs of others: only the fields that it reads."""
+
+from datetime import datetime
+
+import msgspec
+
+from hub import Contract, Topic
+
+
+class GetProject(msgspec.Struct, frozen=True):
+    """One project of an account."""
+
+    account: str
+    project: str
+
+
+class Project(msgspec.Struct, frozen=True):
+    """A project: that it is there is enough."""
+
+    id: str
+
+
+class ListDevices(msgspec.Struct, frozen=True):
+    """A page of a project's devices after `after`."""
+
+    account: str
+    project: str
+    limit: int
+    after: int = 0
+    status: str = ""
+
+
+class Device(msgspec.Struct, frozen=True):
+    """A device in a list."""
+
+    id: str
+    number: int
+    label: str
+    group: str
+    online: bool
+    last_seen_at: datetime | None
+
+
+class Devices(msgspec.Struct, frozen=True):
+    """A page; `more` says that there is another."""
+
+    items: list[Device]
+    more: bool
+
+
+class RecentOf(msgspec.Struct, frozen=True):
+    """Ask what the series of a metric were since then."""
+
+    account: str
+    project: str
+    name: str
+    since: datetime
+    until: datetime
+
+
+class RecentSeries(msgspec.Struct, frozen=True):
+    """The samples of one series: the least, the greatest and the newest of them."""
+
+    device: str
+    labels: dict[str, str]
+    least: float
+    most: float
+    newest: float
+    newest_at: datetime
+
+
+class Recent(msgspec.Struct, frozen=True):
+    """Those that have any."""
+
+    items: list[RecentSeries]
+
+
+class ProjectChanged(msgspec.Struct, frozen=True):
+    """A project was made or deleted."""
+
+    account: str
+    project: str
+
+
+GET_PROJECT = Contract("projects.get", GetProject, Project)
+LIST_DEVICES = Contract("devices.list", ListDevices, Devices)
+RECENT = Contract("telemetry.recent", RecentOf, Recent)
+PROJECT_DELETED = Topic("projects.deleted", ProjectChanged)
