@@ -12,6 +12,9 @@ HOUR: Final = 3_600_000_000  # microseconds
 FUTURE: Final = 600_000_000
 """Microseconds that a device's clock may be ahead; from then on the hub's own counts."""
 
+LARGEST: Final = 1e290
+"""Of the values that are kept: the sum of an hour of larger ones would be none for Postgres."""
+
 _encoder: Final = msgspec.json.Encoder(order="deterministic")
 
 
@@ -72,13 +75,21 @@ def columns_of(taken: TakenSamples, accounts: dict[str, str], *, now: int) -> Co
         for (name, labels, counter), at, value in zip(
             described, samples.times, samples.values, strict=True
         ):
-            text = _encoder.encode(labels)
+            text = _labels_text(labels)
             key = key_of(chunk.device, chunk.type, name, text)
             if key not in found.series:
                 found.series[key] = NewSeries(owner, chunk.type, name, text.decode(), counter)
             time = at if at <= received + FUTURE else received
-            found.rows.append(Row(owner, key, time, value))
+            found.rows.append(Row(owner, key, time, min(max(value, -LARGEST), LARGEST)))
     return found
+
+
+def _labels_text(labels: dict[str, str]) -> bytes:
+    """Write labels as JSON that Postgres takes: it has no NUL in a text."""
+    text = _encoder.encode(labels)
+    if b"\\u0000" in text:
+        text = _encoder.encode({name: one.replace("\0", "\ufffd") for name, one in labels.items()})
+    return text
 
 
 def key_of(device: str, kind: str, name: str, labels: bytes) -> bytes:

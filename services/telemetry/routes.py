@@ -10,6 +10,7 @@ from services.telemetry import contracts as c
 from services.telemetry import peers
 
 _DAY: Final = timedelta(days=1)
+_FIRST: Final = datetime(1970, 1, 2, tzinfo=UTC)
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -37,7 +38,9 @@ class MetricsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Give the span of the points, when they are wanted."""
         if not self.name:
             return None
-        until = self.until or max(datetime.now(UTC), self.since or datetime.min.replace(tzinfo=UTC))
+        until = max(self.until or datetime.now(UTC), _FIRST)
+        if self.until is None and self.since is not None:
+            until = max(until, self.since)
         return c.Span(self.since or until - _DAY, until, self.step)
 
 

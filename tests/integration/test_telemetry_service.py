@@ -18,6 +18,7 @@ from hub.settings import PostgresSettings, RelaySettings
 from hub.tenancy import SYSTEM, TENANT
 from services.telemetry import contracts as c
 from services.telemetry.charts import MOST, Grid
+from services.telemetry.columns import LARGEST
 from services.telemetry.settings import TelemetrySettings
 from tests.deadline import until
 from tests.fixtures.telemetry import ACCOUNT, HOUR, PROJECT, Kept, at, noon, shown
@@ -127,6 +128,25 @@ async def test_what_cannot_be_read_holds_nothing_up(kept: Kept) -> None:
     async with kept.keeping():
         await kept.measure({noon(): 1.0})
         await kept.until_kept(1)
+
+
+async def test_what_postgres_would_not_take_stops_nobody(kept: Kept) -> None:
+    """A NUL in a label, and values whose sum is too large: kept and rolled up, if changed."""
+    start = noon()
+    kept.clock = start + 3 * HOUR
+    async with kept.keeping():
+        most = {start + n: 1.7e308 for n in range(100)}
+        await kept.measure(most, labels={"a": "x\0y", "b": "\\u0000"})
+        await kept.measure({start + n: -1.7e308 for n in range(100)}, name="m", counter=True)
+        await kept.until_kept(200)
+        await kept.until_rolled()
+    page = await kept.charts.device(c.DeviceMetrics(ACCOUNT, PROJECT, "dev_a", 10))
+    assert [one.labels for one in page.items] == [
+        {"a": "x\N{REPLACEMENT CHARACTER}y", "b": "\\u0000"},
+        {},
+    ]
+    ((_, value, _, _, count),) = await kept.points(start, start + HOUR, 3600)
+    assert (value, count) == (pytest.approx(LARGEST), 100)
 
 
 async def test_a_clock_that_is_wrong(kept: Kept) -> None:

@@ -9,7 +9,9 @@ from hub.batches import MetricChunk
 from hub.client.commands.metrics import BARS, WIDTH, number, sparkline
 from hub.protocol import Samples
 from hub.relay.samples import MetricPlace, TakenSamples
+from hub.structs import decode
 from services.telemetry.columns import HOUR, columns_of, due_hours, key_of
+from services.telemetry.routes import MetricsQuery
 from services.telemetry.settings import TelemetrySettings
 
 NOW = 1_800_000_000_000_000
@@ -98,3 +100,18 @@ def test_what_is_kept_longer_is_coarser() -> None:
     with pytest.raises(ValueError, match="go up"):
         TelemetrySettings(keep_days=100)
     assert TelemetrySettings(keep_days=90, keep_rollup_days=90).keep_fine_days == 90
+
+
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [(None, "0001-01-01T00:00:00Z"), ("0001-01-01T00:00:00Z", None), ("9999-12-31T23:59:59Z", None),
+     (None, "9999-12-31T23:59:59Z"), (None, None)],
+)  # fmt: skip
+def test_any_two_moments_make_a_span(since: str | None, until: str | None) -> None:
+    """What is wrong with them is said later; without a name there is none."""
+    given = {key: value for key, value in (("since", since), ("until", until)) if value}
+    query = decode(MetricsQuery, {"name": "n"} | given)
+    span = query.span
+    assert span is not None
+    assert since is None or span.start.year == int(since[:4])
+    assert decode(MetricsQuery, given).span is None
