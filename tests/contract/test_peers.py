@@ -16,7 +16,7 @@ PROVIDERS = [
     "hub.relay.contracts",
     *(
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for path in sorted(ROOT.glob("services/**/contracts.py"))
+        for path in sorted(ROOT.glob("services/**/*contracts.py"))
     ),
 ]
 CONSUMERS = sorted(

@@ -140,8 +140,8 @@ async def dumped(spine: Spine) -> str:
         database.system() as tx,
     ):
         tables = await tx.raw.fetch(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
-            "AND tablename <> 'schema_migrations'"
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+            "AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'schema_migrations'"
         )
-        names = [str(table["tablename"]) for table in tables]
+        names = [str(table["relname"]) for table in tables]
         return "\n".join([str(await tx.raw.fetch(f'SELECT * FROM "{one}"')) for one in names])

@@ -85,7 +85,7 @@ def at_rest(thing: Any) -> Any:
     return {
         key: value
         for key, value in (thing | masked).items()
-        if key not in MOVING | {"sent", "waiting"}
+        if key not in MOVING | {"sent", "waiting", "firing"}
     }
 
 

@@ -37,8 +37,10 @@ ALL = [leaf for name in commands.COMMANDS for leaf in leaves(name, commands.load
 ELSEWHERE = {
     "factors add-app", "factors confirm-app", "factors new-codes", "factors remove-app",
     "passkeys rename", "passkeys remove", "members remove", "account require-factor",
+    "metrics show",
 }  # fmt: skip
-"""What takes an app, a browser or one person more: see test_cli_people.py, test_cli_teams.py."""
+"""What takes an app, a browser or one person more (test_cli_people.py, test_cli_teams.py), or a
+minute of measuring (test_metrics.py)."""
 
 
 @pytest.mark.parametrize("command", sorted(set(ALL) - ELSEWHERE))

@@ -18,31 +18,31 @@ def names(page: list[dict[str, Any]]) -> list[str]:
     return [one["name"] for one in page]
 
 
-async def test_a_group_is_there_from_the_first_time_that_somebody_names_it(fleet: Fleet) -> None:
-    _, page = await fleet.call("GET", "groups")
+async def test_a_group_is_there_from_the_first_time_that_somebody_names_it(
+    both: Fleet,
+) -> None:
+    _, page = await both.call("GET", "groups")
     assert [(one["name"], one["devices"], one["online"]) for one in page] == [("default", 3, 0)]
-    await fleet.ask(
-        [{"device": "dev_a", "group": "canary"}, {"device": "dev_b", "group": "canary"}]
-    )
-    _, page = await fleet.call("GET", "groups")
+    await both.ask([{"device": "dev_a", "group": "canary"}, {"device": "dev_b", "group": "canary"}])
+    _, page = await both.call("GET", "groups")
     assert [(one["name"], one["devices"]) for one in page] == [("default", 1), ("canary", 2)]
-    status, group = await fleet.call("GET", "groups/canary")
+    status, group = await both.call("GET", "groups/canary")
     assert (status, group["devices"]) == (200, 2)
-    assert (await fleet.call("GET", "groups/unknown"))[0] == 404
+    assert (await both.call("GET", "groups/unknown"))[0] == 404
 
 
-async def test_a_group_is_made_described_and_deleted(fleet: Fleet) -> None:
+async def test_a_group_is_made_described_and_deleted(both: Fleet) -> None:
     body = {"name": "osaka", "description": "The second site"}
-    status, made = await fleet.call("POST", "groups", body)
+    status, made = await both.call("POST", "groups", body)
     assert (status, made["description"], made["devices"]) == (201, "The second site", 0)
-    assert (await fleet.call("POST", "groups", body))[0] == 409
-    status, changed = await fleet.call("PATCH", "groups/osaka", {"description": "Closed"})
+    assert (await both.call("POST", "groups", body))[0] == 409
+    status, changed = await both.call("PATCH", "groups/osaka", {"description": "Closed"})
     assert (status, changed["description"]) == (200, "Closed")
     stale = {"If-Match": '"1"'}
-    assert (await fleet.call("DELETE", "groups/osaka", **stale))[0] == 412
-    assert (await fleet.call("DELETE", "groups/osaka"))[0] == 204
-    assert names((await fleet.call("GET", "groups"))[1]) == ["default"]
-    async with fleet.database.system() as tx:
+    assert (await both.call("DELETE", "groups/osaka", **stale))[0] == 412
+    assert (await both.call("DELETE", "groups/osaka"))[0] == 204
+    assert names((await both.call("GET", "groups"))[1]) == ["default"]
+    async with both.database.system() as tx:
         told = await tx.raw.fetch(
             "SELECT convert_from(payload, 'UTF8') FROM outbox WHERE subject = $1",
             g.DELETED.wire_subject,
@@ -50,30 +50,32 @@ async def test_a_group_is_made_described_and_deleted(fleet: Fleet) -> None:
     assert ["osaka" in row[0] for row in told] == [True]
 
 
-async def test_a_group_with_devices_in_it_and_the_one_of_every_project_stay(fleet: Fleet) -> None:
-    await fleet.ask([{"device": "dev_a", "group": "canary"}])
-    assert (await fleet.call("DELETE", "groups/canary"))[0] == 409
-    assert (await fleet.call("DELETE", "groups/default"))[0] == 409
-    assert (await fleet.call("POST", "groups", {"name": "default"}))[0] == 409
-    assert names((await fleet.call("GET", "groups"))[1]) == ["default", "canary"]
+async def test_a_group_with_devices_in_it_and_the_one_of_every_project_stay(
+    both: Fleet,
+) -> None:
+    await both.ask([{"device": "dev_a", "group": "canary"}])
+    assert (await both.call("DELETE", "groups/canary"))[0] == 409
+    assert (await both.call("DELETE", "groups/default"))[0] == 409
+    assert (await both.call("POST", "groups", {"name": "default"}))[0] == 409
+    assert names((await both.call("GET", "groups"))[1]) == ["default", "canary"]
 
 
 @pytest.mark.parametrize("name", ["", "Upper", "-dash", "a b", "x" * 64, "a\n"])
-async def test_names_of_groups_are_checked(fleet: Fleet, name: str) -> None:
-    assert (await fleet.call("POST", "groups", {"name": name}))[0] == 422
+async def test_names_of_groups_are_checked(both: Fleet, name: str) -> None:
+    assert (await both.call("POST", "groups", {"name": name}))[0] == 422
 
 
-async def test_tags_are_given_and_taken_of_many_at_once(fleet: Fleet) -> None:
+async def test_tags_are_given_and_taken_of_many_at_once(both: Fleet) -> None:
     both = ["site:osaka", "floor=2"]
-    await fleet.ask([{"device": name, "add_tags": both} for name in ("dev_a", "dev_b")])
-    await fleet.ask(
+    await both.ask([{"device": name, "add_tags": both} for name in ("dev_a", "dev_b")])
+    await both.ask(
         [{"device": "dev_b", "add_tags": ["beta", "beta"], "remove_tags": ["floor=2", "none"]}]
     )
-    _, page = await fleet.call("GET", "devices")
+    _, page = await both.call("GET", "devices")
     assert {one["id"]: one["tags"] for one in page} == {
         "dev_a": ["floor=2", "site:osaka"], "dev_b": ["beta", "site:osaka"], "dev_c": [],
     }  # fmt: skip
-    status, _ = await fleet.ask([{"device": "dev_a", "add_tags": ["no,comma"]}])
+    status, _ = await both.ask([{"device": "dev_a", "add_tags": ["no,comma"]}])
     assert status == 422
 
 
@@ -96,45 +98,45 @@ async def test_tags_are_given_and_taken_of_many_at_once(fleet: Fleet) -> None:
     ],
 )
 async def test_devices_are_found_by_whatever_is_known_of_them(
-    fleet: Fleet, query: str, found: list[str]
+    both: Fleet, query: str, found: list[str]
 ) -> None:
-    await fleet.ask(
+    await both.ask(
         [
             {"device": "dev_a", "label": "Greenhouse-1", "add_tags": ["site:osaka"]},
             {"device": "dev_b", "add_tags": ["site:osaka", "beta"]},
         ]
     )
     opened = peers.DeviceEvent(
-        "opened", MINE, fleet.project, "dev_c", session="s", addresses=("192.0.2.7",)
+        "opened", MINE, both.project, "dev_c", session="s", addresses=("192.0.2.7",)
     )
-    await heard(fleet, opened)
-    status, page = await fleet.call("GET", f"devices?{query}")
+    await heard(both, opened)
+    status, page = await both.call("GET", f"devices?{query}")
     assert (status, [one["id"] for one in page]) == (200, found)
 
 
-async def test_nobody_sees_the_groups_of_others(fleet: Fleet) -> None:
-    await fleet.ask([{"device": "dev_a", "group": "canary"}])
+async def test_nobody_sees_the_groups_of_others(both: Fleet) -> None:
+    await both.ask([{"device": "dev_a", "group": "canary"}])
     stranger = {"who": f"{OTHERS}:owner"}
-    assert (await fleet.call("GET", "groups", **stranger))[0] == 404
-    assert (await fleet.call("GET", "groups/canary", **stranger))[0] == 404
-    assert (await fleet.call("DELETE", "groups/canary", **stranger))[0] == 404
-    assert (await fleet.call("POST", "groups", {"name": "mine"}, **stranger))[0] == 404
+    assert (await both.call("GET", "groups", **stranger))[0] == 404
+    assert (await both.call("GET", "groups/canary", **stranger))[0] == 404
+    assert (await both.call("DELETE", "groups/canary", **stranger))[0] == 404
+    assert (await both.call("POST", "groups", {"name": "mine"}, **stranger))[0] == 404
 
 
-async def test_a_device_that_waits_is_shown_so_until_it_is_approved(fleet: Fleet) -> None:
+async def test_a_device_that_waits_is_shown_so_until_it_is_approved(both: Fleet) -> None:
     registered = peers.DeviceEvent(
-        "registered", MINE, fleet.project, "dev_new", group="fresh", waits=True
+        "registered", MINE, both.project, "dev_new", group="fresh", waits=True
     )
-    await heard(fleet, registered)
-    _, page = await fleet.call("GET", "devices?status=waiting")
+    await heard(both, registered)
+    _, page = await both.call("GET", "devices?status=waiting")
     assert [(one["id"], one["group"]) for one in page] == [("dev_new", "fresh")]
-    await heard(fleet, peers.DeviceEvent("approved", MINE, fleet.project, "dev_new"))
-    _, page = await fleet.call("GET", "devices?status=pending&group=fresh")
+    await heard(both, peers.DeviceEvent("approved", MINE, both.project, "dev_new"))
+    _, page = await both.call("GET", "devices?status=pending&group=fresh")
     assert [one["id"] for one in page] == ["dev_new"]
-    assert names((await fleet.call("GET", "groups"))[1]) == ["default", "fresh"]
+    assert names((await both.call("GET", "groups"))[1]) == ["default", "fresh"]
 
 
-async def heard(fleet: Fleet, event: peers.DeviceEvent) -> None:
+async def heard(both: Fleet, event: peers.DeviceEvent) -> None:
     """Let the service hear of what happened to a device."""
-    rules = Devices(fleet.database, Outbox(None), MemoryBus())
+    rules = Devices(both.database, Outbox(None), MemoryBus())
     await rules.device_changed(event, EventInfo(str(uuid.uuid4()), event.device, 1))

@@ -22,6 +22,7 @@ from services.auth.registration import Registration
 from services.auth.rules import Refusal, Rules
 from services.auth.settings import AuthSettings
 from services.auth.tokens import TokenTable
+from services.auth.versions import Versions
 
 ACCOUNT, PROJECT = "acc_1", "prj_1"
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -77,7 +78,8 @@ async def entrance(database_settings: PostgresSettings) -> AsyncIterator[Entranc
         Database.open(database_settings) as database,
         bus.serve("relay", "1.0.0", [Endpoint(MARKS, marks)]),
     ):
-        rules, tokens = Rules(AuthSettings(), database, outbox, vault, bus, Audit()), TokenTable()
+        versions, tokens = Versions(bus, ()), TokenTable()
+        rules = Rules(AuthSettings(), database, outbox, vault, bus, Audit(), versions)
         registration = Registration(database, vault, tokens, rules, clock=lambda: NOW)
         entrance = Entrance(database, rules, registration, tokens, secrets.token_bytes(32))
         entrance.allow(Enrolment())

@@ -12,6 +12,7 @@ import uvloop
 
 from hub.broker import BrokerControl, BrokerStatus, watch_status
 from hub.embedded.mosquitto import Mosquitto
+from hub.embedded.ports import free_port
 from hub.embedded.tls import Authority
 from hub.errors import Forbidden, Invalid, LimitReached, Unavailable
 from hub.mqtt import QUEUE_BYTES, WINDOW, Mqtt, MqttMessage
@@ -243,7 +244,7 @@ async def test_a_failing_handler_stops_nothing(shared_broker: Broker) -> None:
 
 
 async def test_a_broker_that_is_not_there_or_refuses_is_named(shared_broker: Broker) -> None:
-    port = Broker._free_port()
+    port = free_port()
     with pytest.raises(Unavailable, match=rf"127.0.0.1:{port}"):
         async with Mqtt.connect(MqttSettings(port=port), client="hub-x", timeout=0.3):
             raise AssertionError("connected to nobody")
