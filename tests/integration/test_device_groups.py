@@ -66,8 +66,8 @@ async def test_names_of_groups_are_checked(both: Fleet, name: str) -> None:
 
 
 async def test_tags_are_given_and_taken_of_many_at_once(both: Fleet) -> None:
-    both = ["site:osaka", "floor=2"]
-    await both.ask([{"device": name, "add_tags": both} for name in ("dev_a", "dev_b")])
+    tags = ["site:osaka", "floor=2"]
+    await both.ask([{"device": name, "add_tags": tags} for name in ("dev_a", "dev_b")])
     await both.ask(
         [{"device": "dev_b", "add_tags": ["beta", "beta"], "remove_tags": ["floor=2", "none"]}]
     )
