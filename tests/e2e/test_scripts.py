@@ -74,7 +74,7 @@ async def test_each_device_has_a_result(spine: Spine, project: Project, make: Ma
     await online(spine, one, two)
     spine.api.ask("PUT", f"/devices/{two.id}/envars/W", {"value": "x"})
     file = two.folder / "state/envars.json"
-    await until(lambda: '"W"' in file.read_text(), what="the variable")
+    await until(lambda: file.exists() and '"W"' in file.read_text(), what="the variable")
     only = run(spine, project, 'echo "W is $W"; [ "$W" = x ]', device=two.id)
     await become(spine, project, only, **{two.id: "done"})
     (result,) = results(spine, project, only).values()
