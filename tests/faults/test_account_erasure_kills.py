@@ -59,6 +59,11 @@ def test_a_whole_hub_that_is_killed_in_the_middle_leaves_nothing(seed: int) -> N
             spine.kill_hub()
         spine.start_hub()
         wait(one.is_gone, "the account to be gone")
+
+        async def is_sealed() -> bool:
+            return not await one.rows("SELECT FROM audit_pending WHERE account = $1", one.account)
+
+        wait(is_sealed, "the last deeds to be in the log, without what they told")
         one.check_nothing_is_left()
         assert not any(leftovers_of(one).values())
         (report,) = one.sql("SELECT counted FROM accounts_erased")
