@@ -158,7 +158,8 @@ class Commands:
         """Keep the reply of a command over a restart; False when the disk failed."""
         self._replies[name] = reply
         while len(self._replies) > MOST_KEPT:
-            oldest = next(iter(self._replies))
+            # Never one that waits or runs: sent again, it would be run again.
+            oldest = next(one for one in self._replies if one not in self._open and one != name)
             del self._replies[oldest]
             self._said_at.pop(oldest, None)
         if self._save():

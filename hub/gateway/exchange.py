@@ -1,6 +1,6 @@
 """What is known of one request while it is served, and how its answer leaves."""
 
-import random
+import uuid
 from typing import Final
 
 import msgspec
@@ -33,15 +33,8 @@ _EXCHANGE: Final = web.RequestKey("exchange", Exchange)
 
 def begin(request: web.Request, client: Client) -> Exchange:
     """Give a request its id."""
-    exchange = request[_EXCHANGE] = Exchange(_new_id(), client)
+    exchange = request[_EXCHANGE] = Exchange(str(uuid.uuid4()), client)
     return exchange
-
-
-def _new_id() -> str:
-    """Give a UUID (version 4, RFC 9562), in a third of the time that `uuid.uuid4` takes."""
-    digits = f"{random.getrandbits(128):032x}"
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def exchange_of(request: web.Request) -> Exchange:

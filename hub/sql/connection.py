@@ -131,7 +131,7 @@ class Connection:
                 _log.exception("after_commit callback failed")
 
 
-class translated:  # noqa: N801 - it reads as what it does: `with _translated():`
+class translated:  # noqa: N801 - it reads as what it does: `with translated():`
     """Raises an error of the driver as one of ours."""
 
     __slots__ = ("_query",)

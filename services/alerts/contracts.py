@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from hub import Contract, Nothing, Severity
+from hub import Contract, Nothing, Page, Severity
 
 Kind = Literal["offline", "metric"]
 State = Literal["fired", "resolved"]
@@ -73,11 +73,8 @@ class ListRules(msgspec.Struct, frozen=True):
     after: int = 0
 
 
-class Rules(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Rule]
-    more: bool
+class Rules(Page[Rule], frozen=True):
+    """One page of them."""
 
 
 class ChangeRule(msgspec.Struct, frozen=True):
@@ -127,11 +124,8 @@ class ListEvents(msgspec.Struct, frozen=True):
     device: str = ""
 
 
-class Events(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Event]
-    more: bool
+class Events(Page[Event], frozen=True):
+    """One page of them."""
 
 
 ADD = Contract("alerts.rules.add", AddRule, Rule)

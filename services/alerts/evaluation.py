@@ -22,6 +22,7 @@ LEADER: Final = 0x616C7274
 
 _EVERY: Final = 15.0  # seconds between looks
 _PAGE: Final = 200
+_SERIES: Final = 100  # of a page: an answer holds a megabyte, so 10 KB of labels for each
 _KEPT: Final = timedelta(days=90)
 _RESOLVED: Final = "notice"
 _USER: Final = 1 * 8  # RFC 5424: facility user
@@ -132,17 +133,24 @@ class Watcher:
         if rule.kind == "offline":
             return [seen for one in devices if (seen := of_device(rule, one)) is not None]
         by_id = {one.id: one for one in devices}
-        recent = await self._bus.request(
-            peers.RECENT,
-            peers.RecentOf(
-                rule.account, rule.project, rule.metric, now - timedelta(minutes=rule.minutes), now
-            ),
-        )
         return [
             of_series(rule, by_id[series.device], series)
-            for series in recent.items
+            async for series in self._series(rule, now)
             if series.device in by_id
         ]
+
+    async def _series(self, rule: c.Rule, now: datetime) -> AsyncIterator[peers.RecentSeries]:
+        since = now - timedelta(minutes=rule.minutes)
+        after, more = 0, True
+        while more:
+            page = await self._bus.request(
+                peers.RECENT,
+                peers.RecentOf(rule.account, rule.project, rule.metric, since, now, _SERIES, after),
+            )
+            for series in page.items:
+                yield series
+                after = series.number
+            more = page.more
 
     async def _note(
         self,

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from hub import Contract, Topic
+from hub import Contract, Page, Topic
 
 
 class GetProject(msgspec.Struct, frozen=True):
@@ -41,26 +41,26 @@ class Device(msgspec.Struct, frozen=True):
     last_seen_at: datetime | None
 
 
-class Devices(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Device]
-    more: bool
+class Devices(Page[Device], frozen=True):
+    """One page of them."""
 
 
 class RecentOf(msgspec.Struct, frozen=True):
-    """Ask what the series of a metric were since then."""
+    """A page of what the series of a metric were from `since` to `until`, after `after`."""
 
     account: str
     project: str
     name: str
     since: datetime
     until: datetime
+    limit: int
+    after: int = 0
 
 
 class RecentSeries(msgspec.Struct, frozen=True):
     """The samples of one series: the least, the greatest and the newest of them."""
 
+    number: int
     device: str
     labels: dict[str, str]
     least: float
@@ -69,10 +69,8 @@ class RecentSeries(msgspec.Struct, frozen=True):
     newest_at: datetime
 
 
-class Recent(msgspec.Struct, frozen=True):
-    """Those that have any."""
-
-    items: list[RecentSeries]
+class Recent(Page[RecentSeries], frozen=True):
+    """One page of those that have samples in that time."""
 
 
 class ProjectChanged(msgspec.Struct, frozen=True):

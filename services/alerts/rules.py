@@ -57,7 +57,7 @@ class Alerts:
         parameters: dict[str, Any] = msgspec.structs.asdict(request) | {"limit": request.limit + 1}
         async with self._database.transaction(account=request.account) as tx:
             rows = await tx.all(self._sql["list_rules"], c.Rule, **parameters)
-        return c.Rules(rows[: request.limit], len(rows) > request.limit)
+        return c.Rules.of(rows, request.limit)
 
     async def change(self, request: c.ChangeRule) -> c.Rule:
         """Have a rule look for something else; what it knew is forgotten."""
@@ -82,7 +82,7 @@ class Alerts:
         parameters: dict[str, Any] = msgspec.structs.asdict(request) | {"limit": request.limit + 1}
         async with self._database.transaction(account=request.account) as tx:
             rows = await tx.all(self._sql["list_events"], c.Event, **parameters)
-        return c.Events(rows[: request.limit], len(rows) > request.limit)
+        return c.Events.of(rows, request.limit)
 
     async def project_deleted(self, event: peers.ProjectChanged, _: EventInfo) -> None:
         """Delete a project's rules, and what they told."""

@@ -6,6 +6,9 @@ import msgspec
 
 from hub import Contract, Nothing, Outcome, Page
 
+MOST_TAGS = 32
+"""Of one device."""
+
 
 class Device(msgspec.Struct, frozen=True):
     """A device, as services see it; `number` orders lists, `version` makes its ETag."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from hub import (
     Bus,
     Conflict,
@@ -20,8 +22,15 @@ SQL = Queries.load("services.devices")
 
 
 async def name_groups(tx: Connection, account: str, project: str, names: Iterable[str]) -> None:
-    """Have these groups from now on."""
-    await tx.run(SQL["name_groups"], account=account, project=project, names=sorted({*names}))
+    """Have these groups from now on; they stay as long as the transaction lasts."""
+    wanted = sorted({*names})
+    # Nobody deletes the default one, which most devices are in: so nobody waits for it, either.
+    for query, some in (
+        ("add_groups", [name for name in wanted if name == c.DEFAULT]),
+        ("hold_groups", [name for name in wanted if name != c.DEFAULT]),
+    ):
+        if some:
+            await tx.run(SQL[query], account=account, project=project, names=some)
 
 
 class Groups:
@@ -63,9 +72,11 @@ class Groups:
         await self._find_project(request.account, request.project)
         one = c.OneGroup(request.account, request.project, request.name)
         async with self._database.transaction(account=request.account) as tx:
-            names = [request.name]
             made = await tx.run(
-                SQL["name_groups"], account=request.account, project=request.project, names=names
+                SQL["add_groups"],
+                account=request.account,
+                project=request.project,
+                names=[request.name],
             )
             if not made or request.name == c.DEFAULT:
                 raise Conflict(f"there is a group {request.name} already")
@@ -93,9 +104,7 @@ class Groups:
         await self._find_project(request.account, request.project)
         async with self._database.transaction(account=request.account) as tx:
             await self._lock(tx, one, request.versions)
-            scope = {
-                "account": request.account, "project": request.project, "name": request.name,
-            }  # fmt: skip
+            scope = msgspec.structs.asdict(one)
             if await tx.one(SQL["is_in_use"], bool, **scope):
                 raise Conflict("there are devices in this group: put them into another one first")
             await tx.run(SQL["delete_group"], **scope)
@@ -109,13 +118,7 @@ class Groups:
     async def _get(self, tx: Connection, one: c.OneGroup) -> c.Group:
         await self._name_default(tx, one)
         group = await tx.maybe(
-            SQL["list_groups"],
-            c.Group,
-            account=one.account,
-            project=one.project,
-            name=one.name,
-            after=0,
-            limit=1,
+            SQL["list_groups"], c.Group, after=0, limit=1, **msgspec.structs.asdict(one)
         )
         if group is None:
             raise NotFound("no such group")
@@ -125,22 +128,15 @@ class Groups:
         self, tx: Connection, one: c.OneGroup, versions: tuple[str, ...] | None
     ) -> None:
         await self._name_default(tx, one)
-        version = await tx.maybe(
-            SQL["lock_group"], int, account=one.account, project=one.project, name=one.name
-        )
+        version = await tx.maybe(SQL["lock_group"], int, **msgspec.structs.asdict(one))
         if version is None:
             raise NotFound("no such group")
         if versions is not None and str(version) not in versions:
             raise PreconditionFailed("the group has changed: read it again")
 
     async def _describe(self, tx: Connection, one: c.OneGroup, description: str) -> None:
-        await tx.run(
-            SQL["change_group"],
-            account=one.account,
-            project=one.project,
-            name=one.name,
-            description=description,
-        )
+        scope = msgspec.structs.asdict(one)
+        await tx.run(SQL["change_group"], description=description, **scope)
 
     async def _name_default(self, tx: Connection, one: c.OneGroup) -> None:
         if one.name == c.DEFAULT:

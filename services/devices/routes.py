@@ -44,7 +44,7 @@ Tag = Annotated[
         description="Whatever one sorts devices by, such as `site:osaka`",
     ),
 ]
-Tags = Annotated[list[Tag], msgspec.Meta(max_length=32)]
+Tags = Annotated[list[Tag], msgspec.Meta(max_length=c.MOST_TAGS)]
 
 
 class DeviceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -49,6 +49,12 @@ class _Described(msgspec.Struct):
     group: str
 
 
+class _Locked(msgspec.Struct):
+    id: str
+    version: int
+    tags: list[str]
+
+
 class _Version(msgspec.Struct):
     id: str
     version: int
@@ -81,7 +87,8 @@ class Devices:
     async def change(self, request: c.ChangeDevice) -> c.Device:
         """Name a device, group and tag it."""
         async with self._database.transaction(account=request.account) as tx:
-            await self._lock(tx, request.account, request.device, request.versions)
+            locked = await self._lock(tx, request.account, request.device, request.versions)
+            await name_groups(tx, request.account, locked.project, [request.group])
             device = await tx.one(
                 self._sql["change_device"],
                 c.Device,
@@ -91,7 +98,6 @@ class Devices:
                 group=request.group,
                 tags=request.tags,
             )
-            await name_groups(tx, request.account, device.project, [request.group])
             await self._changed(tx, device.project, device.id)
         return device
 
@@ -101,27 +107,27 @@ class Devices:
         await self._bus.request(peers.GET_PROJECT, wanted)
         scope = {"account": request.account}
         async with self._database.transaction(account=request.account) as tx:
-            locked = await tx.all(
+            rows = await tx.all(
                 self._sql["lock_devices"],
-                _Version,
+                _Locked,
                 project=request.project,
                 devices=[change.device for change in request.changes],
                 **scope,
             )
-            refused = _refused(request.changes, {row.id: str(row.version) for row in locked})
+            locked = {row.id: row for row in rows}
+            refused = _refused(request.changes, locked)
             changes = [one for one, why in zip(request.changes, refused, strict=True) if not why]
+            named = [change.group for change in changes if change.group is not None]
+            await name_groups(tx, request.account, request.project, named)
             changed = await tx.all(
                 self._sql["change_devices"],
                 _Version,
                 devices=[change.device for change in changes],
                 labels=[change.label for change in changes],
                 groups=[change.group for change in changes],
-                add=[",".join(change.add_tags) for change in changes],
-                remove=[",".join(change.remove_tags) for change in changes],
+                tags=[",".join(_tags_after(locked[one.device], one)) for one in changes],
                 **scope,
             )
-            named = [change.group for change in changes if change.group is not None]
-            await name_groups(tx, request.account, request.project, named)
             for row in changed:
                 await self._changed(tx, request.project, row.id)
         versions = {row.id: str(row.version) for row in changed}
@@ -212,24 +218,31 @@ class Devices:
         await self._outbox.add(tx, DEVICE_CHANGED, DeviceChanged(device, project), key=device)
 
 
+def _tags_after(device: _Locked, change: c.OneChange) -> list[str]:
+    """Give the tags that a device has once it is changed."""
+    return sorted({*device.tags, *change.add_tags} - {*change.remove_tags})
+
+
 def _refused(
-    changes: Sequence[c.OneChange], versions: Mapping[str, str]
+    changes: Sequence[c.OneChange], locked: Mapping[str, _Locked]
 ) -> list[IsaaxError | None]:
     """Say of each change why it cannot be made.
 
     Args:
-        versions: of the devices that there are, by id.
+        locked: the devices that there are, by id.
     """
     refused: list[IsaaxError | None] = []
     seen: set[str] = set()
     for change in changes:
-        version = versions.get(change.device)
-        if version is None:
+        device = locked.get(change.device)
+        if device is None:
             refused.append(NotFound(_NONE))
         elif change.device in seen:
             refused.append(Invalid("the same device comes before in this request"))
-        elif change.versions is not None and version not in change.versions:
+        elif change.versions is not None and str(device.version) not in change.versions:
             refused.append(PreconditionFailed(_CHANGED))
+        elif len(_tags_after(device, change)) > c.MOST_TAGS:
+            refused.append(Invalid(f"a device has at most {c.MOST_TAGS} tags"))
         else:
             refused.append(None)
         seen.add(change.device)

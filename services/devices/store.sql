@@ -61,7 +61,7 @@ RETURNING id, number, account, project, label, "group", tags, addresses, agent, 
 
 -- name: lock_devices
 -- In one order for everybody: two requests for the same devices wait for each other, and never both.
-SELECT id, version
+SELECT id, version, tags
   FROM devices_device
  WHERE account = :account AND project = :project AND id = ANY (:devices::text[])
  ORDER BY id
@@ -71,14 +71,10 @@ SELECT id, version
 UPDATE devices_device AS device
    SET label = coalesce(change.label, device.label),
        "group" = coalesce(change."group", device."group"),
-       tags = ARRAY(
-           SELECT DISTINCT tag
-             FROM unnest(device.tags || string_to_array(change.add, ',')) AS tag
-            WHERE tag <> ALL (string_to_array(change.remove, ','))
-            ORDER BY tag),
+       tags = string_to_array(change.tags, ','),
        version = version + 1
-  FROM unnest(:devices::text[], :labels::text[], :groups::text[], :add::text[], :remove::text[])
-       AS change (id, label, "group", add, remove)
+  FROM unnest(:devices::text[], :labels::text[], :groups::text[], :tags::text[])
+       AS change (id, label, "group", tags)
  WHERE device.id = change.id AND device.account = :account
 RETURNING device.id, device.version
 
@@ -110,10 +106,16 @@ SELECT jsonb_build_object(
 -- name: delete_account
 DELETE FROM devices_device WHERE account = :account
 
--- name: name_groups
+-- name: add_groups
 INSERT INTO devices_group (account, project, name)
 SELECT :account, :project, name FROM unnest(:names::text[]) AS name ORDER BY name
 ON CONFLICT (project, name) DO NOTHING
+
+-- name: hold_groups
+-- One that is there is locked until the transaction ends: nobody deletes it meanwhile.
+INSERT INTO devices_group AS g (account, project, name)
+SELECT :account, :project, name FROM unnest(:names::text[]) AS name ORDER BY name
+ON CONFLICT (project, name) DO UPDATE SET version = g.version
 
 -- name: list_groups
 SELECT g.name, g.number, g.description, g.version, g.created_at, count(d.id) AS devices,

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from hub import Contract, Nothing
+from hub import Contract, Nothing, Page
 
 LevelName = Literal["project", "group", "device"]
 """Where a variable is set: the nearer to the device wins."""
@@ -153,11 +153,8 @@ class Status(msgspec.Struct, frozen=True):
     reported_at: datetime | None
 
 
-class Statuses(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Status]
-    more: bool
+class Statuses(Page[Status], frozen=True):
+    """One page of them."""
 
 
 GET = Contract("envars.get", OneLevel, Level)

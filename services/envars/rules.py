@@ -135,7 +135,7 @@ class Rules:
         parameters = msgspec.structs.asdict(request) | {"limit": request.limit + 1}
         async with self._database.transaction(account=request.account) as tx:
             rows = await tx.all(SQL["statuses"], c.Status, **parameters)
-        return c.Statuses(rows[: request.limit], len(rows) > request.limit)
+        return c.Statuses.of(rows, request.limit)
 
     # ── projects that come and go ──
 

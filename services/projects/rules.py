@@ -1,7 +1,5 @@
 """Projects."""
 
-import msgspec
-
 from hub import (
     Connection,
     Database,
@@ -15,10 +13,6 @@ from hub.ids import new
 from services.projects import contracts as c
 
 SQL = Queries.load("services.projects")
-
-
-class _Digest(msgspec.Struct):
-    digest: str
 
 
 class Projects:
@@ -77,8 +71,8 @@ class Projects:
             await lock_project(tx, request.account, request.project, request.versions)
             scope = {"account": request.account, "project": request.project}
             # On their own topic too: events of different topics may be handled in any order.
-            for token in await tx.all(SQL["delete_tokens"], _Digest, **scope):
-                revoked = c.TokenChanged(request.account, request.project, token.digest, live=False)
+            for digest in await tx.all(SQL["delete_tokens"], str, **scope):
+                revoked = c.TokenChanged(request.account, request.project, digest, live=False)
                 await self._outbox.add(tx, c.TOKEN_CHANGED, revoked, key=request.project)
             await tx.run(SQL["delete_project"], **scope)
             event = c.ProjectChanged(**scope)

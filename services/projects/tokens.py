@@ -13,14 +13,6 @@ from services.projects.rules import SQL, find_project, lock_project
 KIND = "isp_"  # lets a scanner recognise a leaked project token
 
 
-class _Slot(msgspec.Struct):
-    slot: int
-
-
-class _Digest(msgspec.Struct):
-    digest: str
-
-
 class LiveToken(c.Token, frozen=True, kw_only=True):
     """A token with its SHA-256 (hex)."""
 
@@ -49,8 +41,8 @@ class Tokens:
             await lock_project(tx, request.account, request.project)
             if await tx.one(SQL["is_suspended"], bool, account=request.account):
                 raise Conflict("the account is being deleted: undo that first")
-            free = await tx.maybe(SQL["free_slot"], _Slot, **scope)
-            if free is None:
+            slot = await tx.maybe(SQL["free_slot"], int, **scope)
+            if slot is None:
                 raise Conflict("two tokens of a project are valid at a time: delete one first")
             token = await tx.one(
                 SQL["add_token"],
@@ -59,7 +51,7 @@ class Tokens:
                 name=request.name,
                 prefix=secret[: len(KIND) + 6],
                 digest=digest,
-                slot=free.slot,
+                slot=slot,
                 **scope,
                 **msgspec.structs.asdict(request.enrolment),
             )
@@ -107,14 +99,14 @@ class Tokens:
         """Revoke a token: the broker refuses it and cuts off who used it."""
         async with self._database.transaction(account=request.account) as tx:
             await self._lock(tx, request, request.versions)
-            gone = await tx.one(
+            digest = await tx.one(
                 SQL["delete_token"],
-                _Digest,
+                str,
                 account=request.account,
                 project=request.project,
                 token=request.token,
             )
-            event = c.TokenChanged(request.account, request.project, gone.digest, live=False)
+            event = c.TokenChanged(request.account, request.project, digest, live=False)
             await self._outbox.add(tx, c.TOKEN_CHANGED, event, key=request.project)
         return Nothing()
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from hub import Contract
+from hub import Contract, Page
 
 
 class StartRun(msgspec.Struct, frozen=True):
@@ -59,11 +59,8 @@ class ListRuns(msgspec.Struct, frozen=True):
     before: int = 0
 
 
-class Runs(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Run]
-    more: bool
+class Runs(Page[Run], frozen=True):
+    """One page of them."""
 
 
 class ListResults(msgspec.Struct, frozen=True):
@@ -91,11 +88,8 @@ class Result(msgspec.Struct, frozen=True):
     ended_at: datetime | None
 
 
-class Results(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Result]
-    more: bool
+class Results(Page[Result], frozen=True):
+    """One page of them."""
 
 
 START = Contract("scripts.runs.start", StartRun, Run, timeout=15.0)

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from hub import Contract, Topic
+from hub import Contract, Page, Topic
 
 
 class GetProject(msgspec.Struct, frozen=True):
@@ -46,11 +46,8 @@ class ListDevices(msgspec.Struct, frozen=True):
     group: str
 
 
-class Devices(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Device]
-    more: bool
+class Devices(Page[Device], frozen=True):
+    """One page of them."""
 
 
 class SessionsOf(msgspec.Struct, frozen=True):

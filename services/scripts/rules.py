@@ -75,7 +75,7 @@ class Rules:
         parameters = msgspec.structs.asdict(request) | {"limit": request.limit + 1}
         async with self._database.transaction(account=request.account) as tx:
             rows = await tx.all(self._sql["list_runs"], c.Run, **parameters)
-        return c.Runs(rows[: request.limit], len(rows) > request.limit)
+        return c.Runs.of(rows, request.limit)
 
     async def results(self, request: c.ListResults) -> c.Results:
         """Give a page of what became of a run."""
@@ -83,7 +83,7 @@ class Rules:
         parameters = msgspec.structs.asdict(request) | {"limit": request.limit + 1}
         async with self._database.transaction(account=request.account) as tx:
             rows = await tx.all(self._sql["list_results"], c.Result, **parameters)
-        return c.Results(rows[: request.limit], len(rows) > request.limit)
+        return c.Results.of(rows, request.limit)
 
     async def heard(self, replies: Sequence[DeviceReply]) -> None:
         """Take note of what devices say; what is said again changes nothing."""

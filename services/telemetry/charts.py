@@ -178,12 +178,11 @@ class Charts:
         return c.MetricsPage(items, len(rows) > request.limit)
 
     async def recent(self, request: c.RecentOf) -> c.Recent:
-        """Give what the series of a metric were lately."""
+        """Give a page of what the series of a metric were lately."""
+        parameters = msgspec.structs.asdict(request) | {"limit": request.limit + 1}
         async with self._database.transaction(account=request.account) as tx:
-            rows = await tx.all(
-                self._sql["recent"], c.RecentSeries, **msgspec.structs.asdict(request)
-            )
-        return c.Recent(rows)
+            rows = await tx.all(self._sql["recent"], c.RecentSeries, **parameters)
+        return c.Recent.of(rows, request.limit)
 
     def _grid(self, span: c.Span | None) -> Grid | None:
         return None if span is None else Grid.of(span, self._settings, now=self._clock())

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from hub import Contract
+from hub import Contract, Page
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -68,11 +68,8 @@ class Series(msgspec.Struct, frozen=True):
     points: list[MetricPoint]
 
 
-class SeriesPage(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Series]
-    more: bool
+class SeriesPage(Page[Series], frozen=True):
+    """One page of them."""
 
 
 class ProjectMetrics(msgspec.Struct, frozen=True):
@@ -105,26 +102,26 @@ class Metric(msgspec.Struct, frozen=True):
     points: list[MetricPoint]
 
 
-class MetricsPage(msgspec.Struct, frozen=True):
-    """A page; `more` says that there is another."""
-
-    items: list[Metric]
-    more: bool
+class MetricsPage(Page[Metric], frozen=True):
+    """One page of them."""
 
 
 class RecentOf(msgspec.Struct, frozen=True):
-    """Ask what the series of a metric were from `since` to `until`."""
+    """A page of what the series of a metric were from `since` to `until`, after `after`."""
 
     account: str
     project: str
     name: str
     since: datetime
     until: datetime
+    limit: int
+    after: int = 0
 
 
 class RecentSeries(msgspec.Struct, frozen=True):
     """The samples of one series in that time: the least, the greatest and the newest of them."""
 
+    number: int
     device: str
     labels: dict[str, str]
     least: float
@@ -133,10 +130,8 @@ class RecentSeries(msgspec.Struct, frozen=True):
     newest_at: datetime
 
 
-class Recent(msgspec.Struct, frozen=True):
-    """Those that have any."""
-
-    items: list[RecentSeries]
+class Recent(Page[RecentSeries], frozen=True):
+    """One page of those that have samples in that time."""
 
 
 DEVICE_METRICS = Contract("telemetry.device", DeviceMetrics, SeriesPage, timeout=20.0)

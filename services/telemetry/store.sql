@@ -219,13 +219,14 @@ SELECT s.id FROM telemetry_series AS s
  ORDER BY s.id LIMIT :limit
 
 -- name: recent
-SELECT s.device, s.labels, min(p.value) AS least, max(p.value) AS most,
+SELECT s.id AS number, s.device, s.labels, min(p.value) AS least, max(p.value) AS most,
        (array_agg(p.value ORDER BY p.at DESC))[1] AS newest, max(p.at) AS newest_at
   FROM telemetry_series AS s JOIN telemetry_sample AS p ON p.series = s.id
- WHERE s.account = :account AND s.project = :project AND s.name = :name
+ WHERE s.account = :account AND s.project = :project AND s.name = :name AND s.id > :after
    AND p.account = :account AND p.at >= :since AND p.at <= :until
  GROUP BY s.id, s.device, s.labels
  ORDER BY s.id
+ LIMIT :limit
 
 -- name: points
 -- What the steps of some series come to, from the finest that is needed: 0 the samples, 300 and

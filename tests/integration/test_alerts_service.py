@@ -79,7 +79,10 @@ class Scene:
 
     def measure(self, device: str, value: float, **labels: str) -> None:
         """Have a series be so."""
-        self.series.append(peers.RecentSeries(device, labels, value, value, value, self.now))
+        number = len(self.series) + 1
+        self.series.append(
+            peers.RecentSeries(number, device, labels, value, value, value, self.now)
+        )
 
     async def look(self, *, tells: bool = True) -> list[str]:
         """Look once, and give what was told."""
@@ -138,7 +141,8 @@ async def scene(
         async def recent(request: peers.RecentOf) -> peers.Recent:
             assert (request.account, request.project, request.name) == ("acc_a", "prj_a", "d")
             assert request.until - request.since == timedelta(minutes=5)
-            return peers.Recent([*made.series])
+            rest = [one for one in made.series if one.number > request.after]
+            return peers.Recent(rest[:2], len(rest) > 2)
 
         endpoints: list[Endpoint[Any, Any]] = [
             Endpoint(peers.GET_PROJECT, get),

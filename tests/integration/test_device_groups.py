@@ -1,5 +1,6 @@
 """Groups and tags of devices, and finding devices by whatever is known of them."""
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -10,7 +11,9 @@ from hub.memory_bus import MemoryBus
 from hub.outbox import Outbox
 from services.devices import group_contracts as g
 from services.devices import peers
+from services.devices.groups import name_groups
 from services.devices.service import Devices
+from tests.deadline import until
 from tests.fixtures.fleet import MINE, OTHERS, Fleet
 
 
@@ -77,6 +80,36 @@ async def test_tags_are_given_and_taken_of_many_at_once(both: Fleet) -> None:
     }  # fmt: skip
     status, _ = await both.ask([{"device": "dev_a", "add_tags": ["no,comma"]}])
     assert status == 422
+
+
+async def test_a_device_has_no_more_tags_than_it_may(both: Fleet) -> None:
+    """However they come together: else nothing of it could be changed any more."""
+    most = [f"tag-{n}" for n in range(32)]
+    await both.ask([{"device": "dev_a", "add_tags": most}])
+    changes = [{"device": name, "add_tags": ["one-more"]} for name in ("dev_a", "dev_b")]
+    _, outcomes = await both.ask(changes)
+    assert [one["status"] for one in outcomes] == [422, 200]
+    swapped = {"device": "dev_a", "add_tags": ["one-more"], "remove_tags": ["tag-0"]}
+    _, outcomes = await both.ask([swapped, {"device": "dev_c", "label": "c"}])
+    assert [one["status"] for one in outcomes] == [200, 200]
+
+
+async def test_a_group_that_a_device_is_put_into_is_not_deleted_meanwhile(both: Fleet) -> None:
+    await both.call("POST", "groups", {"name": "canary"})
+    async with both.database.transaction(account=MINE) as tx:
+        await name_groups(tx, MINE, both.project, ["canary"])
+        deleting = asyncio.create_task(both.call("DELETE", "groups/canary"))
+
+        async def waits() -> bool:
+            async with both.database.system() as other:
+                return bool(
+                    await other.raw.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                )
+
+        await until(waits, what="the deletion to wait")
+        await tx.raw.execute("UPDATE devices_device SET \"group\" = 'canary' WHERE id = 'dev_a'")
+    assert (await deleting)[0] == 409
+    assert names((await both.call("GET", "groups"))[1]) == ["default", "canary"]
 
 
 @pytest.mark.parametrize(

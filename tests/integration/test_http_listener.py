@@ -415,7 +415,7 @@ def logs(**record: Any) -> dict[str, Any]:
                         {"key": "host.name", "value": {"stringValue": "web-1"}},
                     ]
                 },
-                "scopeLogs": [{"scope": {"name": "my.library"}, "logRecords": [one | record]}],
+                "scopeLogs": [{"scope": {"name": "acme.pump"}, "logRecords": [one | record]}],
             }
         ]
     }

@@ -252,6 +252,10 @@ def test_there_is_an_end_to_what_is_taken(tmp_path: Path, monkeypatch: pytest.Mo
         commands.take()
     assert len(Commands(tmp_path, lambda: None).take()) <= MOST_KEPT
     assert len(commands._said_at) <= MOST_KEPT
+    for n in range(MOST_WAITING):
+        asked(commands, f"run_{n}")  # sent again: what waits is known, whatever came meanwhile
+    assert not any(name.startswith("run_") for name in commands.take())
+    assert len([*iter(commands.next, None)]) == MOST_WAITING
 
     def fail(*_: object, **__: object) -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -50,7 +50,7 @@ class Story:
     def values(self, *values: float) -> None:
         """Look at samples, the last of which is of now."""
         series = peers.RecentSeries(
-            "dev_a", {}, min(values), max(values), values[-1], NOW + minutes(self.at)
+            1, "dev_a", {}, min(values), max(values), values[-1], NOW + minutes(self.at)
         )
         device = peers.Device("dev_a", 1, "", "", True, NOW)
         self._judge(of_series(self.rule, device, series))
@@ -119,7 +119,7 @@ def test_under_a_bound() -> None:
 
 
 def test_what_is_told_says_what_where_and_why() -> None:
-    series = peers.RecentSeries("dev_a", {"mount": "/data", "b": "c"}, 0.95, 0.97, 0.96, NOW)
+    series = peers.RecentSeries(1, "dev_a", {"mount": "/data", "b": "c"}, 0.95, 0.97, 0.96, NOW)
     device = peers.Device("dev_a", 1, "pump", "", True, NOW)
     full = rule(kind="metric", metric="disk_usage_ratio", over=0.9, name="full")
     seen = of_series(full, device, series)
