@@ -7,13 +7,12 @@ events that nobody has confirmed come again.
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pytest
 from nats.aio.client import Client
-from nats.js.errors import NotFoundError
 
 from hub.bus import NatsBus
 from hub.contracts import Bus, Consumer, EventInfo
@@ -135,7 +134,6 @@ class Hub:
 async def hub(database_settings: PostgresSettings, nats_client: Client) -> AsyncIterator[Hub]:
     js = nats_client.jetstream()
     await NatsBus.start(nats_client)
-    await _forget(nats_client)
     for topic in TOPICS:
         await js.purge_stream(EVENTS, subject=topic.wire_subject)
     await migrate(database_settings, PluginHost.load(quiet=True).migrations)
@@ -149,13 +147,6 @@ async def hub(database_settings: PostgresSettings, nats_client: Client) -> Async
         events = NatsBus(nats_client, pace=Pace(first=0.01, limit=0.02))
         await stack.enter_async_context(events.consume(*hub.consumers()))
         yield hub
-    await _forget(nats_client)  # else who erases accounts waits for them
-
-
-async def _forget(nats: Client) -> None:
-    for name in CONSUMERS:
-        with suppress(NotFoundError):
-            await nats.jetstream().delete_consumer(EVENTS, name)
 
 
 @pytest.mark.timeout(600)  # a whole run for each step
