@@ -180,11 +180,16 @@ TEXTS = ["first", "größer 温度 🌡️", "x" * 2_000, "last"]
 def forwarding(
     sources: Sources, folder: Path, form: str, host: str
 ) -> AbstractContextManager[None]:
-    """Run an rsyslog that forwards what programs write to `log` in its folder."""
+    """Run an rsyslog that forwards what programs write to `log` in its folder.
+
+    It processes its own messages: where it has to open /dev/log for each, and there is none, it can
+    come to wait for ever on a descriptor that a thread closed and another was given (ossl driver).
+    """
     program = find_rsyslog()
     port = sources.ports[form.partition("-")[0]]
     (folder / "rsyslog.conf").write_text(f"""
 global(workDirectory="{folder}" localHostname="{host}" maxMessageSize="64k" net.enableDNS="off"
+  processInternalMessages="on"
   defaultNetstreamDriverCAFile="{sources.folder}/ca.pem")
 module(load="imuxsock" sysSock.use="off")
 input(type="imuxsock" socket="{folder}/log" useSpecialParser="on" parseHostname="off"
