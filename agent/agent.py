@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 
 from agent import journal, ownlog, status
-from agent.app import App
 from agent.applying import Applier
 from agent.batcher import Batcher, Limits
 from agent.commands import Commands, run_commands
@@ -22,6 +21,7 @@ from agent.connection import tls_context
 from agent.linequeue import LineQueue
 from agent.link import Link
 from agent.metrics.metering import Metering
+from agent.programs import Programs
 from agent.script import ScriptRunner
 from agent.sender import Sender
 from agent.spool import Spool
@@ -89,9 +89,11 @@ class Agent:
             server, tls, self._identity, sessions, senders, self._variables, self._commands
         )
         self._spooler = Spooler(self._feeds, self._link.wake)
-        self._app = self._make_app()
+        self._programs = Programs(
+            config.supervised, self._queues["app"], config.state_dir / "programs"
+        )
         self._applier = Applier(
-            self._variables, self._queues, config.logs, self._app, self._metering.switch,
+            self._variables, self._queues, config.logs, self._programs, self._metering.switch,
             self._link.wake,
         )  # fmt: skip
         self._syslog = self._make_syslog()
@@ -100,7 +102,7 @@ class Agent:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT; then end the app, and store and send what is left."""
+        """Run until SIGTERM or SIGINT; then end the programs, and store and send what is left."""
         ending = asyncio.Event()
         self._loop = loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -116,18 +118,15 @@ class Agent:
         tasks.append(asyncio.create_task(self._report()))
         tasks.append(asyncio.create_task(self._applier.run()))
         tasks.append(asyncio.create_task(self._run_commands()))
-        app = asyncio.create_task(self._app.run()) if self._app else None
+        programs = asyncio.create_task(self._programs.run())
         await ending.wait()
-        await self._end(tasks, app)
+        await self._end(tasks, programs)
 
-    async def _end(
-        self, tasks: "list[asyncio.Task[None]]", app: "asyncio.Task[None] | None"
-    ) -> None:
+    async def _end(self, tasks: "list[asyncio.Task[None]]", programs: "asyncio.Task[None]") -> None:
         log.info("the agent ends")
         self._metering.close()
-        if self._app and app:
-            self._app.stop()
-            await app
+        self._programs.end()
+        await programs
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -155,9 +154,10 @@ class Agent:
 
     async def _run_commands(self) -> None:
         config = self._config
-        directory = config.app.directory if config.app else None
         runner = ScriptRunner(
-            config.state_dir / "scripts", directory or config.state_dir, self._queues["agent"]
+            config.state_dir / "scripts",
+            config.directory or config.state_dir,
+            self._queues["agent"],
         )
         await run_commands(
             self._commands,
@@ -169,11 +169,6 @@ class Agent:
 
     def _wake_spooler(self) -> None:
         self._spooler.wake()
-
-    def _make_app(self) -> App | None:
-        if self._config.app is None:
-            return None
-        return App(self._config.app, self._queues["app"], self._config.state_dir / "app.json")
 
     def _make_syslog(self) -> SyslogSocket | None:
         path = self._config.syslog.socket
@@ -234,7 +229,6 @@ class Agent:
             state=self._link.state,
             error=self._link.error,
             variables=self._variables.used,
-            app=self._app.pid if self._app else None,
-            restarts=self._app.restarts if self._app else 0,
+            programs=self._programs.states(),
             streams=streams,
         )

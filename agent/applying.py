@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
-from agent.app import App
 from agent.config import LogsConfig
 from agent.linequeue import LineQueue
+from agent.programs import Programs
 from agent.variables import Switches, Variables, environment_of, needs_restart
 from hub.protocol import Envars
 
@@ -27,14 +27,14 @@ class Applier:
         variables: Variables,
         queues: Mapping[str, LineQueue],
         allowed: LogsConfig,
-        app: App | None,
+        programs: Programs,
         measure: Callable[[frozenset[str]], None],
         applied: Callable[[], None],
     ) -> None:
         self._variables = variables
         self._queues = queues
         self._allowed = allowed
-        self._app = app
+        self._programs = programs
         self._measure = measure
         self._applied = applied
         self._using = variables.current
@@ -60,9 +60,9 @@ class Applier:
         self._put_into_use(newest)
         self._measure(self._switches.metrics)
         self._using = newest
-        if self._app and restart:
+        if restart:
             log.info("the app starts anew, because its variables changed")
-            await self._app.restart()
+            await self._programs.renew()
         self._variables.use(newest.version)
         log.info("version %d of the variables is in use", newest.version)
         self._applied()
@@ -72,5 +72,4 @@ class Applier:
         self._switches = Switches.of(environment, tuple(self._queues))
         for stream, queue in self._queues.items():
             queue.enabled = self._allowed.relays(stream) and stream in self._switches.logs
-        if self._app:
-            self._app.environment = environment
+        self._programs.use(environment)

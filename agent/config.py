@@ -21,6 +21,11 @@ DEFAULT_PATH: Final = Path("/etc/isaax.conf")
 BEGIN_MARK: Final = '# isaax.conf: complete down to the line "# end of isaax.conf"'
 END_MARK: Final = "# end of isaax.conf"
 
+APP: Final = "app"
+"""The program that `[app]` describes."""
+MOST_PROGRAMS: Final = 16
+_PROGRAM_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}")
+
 
 class ConfigError(Exception):
     """The configuration cannot be used.
@@ -50,28 +55,31 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class AppConfig(_Table, frozen=True):
-    """The user's program.
+    """One program of the user's.
 
     Args:
         command: argument list, or one string for `/bin/sh -c`.
-        name: what its lines are marked with as their program.
+        name: what its lines are marked with as their program; "" for the name that it has here.
         directory: where it runs.
         user: whom it runs as (the agent must be root for that); by default as the agent.
         restart: when it is started again.
         stop_seconds: between SIGTERM and SIGKILL at the end.
+        reload: command that has it read its configuration again; by default it gets SIGHUP.
     """
 
     command: str | list[str]
-    name: str = "app"
+    name: str = ""
     directory: Path | None = None
     user: str | None = None
     restart: Literal["always", "on-failure", "never"] = "always"
     stop_seconds: Annotated[float, Meta(ge=0, le=600)] = 10.0
+    reload: str | list[str] | None = None
 
     def __post_init__(self) -> None:
-        words = self.command.split() if isinstance(self.command, str) else self.command
-        if not words or not words[0]:
-            raise ValueError("command is empty")
+        for key, command in (("command", self.command), ("reload", self.reload)):
+            words = command.split() if isinstance(command, str) else command
+            if words is not None and (not words or not words[0]):
+                raise ValueError(f"{key} is empty")
 
 
 class SyslogConfig(_Table, frozen=True):
@@ -161,10 +169,21 @@ class AgentConfig(_Table, frozen=True):
     ca_file: Path | None = None
     state_dir: Path = Path("/var/lib/isaax-agent")
     app: AppConfig | None = None
+    programs: dict[str, AppConfig] = {}
     syslog: SyslogConfig = SyslogConfig()
     logs: LogsConfig = LogsConfig()
     metrics: MetricsConfig = MetricsConfig()
     spool: SpoolConfig = SpoolConfig()
+
+    @property
+    def supervised(self) -> dict[str, AppConfig]:
+        """Give all programs by name, in the order of the file; `[app]` is the one named "app"."""
+        return ({} if self.app is None else {APP: self.app}) | self.programs
+
+    @property
+    def directory(self) -> Path | None:
+        """Give where the app is: the directory of the first program that has one."""
+        return next((one.directory for one in self.supervised.values() if one.directory), None)
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -212,11 +231,14 @@ def parse(source: Source) -> AgentConfig:
     except msgspec.ValidationError as error:
         detail, _, place = str(error).partition(" - at `$")
         key = re.sub(r"\[.*", "", place.removeprefix(".").removesuffix("`"))
+        if key == "programs":
+            key = _program_at_fault(tree["programs"]) + place.removesuffix("`").partition("]")[2]
         unknown = re.search(r"unknown field `(\w+)`", detail)
         if unknown:
             key = f"{key}.{unknown[1]}".removeprefix(".")
             detail = "there is no such key"
         raise source.error(key, detail) from None
+    _check_programs(config, source)
     _check_identity(config, source)
     server_of(config, source)
     return config
@@ -277,6 +299,28 @@ def _check_complete(source: Source) -> None:
         raise ConfigError(source.path, cut + "its last line does not end", line=last)
     if lines[0] == BEGIN_MARK and lines[-1] != END_MARK:
         raise ConfigError(source.path, f"{cut}its last line is not {END_MARK!r}", line=last)
+
+
+def _check_programs(config: AgentConfig, source: Source) -> None:
+    for name in config.programs:
+        if not _PROGRAM_NAME.fullmatch(name):
+            raise source.error(
+                f"programs.{name}", "a program's name has 1 to 32 letters, digits, - and _"
+            )
+    if config.app is not None and APP in config.programs:
+        raise source.error("programs.app", "[app] describes this program already: keep one of them")
+    if len(config.supervised) > MOST_PROGRAMS:
+        raise source.error("programs", f"these are more than {MOST_PROGRAMS} programs")
+
+
+def _program_at_fault(programs: Any) -> str:
+    """Find the table of a program that is not valid: msgspec does not name the key of a dict."""
+    for name, table in programs.items() if isinstance(programs, dict) else ():
+        try:
+            msgspec.convert(table, AppConfig, dec_hook=_decode)
+        except msgspec.ValidationError:
+            return f"programs.{name}"
+    return "programs"
 
 
 def _check_identity(config: AgentConfig, source: Source) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 
 from agent.files import write_atomic
+from agent.programs import ProgramState
+from agent.programs.process import exit_word
 
 
 class StreamStatus(msgspec.Struct, frozen=True):
@@ -41,8 +43,7 @@ class Status(msgspec.Struct, frozen=True):
     state: str
     error: str
     variables: int
-    app: int | None
-    restarts: int
+    programs: dict[str, ProgramState]
     streams: dict[str, StreamStatus]
 
 
@@ -78,8 +79,7 @@ def render(status: Status) -> str:
         f"agent      {status.version}, process {status.pid}",
         f"device     {status.device or 'not registered yet'}",
         f"hub        {status.server}: {status.state}",
-        f"app        {'process ' + str(status.app) if status.app else 'not running'}"
-        f", restarted {status.restarts} times",
+        *(_program(name, state) for name, state in status.programs.items()),
         f"variables  {'version ' + str(status.variables) if status.variables else 'none yet'}",
         f"as of      {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(status.time))}",
     ]
@@ -93,3 +93,21 @@ def render(status: Status) -> str:
             f"  {stream.bytes:>9}" + (f"  {stream.error}" if stream.error else "")
         )
     return "\n".join(rows)
+
+
+def _program(name: str, program: ProgramState) -> str:
+    """Show a program; `since` is of this boot's clock, and so is that of the reader."""
+    parts = [f"{program.state} for {_duration(time.monotonic() - program.since)}"]
+    if program.pid is not None:
+        parts.append(f"process {program.pid}")
+    if program.exit is not None:
+        parts.append(f"ended last with {exit_word(program.exit)}")
+    if program.error:
+        parts.append(program.error)
+    return f"program    {name}: {', '.join(parts)}, restarted {program.restarts} times"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

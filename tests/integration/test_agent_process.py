@@ -2,11 +2,13 @@
 
 import itertools
 import json
+import re
 import shutil
 import signal
 import socket
 import stat
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -183,6 +185,25 @@ async def test_an_orderly_end_says_goodbye_and_the_app_ends_too(
     await until(lambda: len(small_hub.gone) == 1)
     assert small_hub.gone == [small_hub.hellos[0].connection]
     assert "the agent ends" in small_hub.lines["agent"]
+
+
+async def test_two_programs_are_kept_running_and_end_with_the_agent(
+    make_agent: AgentMaker, small_hub: SmallHub
+) -> None:
+    steady = "trap 'echo web ends; exit 0' TERM; echo web; sleep 600 & wait"
+    agent = make_agent(
+        f"[programs.web]\ncommand = {json.dumps(steady)}\n"
+        '[programs.worker]\ncommand = "echo worker; exit 3"\nrestart = "on-failure"\n'
+    )
+    agent.start()
+    await until(lambda: Counter(small_hub.lines["app"])["worker"] == 2, what="a second run")
+    assert "web" in small_hub.lines["app"]
+    shown = agent.ask("status").stdout
+    assert re.search(r"^program    web: running for .* restarted 0 times$", shown, re.MULTILINE)
+    assert re.search(r"^program    worker: .* ended last with exit status 3", shown, re.MULTILINE)
+    assert agent.stop() == 0
+    assert "web ends" in small_hub.lines["app"]
+    assert list(agent.state.glob("programs/*")) == []
 
 
 async def test_a_dead_agent_is_announced_by_its_will_and_takes_its_session_over(

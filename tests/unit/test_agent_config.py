@@ -79,6 +79,12 @@ def test_a_full_file() -> None:
     assert server_of(config) == Server("hub.example", 8884, tls=True)
 
 
+def test_several_programs() -> None:
+    config = read(FULL.replace("[syslog]", "[programs.web]\ncommand = 'web'\n[syslog]"))
+    assert list(config.supervised) == ["app", "web"]
+    assert config.directory == Path("/var/isaax/project")
+
+
 def test_a_minimal_file() -> None:
     config = read(MINIMAL)
     assert server_of(config) == Server("hub.example", 8883, tls=True)
@@ -120,6 +126,19 @@ def test_a_minimal_file_that_was_cut_anywhere_is_refused() -> None:
         ('[spool]\nmaxBytes = "a lot"\n', ":5: spool.maxBytes: Expected `int`, got `str`"),
         ("[app]\nname = 'x'\n", ":4: app: Object missing required field `command`"),
         ("[app]\ncommand = []\n", ":4: app: command is empty"),
+        ("[app]\ncommand = 'x'\nreload = []\n", ":4: app: reload is empty"),
+        ("[programs.a]\ncommand = 7\n", ":5: programs.a.command: Expected `str | array`"),
+        ("[programs.a]\ncommand = 'x'\n[programs.b]\nx = 1\n", ":7: programs.b.x: there is no"),
+        ("[programs.'a b']\ncommand = 'x'\n", ": programs.a b: a program's name has 1"),
+        ("programs = 3\n", ":4: programs: Expected `object`"),
+        (
+            "[app]\ncommand = 'x'\n[programs.app]\ncommand = 'y'\n",
+            ":6: programs.app: [app] describes this program already",
+        ),
+        (
+            "".join(f"[programs.p{n}]\ncommand = 'x'\n" for n in range(17)),
+            ": programs: these are more than 16 programs",
+        ),
         ("[app]\ncommand = 7\n", ":5: app.command: Expected `str | array`, got `int`"),
         ("[app]\ncommand = 'x'\nrestart = 'maybe'\n", ":6: app.restart: Invalid enum value"),
         ('[syslog]\nsocket = "log"\n', ":5: syslog.socket: expected a path that starts with /"),

@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.app import App
-from agent.config import AppConfig
 from agent.journal import Journal
 from agent.journal import parse as parse_journal
 from agent.linequeue import LineQueue, Missing
@@ -377,74 +375,3 @@ def test_a_line_without_end_does_not_fill_the_memory(followed: Followed) -> None
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     tail = Tail(tmp_path, queue(), "")
     assert not tail.poll()
-
-
-# ── the app ───────────────────────────────────────────────────────────────────────────────────
-
-
-async def run_app(tmp_path: Path, config: AppConfig) -> list[Line]:
-    lines = queue()
-    await App(config, lines, tmp_path / "app.json").run()
-    return [item for item in lines.take() if isinstance(item, Line)]
-
-
-async def test_the_apps_output_is_told_apart(tmp_path: Path) -> None:
-    script = "echo out; echo err >&2; printf unended; pwd"
-    config = AppConfig(command=script, name="my app", directory=tmp_path, restart="never")
-    lines = await run_app(tmp_path, config)
-    assert {(item.priority, item.message) for item in lines} == {
-        (14, "out"), (11, "err"), (14, f"unended{tmp_path}"),
-    }  # fmt: skip
-    assert {item.program for item in lines} == {"my_app"}
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        AppConfig(command=["/no/such/program"], restart="never"),
-        AppConfig(command="true", directory=Path("/no/such/directory"), restart="never"),
-        AppConfig(command="true", user="no-such-user", restart="never"),
-    ],
-)
-async def test_an_app_that_cannot_start(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, config: AppConfig
-) -> None:
-    assert await run_app(tmp_path, config) == []
-    assert "the app cannot be started" in caplog.text
-
-
-async def test_an_app_that_ignores_sigterm_is_killed_with_all_its_children(tmp_path: Path) -> None:
-    lines = queue()
-    script = "trap '' TERM; sleep 600 & echo $!; wait; wait"
-    app = App(AppConfig(command=script, stop_seconds=0.1), lines, tmp_path / "app.json")
-    running = asyncio.create_task(app.run())
-    found: list[str] = []
-    await until(lambda: bool(found.extend(texts(lines)) or found))
-    app.stop()
-    await running
-    await until(lambda: not _alive(int(found[0])))
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-
-
-@pytest.mark.parametrize(
-    ("restart", "command", "runs"),
-    [("on-failure", "exit 0", 1), ("never", "exit 3", 1), ("on-failure", "exit 3", 2)],
-)
-async def test_restarts(tmp_path: Path, restart: str, command: str, runs: int) -> None:
-    lines = queue()
-    config = AppConfig(command=f"echo run; {command}", restart=restart)  # type: ignore[arg-type]
-    app = App(config, lines, tmp_path / "app.json")
-    running = asyncio.create_task(app.run())
-    found: list[str] = []
-    await until(lambda: bool(found.extend(texts(lines)) or len(found) == runs))
-    if runs == 1:
-        await running
-    app.stop()
-    await running
-    assert found == ["run"] * runs

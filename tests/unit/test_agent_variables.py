@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.app import App
 from agent.applying import Applier
 from agent.config import AppConfig, LogsConfig
 from agent.linequeue import LineQueue
+from agent.programs import Programs, ProgramState
 from agent.variables import Switches, Variables, needs_restart
 from hub.protocol import METRICS, STREAMS, Envar, Envars, State
 from tests.deadline import until
@@ -168,17 +168,23 @@ class Running:
 
     def __init__(self, folder: Path, command: str, **config: Any) -> None:
         self.queue = LineQueue(lambda: None)
-        self.app = App(AppConfig(command=command, **config), self.queue, folder / "app.json")
+        configured = {"app": AppConfig(command=command, **config)}
+        self.programs = Programs(configured, self.queue, folder / "programs")
         self.told = 0
         self.variables = Variables(folder, self._wake)
         self.variables.begin()
         self.measured: list[frozenset[str]] = []
         self.applier = Applier(
-            self.variables, {"app": self.queue}, LogsConfig(), self.app, self.measured.append,
+            self.variables, {"app": self.queue}, LogsConfig(), self.programs, self.measured.append,
             self._tell,
         )  # fmt: skip
         self.lines: list[str] = []
-        self.tasks = [asyncio.create_task(self.app.run()), asyncio.create_task(self.applier.run())]
+        works = (self.programs.run(), self.applier.run())
+        self.tasks = [asyncio.create_task(work) for work in works]
+
+    @property
+    def app(self) -> ProgramState:
+        return self.programs.states()["app"]
 
     def _tell(self) -> None:
         self.told += 1
@@ -191,7 +197,7 @@ class Running:
         return self.lines
 
     async def end(self) -> None:
-        self.app.stop()
+        self.programs.end()
         await self.tasks[0]
         self.tasks[1].cancel()
         await asyncio.gather(self.tasks[1], return_exceptions=True)
@@ -225,7 +231,7 @@ async def test_an_app_that_does_not_end_is_killed_and_the_newest_wins(tmp_path: 
 
 async def test_an_app_that_has_ended_for_good_is_not_revived(tmp_path: Path) -> None:
     running = Running(tmp_path, "echo once", restart="never")
-    await until(lambda: running.said() == ["once"] and running.tasks[0].done(), what="its end")
+    await until(lambda: running.said() == ["once"] and running.app.state == "ended", what="its end")
     received(running.variables, Envars(1, [Envar("A", "a", restart=True)]))
     await until(lambda: running.variables.used == 1, what="the variable")
     assert running.said() == ["once"]
@@ -236,10 +242,10 @@ async def test_an_app_that_waits_to_start_again_starts_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that failed for want of a variable need not wait any longer once it is there."""
-    monkeypatch.setattr("agent.app.FIRST_SECONDS", 1000.0)
+    monkeypatch.setattr("agent.programs.program.FIRST_SECONDS", 1000.0)
     running = Running(tmp_path, '[ -n "$A" ] || { echo no; exit 1; }; echo "$A"; exec sleep 1000')
     await until(lambda: running.said() == ["no"], what="it to fail")
-    await until(lambda: running.app.pid is None, what="its end")
+    await until(lambda: running.app.state == "waiting", what="its end")
     received(running.variables, Envars(1, [Envar("A", "there", restart=True)]))
     await until(lambda: running.said() == ["no", "there"], what="it to run")
     await running.end()
@@ -250,7 +256,8 @@ async def test_without_an_app_the_switches_count_all_the_same(tmp_path: Path) ->
     woken: list[Applier] = []
     variables = Variables(tmp_path, lambda: [one.wake() for one in woken] and None)
     measured: list[frozenset[str]] = []
-    applier = Applier(variables, {"sys": queue}, LogsConfig(), None, measured.append, lambda: None)
+    none = Programs({}, queue, tmp_path)
+    applier = Applier(variables, {"sys": queue}, LogsConfig(), none, measured.append, lambda: None)
     woken.append(applier)
     task = asyncio.create_task(applier.run())
     received(variables, envars(1, ISAAX_LOG_SYS="false"))
@@ -265,7 +272,7 @@ async def test_without_an_app_the_switches_count_all_the_same(tmp_path: Path) ->
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     forbidden = Applier(
-        variables, {"sys": queue}, LogsConfig(sys=False), None, measured.append, lambda: None
+        variables, {"sys": queue}, LogsConfig(sys=False), none, measured.append, lambda: None
     )
     assert forbidden is not None
     assert not queue.enabled, "what the file forbids stays forbidden"

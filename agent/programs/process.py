@@ -1,0 +1,134 @@
+"""A program's process group: how it begins, is remembered over a crash, and ends."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import pwd
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from agent.config import AppConfig
+from agent.files import write_atomic
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS: Final = 0.05
+
+
+class _Running(msgspec.Struct, frozen=True):
+    """A process group, recognisable after a crash of the agent.
+
+    Args:
+        started: clock ticks since boot (proc(5), /proc/pid/stat, field 22).
+    """
+
+    pid: int
+    started: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """The file in which a process is remembered, so that a second copy is never started."""
+
+    path: Path
+
+    def write(self, pid: int) -> None:
+        """Remember a process that runs."""
+        started = _started(pid)
+        if started is not None:
+            with contextlib.suppress(OSError):  # a full disk must not keep a program from running
+                self.path.parent.mkdir(mode=0o700, exist_ok=True)
+                write_atomic(self.path, msgspec.json.encode(_Running(pid, started)), sync=False)
+
+    def clear(self) -> None:
+        """Forget it."""
+        self.path.unlink(missing_ok=True)
+
+    async def end_leftover(self, seconds: float) -> None:
+        """End what an agent that was killed left running.
+
+        Args:
+            seconds: between SIGTERM and SIGKILL.
+        """
+        running = _read(self.path)
+        if running is None or _started(running.pid) != running.started:
+            return
+        log.warning("ending process %d, which an earlier run left behind", running.pid)
+        signal_group(running.pid, signal.SIGTERM)
+        deadline = asyncio.get_running_loop().time() + seconds
+        while _started(running.pid) == running.started:
+            if asyncio.get_running_loop().time() >= deadline:
+                signal_group(running.pid, signal.SIGKILL)
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def spawn(
+    command: str | list[str], config: AppConfig, environment: Mapping[str, str]
+) -> asyncio.subprocess.Process:
+    """Start a command as a program is configured to run: its folder, its user, its own session.
+
+    Args:
+        environment: variables that it gets besides the agent's own.
+
+    Raises:
+        OSError: it cannot be run, or may not as that user.
+        KeyError: there is no such user.
+        ValueError: its arguments cannot be those of a process.
+    """
+    variables = dict(os.environ)
+    account: dict[str, object] = {}
+    if config.user is not None:
+        entry = pwd.getpwnam(config.user)
+        variables |= {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
+        if entry.pw_uid != os.geteuid():
+            groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
+            account = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}
+    return await asyncio.create_subprocess_exec(
+        *(["/bin/sh", "-c", command] if isinstance(command, str) else command),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=config.directory,
+        env=variables | dict(environment),
+        start_new_session=True,
+        **account,  # type: ignore[arg-type]
+    )
+
+
+def signal_group(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process and to what it started, where there still is any of it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)
+
+
+def exit_word(code: int) -> str:
+    """Say how a process ended: `exit status 1`, `signal SIGTERM`."""
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"
+
+
+def _read(path: Path) -> _Running | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Running)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _started(pid: int) -> int | None:
+    """Give when a process started, in clock ticks since boot; None when it does not run."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else int(fields[19])  # field 22; the first here is field 3
