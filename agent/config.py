@@ -24,6 +24,7 @@ END_MARK: Final = "# end of isaax.conf"
 APP: Final = "app"
 """The program that `[app]` describes."""
 MOST_PROGRAMS: Final = 16
+LEAST_MEMORY: Final = 1 << 20
 _PROGRAM_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}")
 
 
@@ -50,6 +51,22 @@ class Hidden(str):
         return "'********'"
 
 
+class Size(int):
+    """A number of bytes, written as `67108864` or `"64M"`: K, M and G are powers of 1024."""
+
+    @classmethod
+    def of(cls, value: object) -> "Size":
+        """Read what TOML has.
+
+        Raises:
+            ValueError: this is no size.
+        """
+        found = re.fullmatch(r"(\d{1,15})\s*([KMG]?)", str(value))
+        if isinstance(value, bool) or not found:
+            raise ValueError('expected bytes, as 67108864 or "64M"')
+        return cls(int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2]])
+
+
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     pass
 
@@ -65,6 +82,8 @@ class AppConfig(_Table, frozen=True):
         restart: when it is started again.
         stop_seconds: between SIGTERM and SIGKILL at the end.
         reload: command that has it read its configuration again; by default it gets SIGHUP.
+        memory_max: that it may use, swap included; it is killed when it needs more.
+        cpu_percent: of one processor, that it may use.
     """
 
     command: str | list[str]
@@ -74,12 +93,16 @@ class AppConfig(_Table, frozen=True):
     restart: Literal["always", "on-failure", "never"] = "always"
     stop_seconds: Annotated[float, Meta(ge=0, le=600)] = 10.0
     reload: str | list[str] | None = None
+    memory_max: Size | None = None
+    cpu_percent: Annotated[int, Meta(ge=1, le=100_000)] | None = None
 
     def __post_init__(self) -> None:
         for key, command in (("command", self.command), ("reload", self.reload)):
             words = command.split() if isinstance(command, str) else command
             if words is not None and (not words or not words[0]):
                 raise ValueError(f"{key} is empty")
+        if self.memory_max is not None and self.memory_max < LEAST_MEMORY:
+            raise ValueError("memoryMax is less than 1M: nothing runs in that")
 
 
 class SyslogConfig(_Table, frozen=True):
@@ -342,6 +365,8 @@ def _is_loopback(host: str) -> bool:
 
 def _decode(kind: type[Any], value: Any) -> Any:
     """Make what TOML has no type for."""
+    if kind is Size:
+        return Size.of(value)
     if not isinstance(value, str):
         raise ValueError("expected a string")  # noqa: TRY004 - msgspec adds the place to it
     if issubclass(kind, Path) and not value.startswith("/"):

@@ -102,8 +102,7 @@ def _program(name: str, program: ProgramState) -> str:
         parts.append(f"process {program.pid}")
     if program.exit is not None:
         parts.append(f"ended last with {exit_word(program.exit)}")
-    if program.error:
-        parts.append(program.error)
+    parts += [word for word in (program.error, program.unlimited) if word]
     return f"program    {name}: {', '.join(parts)}, restarted {program.restarts} times"
 
 

@@ -15,10 +15,13 @@ import msgspec
 
 from agent.config import AppConfig
 from agent.files import write_atomic
+from agent.programs.cgroups import Group
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.05
+HOLD: Final = 'read -r _ && exec "$@" </dev/null'
+"""Waits to be let go, and becomes the program then; never, if the agent dies before that."""
 
 
 class _Running(msgspec.Struct, frozen=True):
@@ -70,12 +73,16 @@ class Note:
 
 
 async def spawn(
-    command: str | list[str], config: AppConfig, environment: Mapping[str, str]
+    command: str | list[str],
+    config: AppConfig,
+    environment: Mapping[str, str],
+    group: Group | None = None,
 ) -> asyncio.subprocess.Process:
     """Start a command as a program is configured to run: its folder, its user, its own session.
 
     Args:
         environment: variables that it gets besides the agent's own.
+        group: that it is in before it does anything, whoever it runs as.
 
     Raises:
         OSError: it cannot be run, or may not as that user.
@@ -90,9 +97,12 @@ async def spawn(
         if entry.pw_uid != os.geteuid():
             groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
             account = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups}
-    return await asyncio.create_subprocess_exec(
-        *(["/bin/sh", "-c", command] if isinstance(command, str) else command),
-        stdin=asyncio.subprocess.DEVNULL,
+    arguments = ["/bin/sh", "-c", command] if isinstance(command, str) else command
+    held = [] if group is None else ["/bin/sh", "-c", HOLD, "isaax-agent"]
+    process = await asyncio.create_subprocess_exec(
+        *held,
+        *arguments,
+        stdin=asyncio.subprocess.PIPE if held else asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=config.directory,
@@ -100,6 +110,29 @@ async def spawn(
         start_new_session=True,
         **account,  # type: ignore[arg-type]
     )
+    if group is not None:
+        _admit(process, group)
+    return process
+
+
+def _admit(process: asyncio.subprocess.Process, group: Group) -> None:
+    """Let a held process go on, in its group.
+
+    Raises:
+        OSError: it cannot be taken in; it ends, and has done nothing.
+    """
+    assert process.stdin is not None
+    try:
+        group.admit(process.pid)
+    except ProcessLookupError:  # it ended by itself: whoever waits for it sees how
+        return
+    except OSError:
+        signal_group(process.pid, signal.SIGKILL)
+        raise
+    else:
+        process.stdin.write(b"\n")
+    finally:
+        process.stdin.close()
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:

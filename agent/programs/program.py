@@ -11,6 +11,8 @@ from typing import Final
 from agent.config import AppConfig
 from agent.linequeue import LineQueue
 from agent.lines import program_of
+from agent.programs.cgroups import Cgroups
+from agent.programs.fence import Fence
 from agent.programs.output import reading
 from agent.programs.process import Note, exit_word, signal_group, spawn
 from agent.programs.states import ProgramError, ProgramState, StateName
@@ -33,9 +35,12 @@ class Program:
         name: what it is called in commands and in the log.
         queue: where its lines go.
         note: where its process is remembered.
+        cgroups: below which its limits are set.
     """
 
-    def __init__(self, name: str, config: AppConfig, queue: LineQueue, note: Note) -> None:
+    def __init__(
+        self, name: str, config: AppConfig, queue: LineQueue, note: Note, cgroups: Cgroups
+    ) -> None:
         self.name = name
         self.environment: Mapping[str, str] = {}
         """Variables that its next start gets, besides the agent's own environment."""
@@ -57,13 +62,15 @@ class Program:
         self._restarts = 0
         self._exit: int | None = None
         self._error = ""
+        self._fence = Fence(name, config, cgroups)
 
     @property
     def state(self) -> ProgramState:
         """Say how it fares."""
         return ProgramState(
-            self._state, self._pid, self._since, self._restarts, self._exit, self._error
-        )
+            self._state, self._pid, self._since, self._restarts, self._exit, self._error,
+            self._fence.problem,
+        )  # fmt: skip
 
     async def end_leftover(self) -> None:
         """End what an agent that was killed left running of it."""
@@ -74,6 +81,7 @@ class Program:
         try:
             await self._keep()
         finally:
+            self._fence.remove()
             self._over = True
             self._promised += self._asked
             _refuse(self._promised, self._too_late())
@@ -174,7 +182,8 @@ class Program:
         self._asked.clear()
         self._turn("starting")
         try:
-            process = await spawn(self._config.command, self._config, self.environment)
+            group = self._fence.raised()
+            process = await spawn(self._config.command, self._config, self.environment, group)
         except (OSError, KeyError, ValueError) as error:
             self._exit, self._error = None, f"cannot be started: {error}"
             log.error("%s %s", self._label, self._error)  # noqa: TRY400 - no need of a trace
@@ -204,9 +213,9 @@ class Program:
             await asyncio.gather(stopper, return_exceptions=True)
             self._pid = None
             self._note.clear()
-        self._exit, self._error = code, ""
+        self._exit, self._error = code, self._fence.what_was_hit()
         level = logging.INFO if code == 0 else logging.WARNING
-        log.log(level, "%s ended: %s", self._label, exit_word(code))
+        log.log(level, "%s ended: %s", self._label, self._error or exit_word(code))
         return code
 
     async def _end_when_told(self, pid: int) -> None:

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from agent.config import AppConfig
 from agent.linequeue import LineQueue
+from agent.programs.cgroups import Cgroups
 from agent.programs.process import Note
 from agent.programs.program import Program
 from agent.programs.states import RUNNING, ProgramError, ProgramState
@@ -38,8 +40,10 @@ class Programs:
         *,
         before_first_start: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
+        # Of this folder's agent only, and the same after a crash of it.
+        cgroups = Cgroups(f"isaax-{zlib.crc32(bytes(folder)):08x}")
         self._programs = {
-            name: Program(name, config, queue, Note(folder / f"{name}.json"))
+            name: Program(name, config, queue, Note(folder / f"{name}.json"), cgroups)
             for name, config in configured.items()
         }
         self._before_first_start = before_first_start

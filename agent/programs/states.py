@@ -26,6 +26,7 @@ class ProgramState(msgspec.Struct, frozen=True):
         exit: how it ended last: exit status, or a negative signal; None when it never did, or
             could not be started.
         error: what was wrong when it ended last, or "".
+        unlimited: why the limits that it is to have are not enforced, or "".
     """
 
     state: StateName
@@ -34,3 +35,4 @@ class ProgramState(msgspec.Struct, frozen=True):
     restarts: int
     exit: int | None
     error: str
+    unlimited: str = ""

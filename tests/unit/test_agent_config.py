@@ -79,6 +79,15 @@ def test_a_full_file() -> None:
     assert server_of(config) == Server("hub.example", 8884, tls=True)
 
 
+@pytest.mark.parametrize(
+    ("written", "size"), [("65536000", 65_536_000), ("'64M'", 64 << 20), ("'1 G'", 1 << 30)]
+)
+def test_sizes(written: str, size: int) -> None:
+    config = read(f"{MINIMAL}[app]\ncommand = 'x'\nmemoryMax = {written}\n")
+    assert config.app is not None
+    assert config.app.memory_max == size
+
+
 def test_several_programs() -> None:
     config = read(FULL.replace("[syslog]", "[programs.web]\ncommand = 'web'\n[syslog]"))
     assert list(config.supervised) == ["app", "web"]
@@ -127,6 +136,10 @@ def test_a_minimal_file_that_was_cut_anywhere_is_refused() -> None:
         ("[app]\nname = 'x'\n", ":4: app: Object missing required field `command`"),
         ("[app]\ncommand = []\n", ":4: app: command is empty"),
         ("[app]\ncommand = 'x'\nreload = []\n", ":4: app: reload is empty"),
+        ("[app]\ncommand = 'x'\nmemoryMax = '64 MB'\n", ":6: app.memoryMax: expected bytes"),
+        ("[app]\ncommand = 'x'\nmemoryMax = true\n", ":6: app.memoryMax: expected bytes"),
+        ("[app]\ncommand = 'x'\nmemoryMax = '4K'\n", ":4: app: memoryMax is less than 1M"),
+        ("[app]\ncommand = 'x'\ncpuPercent = 0\n", ":6: app.cpuPercent: Expected `int` >= 1"),
         ("[programs.a]\ncommand = 7\n", ":5: programs.a.command: Expected `str | array`"),
         ("[programs.a]\ncommand = 'x'\n[programs.b]\nx = 1\n", ":7: programs.b.x: there is no"),
         ("[programs.'a b']\ncommand = 'x'\n", ": programs.a b: a program's name has 1"),
