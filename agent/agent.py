@@ -14,6 +14,7 @@ import msgspec
 
 from agent import journal, ownlog, status
 from agent.applying import Applier
+from agent.appreport import AppReport
 from agent.batcher import Batcher, Limits
 from agent.commands import Commands, run_commands
 from agent.config import AgentConfig, server_of
@@ -85,13 +86,16 @@ class Agent:
         self._variables = Variables(config.state_dir, self._variables_received)
         self._commands = Commands(config.state_dir, self._command_received)
         self._commanded = asyncio.Event()
-        self._link = Link(
-            server, tls, self._identity, sessions, senders, self._variables, self._commands
-        )
-        self._spooler = Spooler(self._feeds, self._link.wake)
         self._programs = Programs(
-            config.supervised, self._queues["app"], config.state_dir / "programs"
-        )
+            config.supervised, self._queues["app"], config.state_dir / "programs",
+            changed=self._program_changed,
+        )  # fmt: skip
+        self._app = AppReport(self._programs.states, config.directory, self._wake_link)
+        self._link = Link(
+            server, tls, self._identity, sessions, senders, self._variables, self._commands,
+            self._app,
+        )  # fmt: skip
+        self._spooler = Spooler(self._feeds, self._link.wake)
         self._applier = Applier(
             self._variables, self._queues, config.logs, self._programs, self._metering.switch,
             self._link.wake,
@@ -118,6 +122,7 @@ class Agent:
         tasks.append(asyncio.create_task(self._report()))
         tasks.append(asyncio.create_task(self._applier.run()))
         tasks.append(asyncio.create_task(self._run_commands()))
+        tasks.append(asyncio.create_task(self._app.run()))
         programs = asyncio.create_task(self._programs.run())
         await ending.wait()
         await self._end(tasks, programs)
@@ -166,6 +171,12 @@ class Agent:
             self._commanded,
             self._link.wake,
         )
+
+    def _program_changed(self) -> None:
+        self._app.changed()
+
+    def _wake_link(self) -> None:
+        self._link.wake()
 
     def _wake_spooler(self) -> None:
         self._spooler.wake()

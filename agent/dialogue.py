@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from agent.appreport import AppReport
 from agent.commands import Commands
 from agent.sender import DOUBT, Sender
 from agent.state import Identity, SessionFile
@@ -78,6 +79,7 @@ class Dialogue:
         senders: Sequence[Sender],
         variables: Variables,
         commands: Commands,
+        app: AppReport,
         *,
         client: str,
         connection: str,
@@ -89,6 +91,7 @@ class Dialogue:
         self._senders = {sender.stream: sender for sender in senders}
         self._variables = variables
         self._commands = commands
+        self._app = app
         self._client = client
         self._connection = connection
         self._session: Session | None = None
@@ -255,6 +258,7 @@ class Dialogue:
         self._deadline = at + ANSWER_SECONDS
         self._variables.begin()
         self._commands.begin()
+        self._app.begin()
         self._port.subscribe(f"{self._session.down}/#")
         log.info("the hub opened a session")
 
@@ -281,6 +285,8 @@ class Dialogue:
             return
         if (state := self._variables.report()) is not None:
             self._port.publish(self._session.state, msgspec.json.encode(state))
+        if (state := self._app.report()) is not None:
+            self._port.publish(self._session.state, protocol.encode_state(state))
         for name, reply in self._commands.take().items():
             self._port.publish(self._session.reply(name), msgspec.json.encode(reply))
 

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from agent.appreport import AppReport
 from agent.commands import Commands
 from agent.config import Server
 from agent.connection import Connection, Credentials, Lost, NotAccepted, Received, Waker
@@ -45,6 +46,7 @@ class Link:
         senders: Sequence[Sender],
         variables: Variables,
         commands: Commands,
+        app: AppReport,
     ) -> None:
         self.state = "starting"
         self.error = ""
@@ -55,6 +57,7 @@ class Link:
         self._senders = senders
         self._variables = variables
         self._commands = commands
+        self._app = app
         self._waker = Waker()
         self._stop_at: float | None = None
         self._stop_asked = 0.0
@@ -123,7 +126,7 @@ class Link:
         self._refused_with.clear()
         dialogue = Dialogue(
             connection, self._identity, self._sessions, self._senders, self._variables,
-            self._commands,
+            self._commands, self._app,
             client=client, connection=connection_id, at=time.monotonic(),
         )  # fmt: skip
         try:

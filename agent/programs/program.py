@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from agent.config import AppConfig
@@ -36,16 +36,24 @@ class Program:
         queue: where its lines go.
         note: where its process is remembered.
         cgroups: below which its limits are set.
+        changed: called whenever it fares otherwise.
     """
 
     def __init__(
-        self, name: str, config: AppConfig, queue: LineQueue, note: Note, cgroups: Cgroups
+        self,
+        name: str,
+        config: AppConfig,
+        queue: LineQueue,
+        note: Note,
+        cgroups: Cgroups,
+        changed: Callable[[], None],
     ) -> None:
         self.name = name
         self.environment: Mapping[str, str] = {}
         """Variables that its next start gets, besides the agent's own environment."""
         self._config = config
         self._queue = queue
+        self._changed = changed
         self._note = note
         self._label = "the app" if name == "app" else name
         self._program = program_of(config.name or name)
@@ -83,6 +91,7 @@ class Program:
         finally:
             self._fence.remove()
             self._over = True
+            self._turn("stopped")
             self._promised += self._asked
             _refuse(self._promised, self._too_late())
             _settle(self._ending)
@@ -263,6 +272,7 @@ class Program:
     def _turn(self, state: StateName) -> None:
         if state != self._state:
             self._state, self._since = state, time.monotonic()
+            self._changed()
 
     def _again(self, code: int | None) -> bool:
         match self._config.restart:

@@ -30,6 +30,7 @@ class Programs:
         folder: in which their processes are remembered.
         before_first_start: awaited once, before the first of them starts; until it returns they
             are `starting`, or `stopped` if somebody says so.
+        changed: called whenever one of them fares otherwise.
     """
 
     def __init__(
@@ -39,11 +40,12 @@ class Programs:
         folder: Path,
         *,
         before_first_start: Callable[[], Awaitable[None]] = _nothing,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
         # Of this folder's agent only, and the same after a crash of it.
         cgroups = Cgroups(f"isaax-{zlib.crc32(bytes(folder)):08x}")
         self._programs = {
-            name: Program(name, config, queue, Note(folder / f"{name}.json"), cgroups)
+            name: Program(name, config, queue, Note(folder / f"{name}.json"), cgroups, changed)
             for name, config in configured.items()
         }
         self._before_first_start = before_first_start

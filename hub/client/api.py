@@ -598,6 +598,9 @@ class Api:
         group: str | None = None,
         status: Literal["active", "pending", "quarantined", "revoked", "waiting"] | None = None,
         tags: str | None = None,
+        app: Literal["ended", "failed", "running", "starting", "stopped", "stopping", "waiting"]
+        | None = None,
+        revision: str | None = None,
         q: str | None = None,
     ) -> Pages[DeviceView]:
         """List a project's devices."""
@@ -613,6 +616,8 @@ class Api:
                     "group": group,
                     "status": status,
                     "tags": tags,
+                    "app": app,
+                    "revision": revision,
                     "q": q,
                 },
             ),

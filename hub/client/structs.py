@@ -148,6 +148,28 @@ class ApiTokenView(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None = None
 
 
+class ProgramView(msgspec.Struct, frozen=True, kw_only=True):
+    """One program of a device's app.
+
+    Args:
+        state: one of those of `app`, or another that a newer agent knows.
+        since: when that began.
+        restarts: starts that followed an end which nobody asked for, since the agent began.
+        exit: how it ended last: exit status, or a negative signal; null when it never did,
+            or could not be started.
+        error: what was wrong then, in words.
+        unlimited: limits that it is to have are not enforced: the agent's log says why.
+    """
+
+    name: str
+    state: str
+    since: datetime
+    restarts: int
+    exit: int | None
+    error: str
+    unlimited: bool
+
+
 class AskResetBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whose password is forgotten."""
 
@@ -314,35 +336,6 @@ class DeviceEnvarView(msgspec.Struct, frozen=True, kw_only=True):
     restart: bool
     changed_at: datetime
     level: str
-
-
-class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
-    """A device as the API shows it.
-
-    Args:
-        label: its host name in logs; "" stands for the id.
-        group: what an integration's filter, or a release, may ask for.
-        tags: whatever it is sorted by, in the order of the alphabet.
-        addresses: IP addresses that it told when its last session was opened.
-        status: `waiting` until somebody approves it, `pending` until its first session;
-            `quarantined` when a copy of it was seen.
-        online: it has a session now.
-        agent, system: the versions that it told last.
-        last_seen_at: when its last session was opened, or ended; null before the first.
-    """
-
-    id: str
-    project: str
-    label: str
-    group: str
-    tags: list[str]
-    addresses: list[str]
-    status: str
-    online: bool
-    agent: str
-    system: str
-    registered_at: datetime
-    last_seen_at: datetime | None
 
 
 class Dropped(msgspec.Struct, frozen=True, kw_only=True):
@@ -1227,6 +1220,21 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
     previous: str
 
 
+class AppView(msgspec.Struct, frozen=True, kw_only=True):
+    """How a device's app fares, as the device said last.
+
+    Args:
+        state: that of the program which one would look at first; "" when there is none.
+        revision: of the app, as its developers call it; "" when it has none.
+        reported_at: when the device said so.
+    """
+
+    state: str
+    revision: str
+    programs: list[ProgramView]
+    reported_at: datetime
+
+
 class Assertion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`AuthenticationResponseJSON`: what `credential.toJSON()` of one that was asked for
     gives.
@@ -1441,6 +1449,37 @@ class Redact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cards: bool = False
     emails: bool = False
     patterns: list[RedactPattern] = []
+
+
+class DeviceView(msgspec.Struct, frozen=True, kw_only=True):
+    """A device as the API shows it.
+
+    Args:
+        label: its host name in logs; "" stands for the id.
+        group: what an integration's filter, or a release, may ask for.
+        tags: whatever it is sorted by, in the order of the alphabet.
+        addresses: IP addresses that it told when its last session was opened.
+        status: `waiting` until somebody approves it, `pending` until its first session;
+            `quarantined` when a copy of it was seen.
+        online: it has a session now.
+        agent, system: the versions that it told last.
+        last_seen_at: when its last session was opened, or ended; null before the first.
+        app: null before the device has told of it.
+    """
+
+    id: str
+    project: str
+    label: str
+    group: str
+    tags: list[str]
+    addresses: list[str]
+    status: str
+    online: bool
+    agent: str
+    system: str
+    registered_at: datetime
+    last_seen_at: datetime | None
+    app: AppView | None
 
 
 class EntryBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

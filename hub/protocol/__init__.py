@@ -69,9 +69,11 @@ from hub.protocol.state import (
     MAX_STATE_BYTES,
     Envar,
     Envars,
+    ProgramReport,
     State,
     decode_envars,
     decode_state,
+    encode_state,
 )
 from hub.protocol.topics import DeviceTopic, Session, auth_down, auth_up, parse_device_topic
 
@@ -114,6 +116,7 @@ __all__ = [
     "Mark",
     "Nonce",
     "Opened",
+    "ProgramReport",
     "ProtocolError",
     "Refused",
     "Register",
@@ -139,6 +142,7 @@ __all__ = [
     "decode_state",
     "encode_batch",
     "encode_samples",
+    "encode_state",
     "hello_proof",
     "is_json",
     "json_to_binary",

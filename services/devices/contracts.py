@@ -10,6 +10,18 @@ MOST_TAGS = 32
 """Of one device."""
 
 
+class Program(msgspec.Struct, frozen=True):
+    """How one program of a device's app fares, as the device says (docs/protocol.md)."""
+
+    name: str
+    state: str
+    since: datetime
+    restarts: int
+    exit: int | None
+    error: str
+    unlimited: bool
+
+
 class Device(msgspec.Struct, frozen=True):
     """A device, as services see it; `number` orders lists, `version` makes its ETag."""
 
@@ -28,6 +40,10 @@ class Device(msgspec.Struct, frozen=True):
     version: int
     registered_at: datetime
     last_seen_at: datetime | None
+    app_state: str
+    app_revision: str
+    app_programs: list[Program]
+    app_reported_at: datetime | None
 
 
 class OneDevice(msgspec.Struct, frozen=True):
@@ -43,6 +59,7 @@ class ListDevices(msgspec.Struct, frozen=True):
     Args:
         tags: that it has all of.
         text: that is somewhere in what is shown of it, in any case.
+        app: how its app is to fare; revision: of its app.
     """
 
     account: str
@@ -55,6 +72,8 @@ class ListDevices(msgspec.Struct, frozen=True):
     status: str = ""
     tags: list[str] = []
     text: str = ""
+    app: str = ""
+    revision: str = ""
 
 
 class Devices(Page[Device], frozen=True):

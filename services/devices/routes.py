@@ -58,6 +58,46 @@ class DeviceBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Status = Literal["waiting", "pending", "active", "revoked", "quarantined"]
 
 
+AppState = Literal["starting", "running", "stopping", "stopped", "waiting", "ended", "failed"]
+
+
+class ProgramView(msgspec.Struct, frozen=True):
+    """One program of a device's app.
+
+    Args:
+        state: one of those of `app`, or another that a newer agent knows.
+        since: when that began.
+        restarts: starts that followed an end which nobody asked for, since the agent began.
+        exit: how it ended last: exit status, or a negative signal; null when it never did, or
+            could not be started.
+        error: what was wrong then, in words.
+        unlimited: limits that it is to have are not enforced: the agent's log says why.
+    """
+
+    name: str
+    state: str
+    since: datetime
+    restarts: int
+    exit: int | None
+    error: str
+    unlimited: bool
+
+
+class AppView(msgspec.Struct, frozen=True):
+    """How a device's app fares, as the device said last.
+
+    Args:
+        state: that of the program which one would look at first; "" when there is none.
+        revision: of the app, as its developers call it; "" when it has none.
+        reported_at: when the device said so.
+    """
+
+    state: str
+    revision: str
+    programs: list[ProgramView]
+    reported_at: datetime
+
+
 class DeviceView(msgspec.Struct, frozen=True):
     """A device as the API shows it.
 
@@ -71,6 +111,7 @@ class DeviceView(msgspec.Struct, frozen=True):
         online: it has a session now.
         agent, system: the versions that it told last.
         last_seen_at: when its last session was opened, or ended; null before the first.
+        app: null before the device has told of it.
     """
 
     id: str
@@ -85,6 +126,7 @@ class DeviceView(msgspec.Struct, frozen=True):
     system: str
     registered_at: datetime
     last_seen_at: datetime | None
+    app: AppView | None
 
 
 class DeviceChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,12 +174,18 @@ class DeviceQuery(PageQuery, frozen=True, forbid_unknown_fields=True):
         str,
         msgspec.Meta(description="Only those that have all of these tags; with commas between."),
     ] = ""
+    app: Annotated[AppState, msgspec.Meta(description="Only those whose app fares so.")] | None = (
+        None
+    )
+    revision: Annotated[
+        str, msgspec.Meta(max_length=100, description="Only those with this revision of the app.")
+    ] = ""
     q: Annotated[
         str,
         msgspec.Meta(
             max_length=100,
             description="Only those with this text in their id, label, group, tags, addresses, "
-            "agent or system, whether its letters are large or small.",
+            "agent, system or revision, whether its letters are large or small.",
         ),
     ] = ""
 
@@ -162,7 +210,15 @@ class ApprovedDevice(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def _view(device: c.Device) -> DeviceView:
-    return msgspec.convert(device, DeviceView, from_attributes=True)
+    shown = msgspec.structs.asdict(device) | {"app": _app(device)}
+    return msgspec.convert(shown, DeviceView, from_attributes=True)
+
+
+def _app(device: c.Device) -> AppView | None:
+    if device.app_reported_at is None:
+        return None
+    programs = msgspec.convert(device.app_programs, list[ProgramView], from_attributes=True)
+    return AppView(device.app_state, device.app_revision, programs, device.app_reported_at)
 
 
 def _reply(device: c.Device) -> Reply:
@@ -182,11 +238,12 @@ async def list_devices(call: Call[None, DeviceQuery]) -> Reply:
         call.query.status or "",
         [tag for tag in call.query.tags.split(",") if tag],
         call.query.q,
+        call.query.app or "",
+        call.query.revision,
     )
     page = await call.bus.request(c.LIST, request)
     following = cursor_after(page.items, more=page.more)
-    shown = msgspec.convert(page.items, list[DeviceView], from_attributes=True)
-    return Reply(shown, next=following)
+    return Reply([_view(device) for device in page.items], next=following)
 
 
 async def get_device(call: Call[None, NoQuery]) -> Reply:

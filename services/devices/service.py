@@ -11,6 +11,7 @@ from hub import (
     Connection,
     Consumer,
     Database,
+    Downlink,
     Endpoint,
     EventInfo,
     Invalid,
@@ -36,6 +37,7 @@ from services.devices import contracts as c
 from services.devices import group_contracts as g
 from services.devices import peers
 from services.devices.account import AccountOfDevices
+from services.devices.apps import Apps
 from services.devices.groups import Groups, name_groups
 
 CONSUMER = "devices-presence"
@@ -250,7 +252,9 @@ def _refused(
 
 
 @asynccontextmanager
-async def devices(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterator[None]:
+async def devices(
+    database: Database, outbox: Outbox, bus: Bus, downlink: Downlink
+) -> AsyncIterator[None]:
     """Run the service."""
     rules, groups = Devices(database, outbox, bus), Groups(database, outbox, bus)
     endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
@@ -271,5 +275,9 @@ async def devices(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterator
         Consumer(peers.DEVICE, CONSUMER, rules.device_changed),
         Consumer(peers.PROJECT_DELETED, "devices-projects", rules.project_deleted),
     ]
-    async with bus.serve("devices", "1.0.0", endpoints), bus.consume(*consumers):
+    async with (
+        bus.serve("devices", "1.0.0", endpoints),
+        bus.consume(*consumers),
+        downlink.hearing(Apps(database).heard),
+    ):
         yield

@@ -26,28 +26,33 @@ UPDATE devices_device
 
 -- name: get_device
 SELECT id, number, account, project, label, "group", tags, addresses, agent, system, status,
-       session <> '' AS online, version, registered_at, last_seen_at
+       session <> '' AS online, version, registered_at, last_seen_at, app_state, app_revision,
+       app_programs, app_reported_at
   FROM devices_device
  WHERE id = :device AND account = :account
 
 -- name: lock_device
 SELECT id, number, account, project, label, "group", tags, addresses, agent, system, status,
-       session <> '' AS online, version, registered_at, last_seen_at
+       session <> '' AS online, version, registered_at, last_seen_at, app_state, app_revision,
+       app_programs, app_reported_at
   FROM devices_device
  WHERE id = :device AND account = :account
    FOR UPDATE
 
 -- name: list_devices
 SELECT id, number, account, project, label, "group", tags, addresses, agent, system, status,
-       session <> '' AS online, version, registered_at, last_seen_at
+       session <> '' AS online, version, registered_at, last_seen_at, app_state, app_revision,
+       app_programs, app_reported_at
   FROM devices_device
  WHERE account = :account AND project = :project AND number > :after
    AND (:online::boolean IS NULL OR (session <> '') = :online)
    AND (:label::text = '' OR label = :label)
    AND (:group::text = '' OR "group" = :group)
    AND (:status::text = '' OR status = :status)
+   AND (:app::text = '' OR app_state = :app)
+   AND (:revision::text = '' OR app_revision = :revision)
    AND tags @> :tags::text[]
-   AND (:text::text = '' OR strpos(lower(concat_ws(' ', id, label, "group", agent, system,
+   AND (:text::text = '' OR strpos(lower(concat_ws(' ', id, label, "group", agent, system, app_revision,
             array_to_string(tags, ' '), array_to_string(addresses, ' '))), lower(:text)) > 0)
  ORDER BY number
  LIMIT :limit
@@ -57,7 +62,8 @@ UPDATE devices_device
    SET label = :label, "group" = :group, tags = :tags::text[], version = version + 1
  WHERE id = :device AND account = :account
 RETURNING id, number, account, project, label, "group", tags, addresses, agent, system, status,
-          session <> '' AS online, version, registered_at, last_seen_at
+          session <> '' AS online, version, registered_at, last_seen_at, app_state, app_revision,
+          app_programs, app_reported_at
 
 -- name: lock_devices
 -- In one order for everybody: two requests for the same devices wait for each other, and never both.
@@ -78,6 +84,16 @@ UPDATE devices_device AS device
  WHERE device.id = change.id AND device.account = :account
 RETURNING device.id, device.version
 
+-- name: note_apps
+-- What an earlier message said gives way; `since` is told as seconds, on the database's clock.
+UPDATE devices_device AS d
+   SET app_state = told.state, app_revision = told.revision, app_programs = told.programs::jsonb,
+       app_reported_at = now(), version = d.version + 1
+  FROM unnest(:devices::text[], :projects::text[], :states::text[], :revisions::text[],
+              :programs::text[])
+       AS told (device, project, state, revision, programs)
+ WHERE d.id = told.device AND d.project = told.project
+
 -- name: delete_device
 DELETE FROM devices_device WHERE id = :device AND account = :account
 
@@ -97,7 +113,8 @@ SELECT jsonb_build_object(
            'id', id, 'project', project, 'label', label, 'group', "group", 'tags', tags,
            'addresses', addresses, 'agent', agent,
            'system', system, 'status', status, 'registered_at', registered_at,
-           'last_seen_at', last_seen_at) AS record
+           'last_seen_at', last_seen_at, 'app_state', app_state, 'app_revision', app_revision,
+           'app_programs', app_programs, 'app_reported_at', app_reported_at) AS record
   FROM devices_device
  WHERE account = :account
  ORDER BY number

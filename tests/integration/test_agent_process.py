@@ -198,12 +198,20 @@ async def test_two_programs_are_kept_running_and_end_with_the_agent(
     agent.start()
     await until(lambda: Counter(small_hub.lines["app"])["worker"] == 2, what="a second run")
     assert "web" in small_hub.lines["app"]
+    await until(lambda: _told(small_hub).get("web") == "running", what="its state at the hub")
+    await until(lambda: _told(small_hub).get("worker") == "waiting", what="that of the other")
     shown = agent.ask("status").stdout
     assert re.search(r"^program    web: running for .* restarted 0 times$", shown, re.MULTILINE)
     assert re.search(r"^program    worker: .* ended last with exit status 3", shown, re.MULTILINE)
     assert agent.stop() == 0
     assert "web ends" in small_hub.lines["app"]
     assert list(agent.state.glob("programs/*")) == []
+
+
+def _told(hub: SmallHub) -> dict[str, str]:
+    """Give the newest that the device said of its programs."""
+    said = [one.programs for states in hub.states.values() for one in states if one.programs]
+    return {name: one.state for name, one in said[-1].items()} if said else {}
 
 
 async def test_a_dead_agent_is_announced_by_its_will_and_takes_its_session_over(

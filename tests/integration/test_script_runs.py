@@ -29,6 +29,7 @@ from services.scripts import peers
 from services.scripts.routes import ScriptRunBody
 from services.scripts.rules import Rules
 from services.scripts.sender import GRACE, KEPT_DAYS, UNHEARD, Sender
+from tests.fixtures.ears import Ears
 
 MINE, OTHERS = "acc_one", "acc_two"
 
@@ -123,7 +124,7 @@ async def hub(database_settings: PostgresSettings) -> AsyncIterator[Hub]:
         database = await stack.enter_async_context(Database.open(database_settings))
         bus, outbox = MemoryBus(), Outbox(None)
         await stack.enter_async_context(projects(database, outbox, bus))
-        await stack.enter_async_context(devices(database, outbox, bus))
+        await stack.enter_async_context(devices(database, outbox, bus, Ears().downlink))
         hub = Hub(database, bus, outbox)
         endpoint: Endpoint[Any, Any] = Endpoint(peers.SESSIONS, hub.sessions)
         await stack.enter_async_context(bus.serve("sessions", "1.0.0", [endpoint]))

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.appreport import AppReport
 from agent.batcher import Batch, Batcher, Gap, Limits
 from agent.commands import Commands
 from agent.config import AgentConfig, Hidden
@@ -383,8 +384,10 @@ class Talk:
         self.identity = identity
         self.sessions = SessionFile(folder)
         self.variables = Variables(folder, lambda: None)
+        self.app = AppReport(dict, None, lambda: None)
         self.dialogue = Dialogue(
             self.port, identity, self.sessions, [], self.variables, Commands(folder, lambda: None),
+            self.app,
             client="dev_a", connection="c" * 32, at=0.0,
         )  # fmt: skip
 

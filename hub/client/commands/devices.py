@@ -10,13 +10,14 @@ from hub.client.commands.options import AsJson, HubName, OneDevice, ProjectName,
 
 if TYPE_CHECKING:
     from hub.client.answers import Answer
-    from hub.client.structs import ApprovedDevice, ChangedDevice, DeviceView
+    from hub.client.structs import ApprovedDevice, AppView, ChangedDevice, DeviceView
 
 app = typer.Typer(
     no_args_is_help=True, help="Devices: look at them, approve them, name, group and tag them."
 )
 
 Status = Literal["waiting", "pending", "active", "revoked", "quarantined"]
+AppState = Literal["starting", "running", "stopping", "stopped", "waiting", "ended", "failed"]
 
 COLUMNS: "output.Columns[DeviceView]" = {
     "id": lambda one: one.id,
@@ -25,6 +26,8 @@ COLUMNS: "output.Columns[DeviceView]" = {
     "tags": lambda one: " ".join(one.tags),
     "status": lambda one: one.status,
     "is": lambda one: "online" if one.online else "offline",
+    "app": lambda one: one.app.state if one.app else None,
+    "revision": lambda one: one.app.revision if one.app else None,
     "last seen": lambda one: one.last_seen_at,
 }
 FIELDS: "output.Columns[DeviceView]" = {
@@ -33,6 +36,8 @@ FIELDS: "output.Columns[DeviceView]" = {
     "registered": lambda one: one.registered_at,
     "agent": lambda one: one.agent,
     "system": lambda one: one.system,
+    "programs": lambda one: _programs(one.app),
+    "app told": lambda one: one.app.reported_at if one.app else None,
 }
 
 
@@ -48,6 +53,8 @@ def list_devices(
     tag: Annotated[
         list[str] | None, typer.Option(help="Only with this tag; once more for another.")
     ] = None,
+    app: Annotated[AppState | None, typer.Option(help="Only whose app fares so.")] = None,
+    revision: Annotated[str, typer.Option(help="Only with this revision of the app.")] = "",
     search: Annotated[str, typer.Option(help="Only with this text anywhere.")] = "",
     project: ProjectName = None,
     hub: HubName = None,
@@ -60,6 +67,7 @@ def list_devices(
                 session.project(project), limit=200, online=online,
                 label=label or None, group=group or None, status=status,
                 tags=",".join(tag or ()) or None, q=search or None,
+                app=app, revision=revision or None,
             ),
             COLUMNS, as_json=as_json, empty="None.",
         )  # fmt: skip
@@ -183,3 +191,14 @@ def delete(
         output.confirmed(f"Revoke {name} and forget it?", yes=yes)
         session.hub.delete_device(found.value.id, if_match=found.etag)
         output.note(f"{name} is revoked.")
+
+
+def _programs(told: "AppView | None") -> str | None:
+    """Show how each program fares, and what was wrong."""
+    if told is None:
+        return None
+    return ", ".join(
+        f"{one.name} {one.state}{f' ({one.error})' if one.error else ''}"
+        f", restarted {one.restarts} times"
+        for one in told.programs
+    )
