@@ -242,4 +242,5 @@ class Agent:
             variables=self._variables.used,
             programs=self._programs.states(),
             streams=streams,
+            skew=self._link.skew,
         )

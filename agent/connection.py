@@ -80,6 +80,11 @@ class Waker:
         with contextlib.suppress(BlockingIOError):  # it is full of wake-ups already
             self._sender.send(b"\0")
 
+    def close(self) -> None:
+        """Close it."""
+        self.receiver.close()
+        self._sender.close()
+
     def clear(self) -> None:
         """Take the wake-ups."""
         with contextlib.suppress(BlockingIOError):

@@ -94,6 +94,7 @@ class Dialogue:
         self._app = app
         self._client = client
         self._connection = connection
+        self.skew: float | None = None
         self._session: Session | None = None
         self._renew_at = float("inf")
         self._asked = 0
@@ -251,7 +252,7 @@ class Dialogue:
         self._sessions.begin(message.session)
         self._session = Session(self._identity.project, self._identity.device, message.session)
         self._renew_at = at + RENEW_AT * max(1, message.expires_at - message.time)
-        _compare_clocks(message.time)
+        self.skew = _compare_clocks(message.time)
         for sender in self._senders.values():
             sender.open(message.marks, at=at)
         self._step = _Step.DOWN_TOPICS
@@ -308,8 +309,10 @@ class Dialogue:
         self._port.publish(protocol.auth_up(self._client), msgspec.json.encode(message))
 
 
-def _compare_clocks(hub_time: int) -> None:
+def _compare_clocks(hub_time: int) -> float:
+    """Give the seconds that the device's clock is ahead; the hub's has whole seconds."""
     skew = time.time() - hub_time
     if abs(skew) > SKEW_SECONDS:
         word = "ahead of" if skew > 0 else "behind"
         log.warning("this device's clock is %d s %s the hub's", abs(skew), word)
+    return round(skew, 1)

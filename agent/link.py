@@ -50,6 +50,7 @@ class Link:
     ) -> None:
         self.state = "starting"
         self.error = ""
+        self.skew: float | None = None
         self._server = server
         self._tls = tls
         self._identity = identity
@@ -145,6 +146,7 @@ class Link:
             self.state = dialogue.state
             if dialogue.is_open:
                 self.error = ""
+                self.skew = dialogue.skew
             last_call = self._last_call(dialogue)
             if now >= last_call or (self._stop_at is not None and dialogue.is_drained):
                 raise Leave("the agent ends", 0.0)

@@ -14,6 +14,8 @@ from agent import records
 from agent.files import write_atomic
 
 _SUFFIX = ".spool"
+RECENT = "recent"
+"""The file of the segment that was retired last."""
 
 
 class Segment:
@@ -84,6 +86,14 @@ class Segment:
             file.truncate(0)
             os.fsync(file.fileno())
         self.size = 0
+
+    def retire(self) -> None:
+        """Give it up, all of it acknowledged: it is only kept for people to read, until the next.
+
+        Raises:
+            OSError: the disk failed.
+        """
+        self.path.replace(self.path.with_name(RECENT))
 
     def remove(self) -> None:
         """Remove the file.

@@ -179,7 +179,7 @@ class Spool:
                 if len(self._segments) == 1:
                     self._note_acked()
                     break
-                self._segments.pop(0).remove()
+                self._segments.pop(0).retire()
             else:
                 self._note_acked()
 
@@ -325,7 +325,7 @@ class Spool:
         self._last = newest.last
         self._acked = min(max(self._acked, self._segments[0].first - 1), self._last)
         while len(self._segments) > 1 and self._segments[0].last <= self._acked:
-            self._segments.pop(0).remove()
+            self._segments.pop(0).retire()
 
     @staticmethod
     def _replay(segment: Segment) -> tuple[dict[str, str], int, int]:

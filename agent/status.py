@@ -33,6 +33,7 @@ class Status(msgspec.Struct, frozen=True):
 
     Args:
         variables: version of those that are in use; 0 before the first.
+        skew: seconds that this device's clock was ahead of the hub's when the last session began.
     """
 
     pid: int
@@ -45,6 +46,7 @@ class Status(msgspec.Struct, frozen=True):
     variables: int
     programs: dict[str, ProgramState]
     streams: dict[str, StreamStatus]
+    skew: float | None = None
 
 
 def path_in(folder: Path) -> Path:
