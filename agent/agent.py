@@ -16,9 +16,10 @@ from agent import journal, ownlog, status
 from agent.applying import Applier
 from agent.appreport import AppReport
 from agent.batcher import Batcher, Limits
-from agent.commands import Commands, run_commands
+from agent.commands import Commands
 from agent.config import AgentConfig, server_of
 from agent.connection import tls_context
+from agent.doing import Allowed, Doer, boot_id, do_commands
 from agent.linequeue import LineQueue
 from agent.link import Link
 from agent.metrics.metering import Metering
@@ -84,7 +85,9 @@ class Agent:
         senders += self._metering.senders
         sessions = SessionFile(config.state_dir)
         self._variables = Variables(config.state_dir, self._variables_received)
-        self._commands = Commands(config.state_dir, self._command_received)
+        self._commands = Commands(
+            config.state_dir, self._command_received, boot_id(config.boot_id_file)
+        )
         self._commanded = asyncio.Event()
         self._programs = Programs(
             config.supervised, self._queues["app"], config.state_dir / "programs",
@@ -164,13 +167,13 @@ class Agent:
             config.directory or config.state_dir,
             self._queues["agent"],
         )
-        await run_commands(
-            self._commands,
+        doer = Doer(
             runner,
+            self._programs,
+            Allowed(config.commands, config.reboot_command),
             lambda: environment_of(self._variables.current),
-            self._commanded,
-            self._link.wake,
         )
+        await do_commands(self._commands, doer, self._commanded, self._link.wake)
 
     def _program_changed(self) -> None:
         self._app.changed()

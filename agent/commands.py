@@ -1,11 +1,10 @@
 """What the hub asks of this device: each command once, in order, and its reply until it arrived."""
 
-import asyncio
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,8 +12,7 @@ from typing import Final
 import msgspec
 
 from agent.files import write_atomic
-from agent.script import Outcome, ScriptRunner
-from hub.protocol import Known, ProtocolError, Reply, RunScript, decode_command
+from hub.protocol import Cancel, Do, Known, ProtocolError, Reboot, Reply, decode_command
 
 log = logging.getLogger(__name__)
 
@@ -24,22 +22,41 @@ MOST_WAITING: Final = 16
 MOST_KEPT: Final = 64
 """Replies that the hub has not confirmed; beyond it the oldest are forgotten."""
 
+_ENDED: Final = Reply("interrupted", error="the agent ended meanwhile")
+_BOOTED: Final = Reply("ended", 0)
+_NOT_BOOTED: Final = Reply(
+    "ended", 1, error="the agent started again, but the device was not booted anew"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     name: str
-    script: RunScript
+    command: Do
     until: float
 
 
-class Commands:
-    """Takes commands, runs them one after the other, and keeps the replies.
+class _Kept(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is true of a command should the agent end now.
 
-    The link's thread receives and reports, the event loop runs; a lock is between them.
+    Args:
+        boot: of a reboot that was begun: the boot in which that was.
+    """
+
+    reply: Reply
+    boot: str = ""
+
+
+class Commands:
+    """Takes commands, gives them out one after the other, and keeps the replies.
+
+    The link's thread receives and reports, the event loop works; a lock is between them. A
+    command that waits is kept in memory alone: the hub sends it again until it has begun.
 
     Args:
         folder: the state directory.
-        received: called, from the link's thread, when there is something to run.
+        received: called, from the link's thread, when there is something to do.
+        boot: id of the present boot of the device; "" when nobody knows.
         clock: monotonic seconds; the device's own clock may be wrong.
     """
 
@@ -47,17 +64,19 @@ class Commands:
         self,
         folder: Path,
         received: Callable[[], None],
+        boot: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = folder / "commands.json"
         self._received = received
+        self._boot = boot
         self._clock = clock
         self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
-        # By id, oldest first; of what waits or runs, what is true should the agent end now.
-        self._replies = _load(self._path)
-        self._open: set[str] = set()
-        self._unsaid: dict[str, Reply] = dict(self._replies)
+        self._kept = _load(self._path)  # by id, the oldest first: what has begun
+        self._settle_reboots()
+        self._open: set[str] = set()  # what waits or runs
+        self._unsaid: dict[str, Reply] = {name: one.reply for name, one in self._kept.items()}
         self._said_at: dict[str, float] = {}
 
     @property
@@ -73,42 +92,46 @@ class Commands:
         """Take note of a new session: what was said in the last one may not have arrived."""
         with self._lock:
             self._said_at.clear()
-            self._unsaid = {
-                name: reply for name, reply in self._replies.items() if name not in self._open
-            }
+            self._unsaid = {name: self._present(name) for name in self._kept}
 
     def receive(self, name: str, payload: bytes) -> None:
-        """Take a command; one that is known is not run again, but answered."""
+        """Take a command; one that is known is not done again, but answered."""
         try:
             command = decode_command(payload)
         except ProtocolError as error:
             self._say(name, Reply("refused", error=str(error)[:500]))
             return
-        if isinstance(command, Known):
-            self._forget(name)
-        elif not self._is_known(name):
-            if reason := self._take_in(name, command):
-                self._say(name, Reply("refused", error=reason))
-            else:
-                self._received()
+        match command:
+            case Known():
+                self._forget(name)
+            case Cancel():
+                self._cancel(name)
+            case Do() if not self._is_known(name):
+                self._take_in(name, command)
 
     def _is_known(self, name: str) -> bool:
         with self._lock:
-            if name in self._replies and name not in self._open:
-                self._unsaid[name] = self._replies[name]
-            return name in self._replies
+            if name in self._kept:
+                self._unsaid[name] = self._present(name)
+            return name in self._kept or name in self._open
 
-    def _take_in(self, name: str, script: RunScript) -> str:
-        """Have a script run; give why that cannot be, or ""."""
+    def _take_in(self, name: str, command: Do) -> None:
         with self._lock:
             if len(self._waiting) >= MOST_WAITING:
-                return f"{MOST_WAITING} commands wait already"
-            # On the disk before it begins: whatever happens, it does not begin twice.
-            if not self._keep(name, Reply("interrupted", error="the agent ended meanwhile")):
-                return "the disk of the device cannot be written"
-            self._waiting.append(_Waiting(name, script, self._clock() + script.within))
+                return  # the hub sends it again
+            self._waiting.append(_Waiting(name, command, self._clock() + command.within))
             self._open.add(name)
-        return ""
+        self._received()
+
+    def _cancel(self, name: str) -> None:
+        """Forget one that waits, or that comes after this; what has begun tells of itself."""
+        with self._lock:
+            has_begun = name in self._kept
+            self._waiting = deque(one for one in self._waiting if one.name != name)
+        if has_begun:
+            self._is_known(name)
+        else:
+            self._say(name, Reply("refused", error="it was cancelled"))
 
     def take(self) -> dict[str, Reply]:
         """Give the replies that are to be said now, by command."""
@@ -116,112 +139,92 @@ class Commands:
         with self._lock:
             said, self._unsaid = self._unsaid, {}
             for name, last in self._said_at.items():
-                if at >= last + AGAIN_SECONDS and name in self._replies:
-                    said.setdefault(name, self._replies[name])
+                if at >= last + AGAIN_SECONDS and name in self._kept:
+                    said.setdefault(name, self._kept[name].reply)
             self._said_at |= {name: at for name, reply in said.items() if reply.is_last}
         return said
 
     # ── the event loop ──
 
-    def next(self) -> tuple[str, RunScript] | None:
-        """Give what is to be run now; what has waited for too long is refused."""
+    def next(self) -> tuple[str, Do] | None:
+        """Give what is to be done now; what cannot be done any more, or not safely, is refused."""
         while True:
             with self._lock:
                 if not self._waiting:
                     return None
                 one = self._waiting.popleft()
-            if self._clock() < one.until:
+                reason = self._begin(one)
+            if not reason:
                 self._say(one.name, Reply("started"), last=False)
-                return one.name, one.script
-            self._say(one.name, Reply("refused", error="it did not begin in time"))
+                return one.name, one.command
+            self._say(one.name, Reply("refused", error=reason))
 
-    def ended(self, name: str, outcome: Outcome) -> None:
-        """Keep what came of a script."""
-        if outcome.code is None:
-            reply = Reply("refused", error=outcome.error[:500])
-        else:
-            reply = Reply(
-                "ended", outcome.code, outcome.output, round(outcome.seconds, 3), outcome.timed_out
-            )
+    def ended(self, name: str, reply: Reply) -> None:
+        """Keep what came of a command."""
         self._say(name, reply)
 
     # ── within ──
+
+    def _present(self, name: str) -> Reply:
+        """Give what is true now of a command that has begun."""
+        return Reply("started") if name in self._open else self._kept[name].reply
+
+    def _settle_reboots(self) -> None:
+        """Say of a reboot that an earlier run had begun how it ended."""
+        begun = {name: one.boot for name, one in self._kept.items() if one.boot}
+        for name, boot in begun.items():
+            self._kept[name] = _Kept(_NOT_BOOTED if self._boot in {"", boot} else _BOOTED)
+        if begun:
+            self._save()
+
+    def _begin(self, one: _Waiting) -> str:
+        """Have it on the disk before it begins, so that it never begins twice; or say why not."""
+        if self._clock() >= one.until:
+            return "it did not begin in time"
+        is_reboot = isinstance(one.command.action, Reboot)
+        if is_reboot and not self._boot:
+            return "the id of the boot (bootIDFile) cannot be read: nobody could tell that it ended"
+        if not self._keep(one.name, _Kept(_ENDED, self._boot if is_reboot else "")):
+            del self._kept[one.name]
+            return "the disk of the device cannot be written"
+        return ""
 
     def _say(self, name: str, reply: Reply, *, last: bool = True) -> None:
         with self._lock:
             if last:
                 self._open.discard(name)
-                self._keep(name, reply)
+                self._keep(name, _Kept(reply))
             self._unsaid[name] = reply
 
-    def _keep(self, name: str, reply: Reply) -> bool:
-        """Keep the reply of a command over a restart; False when the disk failed."""
-        self._replies[name] = reply
-        while len(self._replies) > MOST_KEPT:
-            # Never one that waits or runs: sent again, it would be run again.
-            oldest = next(one for one in self._replies if one not in self._open and one != name)
-            del self._replies[oldest]
+    def _keep(self, name: str, kept: _Kept) -> bool:
+        """Keep what is true of a command over a restart; False when the disk failed."""
+        self._kept[name] = kept
+        while len(self._kept) > MOST_KEPT:
+            # Never one that runs: sent again, it would be done again.
+            oldest = next(one for one in self._kept if one not in self._open and one != name)
+            del self._kept[oldest]
             self._said_at.pop(oldest, None)
-        if self._save():
-            return True
-        if reply.status == "interrupted":
-            del self._replies[name]
-        return False
+        return self._save()
 
     def _forget(self, name: str) -> None:
         with self._lock:
-            if name not in self._open and self._replies.pop(name, None) is not None:
+            if name not in self._open and self._kept.pop(name, None) is not None:
                 self._unsaid.pop(name, None)
                 self._save()
             self._said_at.pop(name, None)
 
     def _save(self) -> bool:
         try:
-            write_atomic(self._path, msgspec.json.encode(self._replies))
+            write_atomic(self._path, msgspec.json.encode(self._kept))
         except OSError as error:
             log.warning("replies to commands cannot be kept: %s", error)
             return False
         return True
 
 
-async def run_commands(
-    commands: Commands,
-    runner: ScriptRunner,
-    environment: Callable[[], Mapping[str, str]],
-    woken: asyncio.Event,
-    said: Callable[[], None],
-) -> None:
-    """Run what comes, one after the other, until cancelled.
-
-    Args:
-        environment: gives the variables that the next one finds.
-        said: called when there is something to tell the hub.
-    """
-    runner.tidy()
-    while True:
-        await woken.wait()
-        woken.clear()
-        while (one := commands.next()) is not None:
-            said()
-            name, script = one
-            outcome = await runner.run(
-                name, script.body, timeout=script.timeout, environment=environment()
-            )
-            commands.ended(name, outcome)
-            log.info("script %s ended: %s", name, _word(outcome))
-            said()
-        said()
-
-
-def _word(outcome: Outcome) -> str:
-    if outcome.code is None:
-        return f"it could not be started: {outcome.error}"
-    return "it took too long" if outcome.timed_out else f"code {outcome.code}"
-
-
-def _load(path: Path) -> dict[str, Reply]:
+def _load(path: Path) -> dict[str, _Kept]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Reply])
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, _Kept])
     except FileNotFoundError:
         return {}
     except (OSError, msgspec.DecodeError) as error:

@@ -28,6 +28,9 @@ LEAST_MEMORY: Final = 1 << 20
 _PROGRAM_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,31}")
 
 
+_COMMAND: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
 class ConfigError(Exception):
     """The configuration cannot be used.
 
@@ -197,6 +200,11 @@ class AgentConfig(_Table, frozen=True):
     logs: LogsConfig = LogsConfig()
     metrics: MetricsConfig = MetricsConfig()
     spool: SpoolConfig = SpoolConfig()
+    commands: dict[str, str | list[str]] = {}
+    reboot_command: list[str] | None = None
+    boot_id_file: Path = msgspec.field(
+        name="bootIDFile", default=Path("/proc/sys/kernel/random/boot_id")
+    )
 
     @property
     def supervised(self) -> dict[str, AppConfig]:
@@ -263,6 +271,7 @@ def parse(source: Source) -> AgentConfig:
         raise source.error(key, detail) from None
     _check_programs(config, source)
     _check_identity(config, source)
+    _check_commands(config, source)
     server_of(config, source)
     return config
 
@@ -354,6 +363,17 @@ def _check_identity(config: AgentConfig, source: Source) -> None:
         raise source.error(given, f"there is no {absent} with it; was the file cut off?")
     if config.device_key and not re.fullmatch(r"[0-9a-f]{64}", config.device_key):
         raise source.error("deviceKey", "expected 64 hexadecimal digits")
+
+
+def _check_commands(config: AgentConfig, source: Source) -> None:
+    for name, command in config.commands.items():
+        if not _COMMAND.fullmatch(name):
+            allowed = "a name has lower-case letters, digits, - and _, at most 63"
+            raise source.error(f"commands.{name}", allowed)
+        if not command or not command[0]:
+            raise source.error(f"commands.{name}", "the command is empty")
+    if config.reboot_command is not None and not any(config.reboot_command[:1]):
+        raise source.error("rebootCommand", "the command is empty")
 
 
 def _is_loopback(host: str) -> bool:

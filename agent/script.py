@@ -1,4 +1,4 @@
-"""Runs a script in a process group of its own: bounded in time, in what it says, and to its end."""
+"""Runs a program in a process group of its own: bounded in time, in what it says, to its end."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,7 +28,7 @@ _INFO: Final = DAEMON + 6
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a script ended.
+    """How a script, or a program, ended.
 
     Args:
         code: exit code; negative for a signal; None when it never started.
@@ -97,15 +97,33 @@ class ScriptRunner:
             body: a program of its own where it begins with `#!`, else for `/bin/sh`.
             timeout: seconds, for all that it starts.
         """
-        clock = asyncio.get_running_loop().time
-        began = clock()
         try:
             path = self._write(body)
         except (OSError, UnicodeEncodeError) as error:
             return Outcome(None, "", 0.0, error=str(error))
         try:
+            arguments = [str(path)] if body.startswith("#!") else ["/bin/sh", str(path)]
+            return await self.run_program(
+                f"script-{name}", arguments, timeout=timeout, environment=environment
+            )
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def run_program(
+        self, label: str, arguments: Sequence[str], *, timeout: float,
+        environment: Mapping[str, str],
+    ) -> Outcome:  # fmt: skip
+        """Run a program to its end, or to the end of its time.
+
+        Args:
+            label: what its lines are marked with.
+            timeout: seconds, for all that it starts.
+        """
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
             process = await asyncio.create_subprocess_exec(
-                *([str(path)] if body.startswith("#!") else ["/bin/sh", str(path)]),
+                *arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,
@@ -114,11 +132,10 @@ class ScriptRunner:
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            path.unlink(missing_ok=True)
             return Outcome(None, "", 0.0, error=str(error))
-        log.info("script %s started, process %d", name, process.pid)
+        log.info("%s started, process %d", label, process.pid)
         kept = Kept()
-        reader = asyncio.create_task(self._read(process, name, kept))
+        reader = asyncio.create_task(self._read(process, program_of(label), kept))
         try:
             timed_out = not await _ended_within(process, timeout)
             await asyncio.wait({reader}, timeout=END_SECONDS)
@@ -126,7 +143,6 @@ class ScriptRunner:
             _signal_group(process.pid, signal.SIGKILL)
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
-            path.unlink(missing_ok=True)
         return Outcome(process.returncode, kept.text, clock() - began, timed_out)
 
     def tidy(self) -> None:
@@ -143,9 +159,9 @@ class ScriptRunner:
             file.write(data)
         return Path(name)
 
-    async def _read(self, process: asyncio.subprocess.Process, name: str, kept: Kept) -> None:
+    async def _read(self, process: asyncio.subprocess.Process, program: str, kept: Kept) -> None:
         assert process.stdout is not None
-        splitter, program, logged = Splitter(), program_of(f"script-{name}"), 0
+        splitter, logged = Splitter(), 0
         try:
             while data := await process.stdout.read(65536):
                 kept.add(data)

@@ -28,9 +28,9 @@ class HubSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str = "isaax"
     services: tuple[str, ...] = (
-        "accounts", "projects", "auth", "devices", "envars", "scripts", "triggers", "messages",
-        "telemetry", "alerts", "mail", "relay", "audit", "syslog_listener", "http_listener",
-        "gateway",
+        "accounts", "projects", "auth", "devices", "envars", "commands", "scripts", "triggers",
+        "messages", "telemetry", "alerts", "mail", "relay", "audit", "syslog_listener",
+        "http_listener", "gateway",
     )  # fmt: skip
     remote: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()

@@ -29,6 +29,9 @@ from hub.client.structs import (
     ChangedDevice,
     CodeBody,
     CodesView,
+    CommandBody,
+    CommandResultView,
+    CommandView,
     DeadLetter,
     DeadLetterView,
     DeletionBody,
@@ -36,6 +39,8 @@ from hub.client.structs import (
     DepartureView,
     DeviceApprovals,
     DeviceChanges,
+    DeviceCommandBody,
+    DeviceCommandView,
     DeviceEnvarsView,
     DeviceView,
     Dropped,
@@ -88,9 +93,6 @@ from hub.client.structs import (
     ReplayBody,
     ReplayView,
     ResetBody,
-    ScriptResultView,
-    ScriptRunBody,
-    ScriptRunView,
     SecondFactorView,
     SeriesView,
     SessionView,
@@ -394,6 +396,128 @@ class Api:
                 },
             ),
             AuditEntry,
+        )
+
+    def list_device_commands(
+        self,
+        device: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        status: Literal[
+            "cancelled",
+            "done",
+            "expired",
+            "failed",
+            "interrupted",
+            "later",
+            "lost",
+            "refused",
+            "running",
+            "timeout",
+            "waiting",
+        ]
+        | None = None,
+    ) -> Pages[DeviceCommandView]:
+        """List a device's commands.
+
+        The newest first, each with what became of it; for 30 days.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/devices/{part(device)}/commands",
+                query={"limit": limit, "cursor": cursor, "status": status},
+            ),
+            DeviceCommandView,
+        )
+
+    def send_device_command(
+        self, device: str, body: DeviceCommandBody | Json
+    ) -> Answer[CommandView]:
+        """Send a command to a device.
+
+        Once on each device that is meant now. Who is away does it when it comes back, if
+        that is in time. Sent again by the hub until it is answered, it is not done again.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/devices/{part(device)}/commands", body=body, keyed=True),
+            CommandView,
+        )
+
+    def list_commands(
+        self, project: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[CommandView]:
+        """List commands.
+
+        The newest first.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/commands",
+                query={"limit": limit, "cursor": cursor},
+            ),
+            CommandView,
+        )
+
+    def send_command(self, project: str, body: CommandBody | Json) -> Answer[CommandView]:
+        """Send a command to devices.
+
+        Once on each device that is meant now. Who is away does it when it comes back, if
+        that is in time. Sent again by the hub until it is answered, it is not done again.
+        """
+        return self._calls.answer(
+            Ask("POST", f"/api/v1/projects/{part(project)}/commands", body=body, keyed=True),
+            CommandView,
+        )
+
+    def cancel_command(self, project: str, command: str) -> Answer[CommandView]:
+        """Cancel a command.
+
+        Where it has not begun it is `cancelled`; where it has, it goes on. A device that
+        had begun already, and has not been heard of yet, still says so.
+        """
+        return self._calls.answer(
+            Ask("DELETE", f"/api/v1/projects/{part(project)}/commands/{part(command)}"), CommandView
+        )
+
+    def get_command(self, project: str, command: str) -> Answer[CommandView]:
+        """Read a command."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/projects/{part(project)}/commands/{part(command)}"), CommandView
+        )
+
+    def list_command_results(
+        self,
+        project: str,
+        command: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        status: Literal[
+            "cancelled",
+            "done",
+            "expired",
+            "failed",
+            "interrupted",
+            "later",
+            "lost",
+            "refused",
+            "running",
+            "timeout",
+            "waiting",
+        ]
+        | None = None,
+    ) -> Pages[CommandResultView]:
+        """List what became of a command on each device."""
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/commands/{part(command)}/results",
+                query={"limit": limit, "cursor": cursor, "status": status},
+            ),
+            CommandResultView,
         )
 
     def drop_dead_letters(self, integration: str) -> Answer[Dropped]:
@@ -1474,70 +1598,6 @@ class Api:
         whole relay, in Prometheus form, at `/metrics`.
         """
         return self._calls.answer(Ask("GET", "/api/v1/relay"), RelayHealth)
-
-    def list_script_runs(
-        self, project: str, *, limit: int | None = None, cursor: str | None = None
-    ) -> Pages[ScriptRunView]:
-        """List scripts that were run.
-
-        The newest first.
-        """
-        return self._calls.pages(
-            Ask(
-                "GET",
-                f"/api/v1/projects/{part(project)}/script-runs",
-                query={"limit": limit, "cursor": cursor},
-            ),
-            ScriptRunView,
-        )
-
-    def create_script_run(self, project: str, body: ScriptRunBody | Json) -> Answer[ScriptRunView]:
-        """Run a script on devices.
-
-        Once on each device that is meant now. Who is away runs it when it comes back, if
-        that is in time.
-        """
-        return self._calls.answer(
-            Ask("POST", f"/api/v1/projects/{part(project)}/script-runs", body=body, keyed=True),
-            ScriptRunView,
-        )
-
-    def get_script_run(self, project: str, run: str) -> Answer[ScriptRunView]:
-        """Read a script that was run."""
-        return self._calls.answer(
-            Ask("GET", f"/api/v1/projects/{part(project)}/script-runs/{part(run)}"), ScriptRunView
-        )
-
-    def list_script_results(
-        self,
-        project: str,
-        run: str,
-        *,
-        limit: int | None = None,
-        cursor: str | None = None,
-        status: Literal[
-            "done",
-            "expired",
-            "failed",
-            "interrupted",
-            "later",
-            "lost",
-            "refused",
-            "running",
-            "timeout",
-            "waiting",
-        ]
-        | None = None,
-    ) -> Pages[ScriptResultView]:
-        """List what became of a script on each device."""
-        return self._calls.pages(
-            Ask(
-                "GET",
-                f"/api/v1/projects/{part(project)}/script-runs/{part(run)}/results",
-                query={"limit": limit, "cursor": cursor, "status": status},
-            ),
-            ScriptResultView,
-        )
 
     def list_passkeys(
         self, *, limit: int | None = None, cursor: str | None = None

@@ -233,6 +233,50 @@ class CodesView(msgspec.Struct, frozen=True, kw_only=True):
     recovery_codes: list[str]
 
 
+class CommandAction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is to be done.
+
+    Args:
+        type: `script`; `start`, `stop`, `restart` or `reload` what the agent looks after;
+            `reboot` the device; `custom`, what the device's owner allows in its isaax.conf.
+        body: of a script: a program of its own where it begins with `#!`, else for
+            `/bin/sh`.
+        program: that is started, stopped, restarted or reloaded; left out, all are.
+        name: of a custom command.
+        arguments: of a custom command, which finds each as `ISAAX_ARG_<NAME>` in its
+            environment.
+    """
+
+    type: str
+    body: str = ""
+    program: str = ""
+    name: str = ""
+    arguments: dict[str, str] = {}
+
+
+class CommandResultView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a command on one device.
+
+    Args:
+        status: `waiting` to begin, `running`; `done` (exit code 0), `later` (21: it asks to
+            be tried again), `failed` (any other); `timeout`; `refused` by the agent;
+            `interrupted`, when the agent ended meanwhile; `expired`, when it did not begin
+            in time; `lost`, when it began and its end was not heard of; `cancelled` before
+            it began.
+        output: what it wrote, its beginning and its end.
+        error: why it was refused, interrupted or cancelled, or what failed.
+    """
+
+    device: str
+    status: str
+    code: int | None
+    output: str
+    error: str
+    seconds: float | None
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
 class DeadLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a dead letter; `time` is RFC 3339."""
 
@@ -871,65 +915,6 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     always: str | None = None
 
 
-class ScriptResultView(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of it on one device.
-
-    Args:
-        status: `waiting` to begin, `running`; `done` (exit code 0), `later` (21: it asks to
-            be tried again), `failed` (any other); `timeout`; `refused` by the agent;
-            `interrupted`, when the agent ended meanwhile; `expired`, when it did not begin
-            in time; `lost`, when it began and its end was not heard of.
-        output: what it wrote, its beginning and its end.
-        error: why it was refused or interrupted.
-    """
-
-    device: str
-    status: str
-    code: int | None
-    output: str
-    error: str
-    seconds: float | None
-    started_at: datetime | None
-    ended_at: datetime | None
-
-
-class ScriptRunBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A script to be run once, on a device, or on those of a group, or on all of the project.
-
-    Args:
-        body: a program of its own where it begins with `#!`, else for `/bin/sh`.
-        timeout: seconds that it may take on each device.
-        wait: seconds in which it has to begin on each; who comes later does not run it.
-        device: id of the only one.
-        group: of those that run it.
-    """
-
-    body: str
-    timeout: float = 60.0
-    wait: float = 3600.0
-    device: str | None = None
-    group: str | None = None
-
-
-class ScriptRunView(msgspec.Struct, frozen=True, kw_only=True):
-    """A script that is run, or was.
-
-    Args:
-        deadline: until when it has to begin on each device.
-        counts: how many devices are in which state.
-    """
-
-    id: str
-    project: str
-    body: str
-    timeout: float
-    device: str | None
-    group: str | None
-    created_at: datetime
-    deadline: datetime
-    counts: dict[str, int]
-
-
 class SecondFactorView(msgspec.Struct, frozen=True, kw_only=True):
     """The password was right, and a second factor is to be shown at `/sessions/second-factor`.
 
@@ -1253,6 +1238,89 @@ class NewCredential(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     raw_id: str = msgspec.field(name="rawId")
     type: Literal["public-key"]
     response: Attestation
+
+
+class CommandBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that is to be done once: on a device, on those of a group, or on all.
+
+    Args:
+        timeout: seconds that it may take on each device, 60 by default; of a reboot, those
+            in which the device has to be back, 600 by default.
+        wait: seconds in which it has to begin on each; who comes later does not do it.
+        device: id of the only one.
+        group: of those that do it.
+        all: of the project do it.
+    """
+
+    action: CommandAction
+    timeout: float | None = None
+    wait: float = 3600.0
+    device: str | None = None
+    group: str | None = None
+    all: bool = False
+
+
+class CommandView(msgspec.Struct, frozen=True, kw_only=True):
+    """A command.
+
+    Args:
+        device, group: that was named; with neither, all of the project were.
+        deadline: until when it has to begin on each device.
+        counts: how many devices are in which state.
+    """
+
+    id: str
+    project: str
+    action: CommandAction
+    timeout: float
+    device: str | None
+    group: str | None
+    created_at: datetime
+    deadline: datetime
+    counts: dict[str, int]
+
+
+class DeviceCommandBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that is to be done once on a device.
+
+    Args:
+        timeout: seconds that it may take, 60 by default; of a reboot, those in which the
+            device has to be back, 600 by default.
+        wait: seconds in which it has to begin.
+    """
+
+    action: CommandAction
+    timeout: float | None = None
+    wait: float = 3600.0
+
+
+class DeviceCommandView(msgspec.Struct, frozen=True, kw_only=True):
+    """A command of a device, and what became of it there.
+
+    Args:
+        command: its id.
+        deadline: until when it has to begin.
+        status: `waiting` to begin, `running`; `done` (exit code 0), `later` (21: it asks to
+            be tried again), `failed` (any other); `timeout`; `refused` by the agent;
+            `interrupted`, when the agent ended meanwhile; `expired`, when it did not begin
+            in time; `lost`, when it began and its end was not heard of; `cancelled` before
+            it began.
+        output: what it wrote, its beginning and its end.
+        error: why it was refused, interrupted or cancelled, or what failed.
+    """
+
+    command: str
+    action: CommandAction
+    timeout: float
+    created_at: datetime
+    deadline: datetime
+    status: str
+    code: int | None
+    output: str
+    error: str
+    seconds: float | None
+    started_at: datetime | None
+    ended_at: datetime | None
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

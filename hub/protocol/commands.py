@@ -12,29 +12,96 @@ MAX_REPLY_BYTES: Final = 128 * 1024
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Wait = Annotated[float, msgspec.Meta(gt=0, le=7 * 86_400)]
 
+ScriptBody = Annotated[str, msgspec.Meta(min_length=1, max_length=65_536)]
+ProgramName = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[A-Za-z0-9._-]*$(?!\n)")]
+CommandName = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$(?!\n)")]
+ArgumentName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,31}$(?!\n)")]
+ArgumentValue = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^[^\x00]*$(?!\n)")]
+Arguments = Annotated[dict[ArgumentName, ArgumentValue], msgspec.Meta(max_length=16)]
 
-class RunScript(msgspec.Struct, frozen=True, tag_field="op", tag="script"):
+
+class RunScript(msgspec.Struct, frozen=True, tag_field="type", tag="script"):
     """Run a script once.
 
     Args:
         body: a program of its own where it begins with `#!`, else for `/bin/sh`.
+    """
+
+    body: ScriptBody
+
+    def __repr__(self) -> str:
+        return "RunScript()"
+
+
+class StartPrograms(msgspec.Struct, frozen=True, tag_field="type", tag="start"):
+    """Start a program that the agent looks after; "" is all of them."""
+
+    program: ProgramName = ""
+
+
+class StopPrograms(msgspec.Struct, frozen=True, tag_field="type", tag="stop"):
+    """Stop a program, or all, until it is started again."""
+
+    program: ProgramName = ""
+
+
+class RestartPrograms(msgspec.Struct, frozen=True, tag_field="type", tag="restart"):
+    """Stop and start a program, or all."""
+
+    program: ProgramName = ""
+
+
+class ReloadPrograms(msgspec.Struct, frozen=True, tag_field="type", tag="reload"):
+    """Have a program, or all, read its configuration anew."""
+
+    program: ProgramName = ""
+
+
+class Reboot(msgspec.Struct, frozen=True, tag_field="type", tag="reboot"):
+    """Boot the device anew."""
+
+
+class RunCustom(msgspec.Struct, frozen=True, tag_field="type", tag="custom"):
+    """Run a command that the device's owner allows under this name, with some arguments."""
+
+    name: CommandName
+    arguments: Arguments = {}
+
+    def __repr__(self) -> str:
+        return f"RunCustom({self.name!r})"
+
+
+ProgramAction = StartPrograms | StopPrograms | RestartPrograms | ReloadPrograms
+Action = RunScript | ProgramAction | Reboot | RunCustom
+
+
+def action_type(action: Action) -> str:
+    """Give what kind of action it is, as `type` says on the wire."""
+    return str(action.__struct_config__.tag)
+
+
+class Do(msgspec.Struct, frozen=True, tag_field="op", tag="do"):
+    """Do something, once.
+
+    Args:
         timeout: seconds that it may take.
         within: seconds in which it may begin, from when this was received.
     """
 
-    body: str
+    action: Action
     timeout: Timeout
     within: Wait
 
-    def __repr__(self) -> str:
-        return f"RunScript(timeout={self.timeout}, within={self.within})"
+
+class Cancel(msgspec.Struct, frozen=True, tag_field="op", tag="cancel"):
+    """Do not begin it any more; what has begun goes on."""
 
 
 class Known(msgspec.Struct, frozen=True, tag_field="op", tag="known"):
     """The hub has the last reply of this command: forget it."""
 
 
-Command = RunScript | Known
+Command = Do | Cancel | Known
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,11 +110,11 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     Args:
         status: `started`; `ended`, also by a signal or for want of time; `refused`, when it did
             not begin; `interrupted`, when the agent ended meanwhile.
-        code: exit code; negative for a signal.
+        code: exit code; negative for a signal; 0 or 1 of what is no process.
         output: what it wrote: its beginning and its end.
         seconds: that it took.
         timed_out: it took too long, and was ended.
-        error: why it was refused, in words.
+        error: why it was refused, or failed, in words.
     """
 
     status: Literal["started", "ended", "refused", "interrupted"]

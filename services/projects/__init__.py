@@ -58,5 +58,8 @@ def isaax_permissions() -> list[Permission]:
 def isaax_account_data() -> list[AccountData]:
     """Declare what is kept: it goes last, for others find what is theirs by the projects."""
     return [
-        AccountData("projects", after=("messages", "auth", "devices", "envars", "scripts", "relay"))
+        AccountData(
+            "projects",
+            after=("messages", "auth", "devices", "envars", "commands", "scripts", "relay"),
+        )
     ]

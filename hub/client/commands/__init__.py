@@ -37,6 +37,7 @@ PANELS: Final = {
         "tokens": "tokens:app",
         "devices": "devices:app",
         "envars": "envars:app",
+        "commands": "commands:app",
         "scripts": "scripts:app",
         "logs": "logs:logs",
         "metrics": "metrics:app",

@@ -28,7 +28,7 @@ STYLES: Final = {
     "pending": "yellow", "open": "red", "broken": "red", "rejected": "red", "failed": "red",
     "revoked": "red", "quarantined": "red", "done": "green", "running": "yellow", "later": "yellow",
     "timeout": "red", "refused": "red", "interrupted": "red", "expired": "red", "lost": "red",
-    "paused": "dim", "offline": "dim",
+    "paused": "dim", "offline": "dim", "cancelled": "dim",
 }  # fmt: skip
 """How states are shown, wherever they stand."""
 

@@ -62,13 +62,14 @@ class Api:
         return [(one["version"], one["applied"]) for one in answer]
 
     async def run_script(self, project: str, body: str) -> str:
-        """Run a script on every device of a project, and give the id of the run."""
-        answer = await self._post(f"/api/v1/projects/{project}/script-runs", {"body": body})
+        """Run a script on every device of a project, and give the id of the command."""
+        wanted = {"action": {"type": "script", "body": body}, "all": True}
+        answer = await self._post(f"/api/v1/projects/{project}/commands", wanted)
         return str(answer["id"])
 
-    async def script_outputs(self, project: str, run: str) -> list[str]:
+    async def script_outputs(self, project: str, command: str) -> list[str]:
         """Give what a script wrote on the devices on which it has ended."""
-        answer = await self._get(f"/api/v1/projects/{project}/script-runs/{run}/results")
+        answer = await self._get(f"/api/v1/projects/{project}/commands/{command}/results")
         return [one["output"] for one in answer if one["ended_at"] is not None]
 
     async def _get(self, path: str) -> Any:

@@ -56,9 +56,9 @@ async def _defaults(api: Api, project: str) -> dict[str, str]:
     return found
 
 
-async def _output(api: Api, project: str, run: str) -> str:
+async def _output(api: Api, project: str, command: str) -> str:
     """Wait until a script has ended on the device, and give what it wrote."""
-    while not (found := await api.script_outputs(project, run)):  # noqa: ASYNC110 - it runs there
+    while not (found := await api.script_outputs(project, command)):  # noqa: ASYNC110 - it runs there
         await asyncio.sleep(PAUSE)
     return found[0]
 

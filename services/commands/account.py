@@ -1,4 +1,4 @@
-"""What the service `scripts` keeps of an account."""
+"""What the service `commands` keeps of an account."""
 
 from collections.abc import AsyncIterator
 
@@ -8,28 +8,28 @@ from hub import Counts, Database, Erased, Exported, OfAccount, Queries, differen
 
 
 class _Counted(msgspec.Struct, frozen=True):
-    script_runs: int
-    script_results: int
+    commands: int
+    command_results: int
 
 
-class AccountOfScripts:
-    """An account's scripts that were run, and what became of them."""
+class AccountOfCommands:
+    """An account's commands, and what became of them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._sql = Queries.load("services.scripts")
+        self._sql = Queries.load("services.commands")
 
     async def count(self, request: OfAccount) -> Counts:
-        """Count runs and results."""
+        """Count commands and results."""
         async with self._database.transaction(account=request.account) as tx:
             counted = await tx.one(self._sql["count"], _Counted, account=request.account)
         return Counts(msgspec.structs.asdict(counted))
 
     async def export(self, request: OfAccount) -> AsyncIterator[Exported]:
-        """Give the runs, without what they wrote."""
+        """Give the commands, without what they wrote."""
         query = self._sql["export"]
         async for page in export_rows(
-            self._database, query, account=request.account, file="script_runs"
+            self._database, query, account=request.account, file="commands"
         ):
             yield page
 

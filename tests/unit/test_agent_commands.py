@@ -1,4 +1,4 @@
-"""Scripts on a device: bounded in time and in what they say, run once, told until it arrived."""
+"""Commands on a device: bounded in time and in what they say, once, told until it arrived."""
 
 import asyncio
 import errno
@@ -10,10 +10,25 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.commands import AGAIN_SECONDS, MOST_KEPT, MOST_WAITING, Commands, run_commands
+from agent.commands import AGAIN_SECONDS, MOST_KEPT, MOST_WAITING, Commands
+from agent.doing import Allowed, Doer, boot_id, do_commands
 from agent.linequeue import LineQueue
+from agent.programs import ProgramError
 from agent.script import HEAD_BYTES, LOGGED_BYTES, TAIL_BYTES, Kept, Outcome, ScriptRunner
-from hub.protocol import Known, Reply, RunScript
+from hub.protocol import (
+    Action,
+    Cancel,
+    Do,
+    Known,
+    Reboot,
+    ReloadPrograms,
+    Reply,
+    RestartPrograms,
+    RunCustom,
+    RunScript,
+    StartPrograms,
+    StopPrograms,
+)
 from tests.deadline import until
 
 
@@ -148,13 +163,53 @@ class Clock:
 
 
 def asked(commands: Commands, name: str, body: str = "true", within: float = 60.0) -> None:
-    commands.receive(name, msgspec.json.encode(RunScript(body, 10.0, within)))
+    commands.receive(name, msgspec.json.encode(Do(RunScript(body), 10.0, within)))
+
+
+class Told:
+    """Stands for the programs, and notes what they are told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.hangs = False
+
+    async def _do(self, what: str, name: str) -> None:
+        self.said.append(f"{what} {name}".rstrip())
+        if name == "nothing":
+            raise ProgramError("there is no program 'nothing'")
+        if self.hangs:
+            await asyncio.Event().wait()
+
+    async def start(self, name: str = "") -> None:
+        await self._do("start", name)
+
+    async def stop(self, name: str = "") -> None:
+        await self._do("stop", name)
+
+    async def restart(self, name: str = "") -> None:
+        await self._do("restart", name)
+
+    async def reload(self, name: str = "") -> None:
+        await self._do("reload", name)
+
+
+def doer(
+    runner: ScriptRunner,
+    programs: Any = None,
+    custom: dict[str, str | list[str]] | None = None,
+    reboot: list[str] | None = None,
+) -> Doer:
+    return Doer(runner, programs or Told(), Allowed(custom or {}, reboot), dict)
+
+
+async def done(doer: Doer, action: Action, timeout: float = 10.0) -> Reply:
+    return await doer.do("cmd_1", Do(action, timeout, 60.0))
 
 
 @asynccontextmanager
 async def running(commands: Commands, runner: ScriptRunner) -> AsyncIterator[asyncio.Event]:
     woken = asyncio.Event()
-    work = run_commands(commands, runner, dict, woken, lambda: None)
+    work = do_commands(commands, doer(runner), woken, lambda: None)
     task = asyncio.create_task(work)
     try:
         yield woken
@@ -195,7 +250,7 @@ async def test_a_command_is_run_once_and_told_until_it_is_known(
 def test_a_last_word_is_said_again_until_it_is_known(tmp_path: Path) -> None:
     """The hub may have been away when it was said, and the session lives on."""
     clock = Clock()
-    commands = Commands(tmp_path, lambda: None, clock)
+    commands = Commands(tmp_path, lambda: None, clock=clock)
     commands.receive("bad", b"")
     assert commands.deadline is None
     assert list(commands.take()) == ["bad"]
@@ -211,7 +266,7 @@ def test_a_last_word_is_said_again_until_it_is_known(tmp_path: Path) -> None:
 async def test_what_waited_for_too_long_is_refused(tmp_path: Path, runner: ScriptRunner) -> None:
     """By a clock that only goes on: the device's own may be a day off."""
     clock = Clock()
-    commands = Commands(tmp_path, lambda: None, clock)
+    commands = Commands(tmp_path, lambda: None, clock=clock)
     asked(commands, "run_old", within=5.0)
     clock.now = 6.0
     asked(commands, "run_new", within=5.0)
@@ -221,51 +276,160 @@ async def test_what_waited_for_too_long_is_refused(tmp_path: Path, runner: Scrip
     assert "in time" in told["run_old"].error
 
 
-def test_an_agent_that_ended_meanwhile_says_so_and_does_not_run_it_again(tmp_path: Path) -> None:
+def test_what_had_begun_when_the_agent_ended_is_not_done_again(tmp_path: Path) -> None:
+    """And says so; what only waited is done when the hub sends it again."""
     commands = Commands(tmp_path, lambda: None)
-    asked(commands, "run_1")
-    asked(commands, "run_2")
+    asked(commands, "cmd_1")
+    asked(commands, "cmd_2")
     assert commands.next() is not None
     commands.begin()
-    assert commands.take() == {}, "it runs, or waits: there is no last word yet"
+    assert commands.take() == {"cmd_1": Reply("started")}, "a new session may not know it"
+    asked(commands, "cmd_1")
+    assert commands.take() == {"cmd_1": Reply("started")}, "nor one who asks again"
     later = Commands(tmp_path, lambda: None)
-    assert {name: reply.status for name, reply in later.take().items()} == {
-        "run_1": "interrupted", "run_2": "interrupted",
-    }  # fmt: skip
-    asked(later, "run_1")
+    assert {name: reply.status for name, reply in later.take().items()} == {"cmd_1": "interrupted"}
+    asked(later, "cmd_1")
     assert later.next() is None
+    assert later.take()["cmd_1"].status == "interrupted"
+    asked(later, "cmd_2")
+    assert (later.next() or ("",))[0] == "cmd_2"
+
+
+def cancelled(commands: Commands, name: str) -> None:
+    commands.receive(name, msgspec.json.encode(Cancel()))
+
+
+def test_what_is_cancelled_does_not_begin_and_what_has_begun_goes_on(tmp_path: Path) -> None:
+    commands = Commands(tmp_path, lambda: None)
+    for name in ("cmd_1", "cmd_2"):
+        asked(commands, name)
+    assert commands.next() is not None
+    commands.take()
+    for name in ("cmd_1", "cmd_2", "cmd_3"):
+        cancelled(commands, name)
+    asked(commands, "cmd_3")  # it was on its way
+    said = commands.take()
+    assert {name: reply.status for name, reply in said.items()} == {
+        "cmd_1": "started", "cmd_2": "refused", "cmd_3": "refused",
+    }  # fmt: skip
+    assert said["cmd_2"].error == "it was cancelled"
+    assert commands.next() is None
+    commands.ended("cmd_1", Reply("ended", 0))
+    cancelled(commands, "cmd_1")
+    assert commands.take() == {"cmd_1": Reply("ended", 0)}
+
+
+def test_a_reboot_is_over_when_the_device_was_booted_anew(tmp_path: Path) -> None:
+    """Not when the agent alone was; and it never begins twice."""
+
+    def begun(folder: Path) -> Commands:
+        folder.mkdir()
+        commands = Commands(folder, lambda: None, "boot-1")
+        commands.receive("cmd_1", msgspec.json.encode(Do(Reboot(), 10.0, 60.0)))
+        assert commands.next() is not None
+        return commands
+
+    begun(tmp_path / "booted")
+    for _ in range(2):  # the reply may not have arrived before the next end of the agent
+        anew = Commands(tmp_path / "booted", lambda: None, "boot-2")
+        assert anew.take() == {"cmd_1": Reply("ended", 0)}
+        anew.receive("cmd_1", msgspec.json.encode(Do(Reboot(), 10.0, 60.0)))
+        assert anew.next() is None
+    begun(tmp_path / "not")
+    (reply,) = Commands(tmp_path / "not", lambda: None, "boot-1").take().values()
+    assert (reply.status, reply.code) == ("ended", 1)
+    assert "not booted anew" in reply.error
+    (same,) = Commands(tmp_path / "not", lambda: None, "boot-2").take().values()
+    assert same == reply, "what was said is not unsaid by a later boot"
+    unknown = Commands(tmp_path, lambda: None, "")
+    unknown.receive("cmd_1", msgspec.json.encode(Do(Reboot(), 10.0, 60.0)))
+    assert unknown.next() is None
+    assert "bootIDFile" in unknown.take()["cmd_1"].error
 
 
 def test_there_is_an_end_to_what_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = Commands(tmp_path, lambda: None)
     for n in range(MOST_WAITING + 1):
-        asked(commands, f"run_{n}")
-    told = commands.take()
-    assert {name: reply.status for name, reply in told.items()} == {
-        f"run_{MOST_WAITING}": "refused"
-    }
-    for garbage in (b"", b"{}", b'{"op":"reboot"}', b'{"op":"script","body":"x"}', b"\xff"):
-        commands.receive("run_x", garbage)
-        assert commands.take()["run_x"].status == "refused"
+        asked(commands, f"cmd_{n}")
+    assert commands.take() == {}, "the hub sends again what found no room"
+    for garbage in (b"", b"{}", b'{"op":"fly"}', b'{"op":"do","action":{"type":"fly"}}', b"\xff"):
+        commands.receive("cmd_x", garbage)
+        assert commands.take()["cmd_x"].status == "refused"
     for n in range(2 * MOST_KEPT):
         commands.receive(f"bad_{n}", b"")
         commands.take()
     assert len(Commands(tmp_path, lambda: None).take()) <= MOST_KEPT
     assert len(commands._said_at) <= MOST_KEPT
     for n in range(MOST_WAITING):
-        asked(commands, f"run_{n}")  # sent again: what waits is known, whatever came meanwhile
-    assert not any(name.startswith("run_") for name in commands.take())
+        asked(commands, f"cmd_{n}")  # sent again: what waits is known, whatever came meanwhile
     assert len([*iter(commands.next, None)]) == MOST_WAITING
+    asked(commands, f"cmd_{MOST_WAITING}")
+    assert commands.next() is not None, "there is room now"
 
     def fail(*_: object, **__: object) -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("agent.commands.write_atomic", fail)
     other = Commands(tmp_path / "other", lambda: None)
-    asked(other, "run_1")
-    assert "cannot be written" in other.take()["run_1"].error
-    assert other.next() is None, "what might run twice does not run"
+    asked(other, "cmd_1")
+    assert other.next() is None, "what might be done twice is not done"
+    assert "cannot be written" in other.take()["cmd_1"].error
+
+
+# ── what is done ──────────────────────────────────────────────────────────────────────────────
+
+
+async def test_programs_are_told_and_the_answer_says_how_it_went(runner: ScriptRunner) -> None:
+    told = Told()
+    actions = [StartPrograms(), StopPrograms("a"), RestartPrograms("b"), ReloadPrograms("c")]
+    for action in actions:
+        reply = await done(doer(runner, told), action)
+        assert (reply.status, reply.code) == ("ended", 0)
+    assert told.said == ["start", "stop a", "restart b", "reload c"]
+    reply = await done(doer(runner, told), RestartPrograms("nothing"))
+    assert (reply.status, reply.code) == ("ended", 1)
+    assert "no program" in reply.error
+    told.hangs = True
+    reply = await done(doer(runner, told), StopPrograms(), timeout=0.05)
+    assert (reply.status, reply.timed_out) == ("ended", True)
+    assert reply.error
+
+
+async def test_a_custom_command_is_what_the_file_says_and_nothing_else(
+    runner: ScriptRunner,
+) -> None:
+    """What comes from the hub is in its environment: no shell reads it."""
+    custom: dict[str, str | list[str]] = {
+        "show": ["/bin/sh", "-c", 'echo "$ISAAX_ARG_WHAT"; exit 3'],
+        "words": "echo a; echo b",
+    }
+    evil = "$(touch /tmp/never); `id`"
+    reply = await done(doer(runner, custom=custom), RunCustom("show", {"what": evil}))
+    assert (reply.status, reply.code, reply.output) == ("ended", 3, f"{evil}\n")
+    reply = await done(doer(runner, custom=custom), RunCustom("words"))
+    assert (reply.code, reply.output) == (0, "a\nb\n")
+    reply = await done(doer(runner, custom=custom), RunCustom("other"))
+    assert reply.status == "refused"
+    assert '[commands]: other = ["program", "argument"]' in reply.error
+    missing: dict[str, str | list[str]] = {"gone": ["/nowhere/program"]}
+    reply = await done(doer(runner, custom=missing), RunCustom("gone"))
+    assert (reply.status, "nowhere" in reply.error) == ("refused", True)
+    hangs: dict[str, str | list[str]] = {"hangs": "sleep 1000"}
+    assert (await done(doer(runner, custom=hangs), RunCustom("hangs"), timeout=0.1)).timed_out
+
+
+async def test_a_reboot_that_does_not_come_about_says_so(
+    runner: ScriptRunner, tmp_path: Path
+) -> None:
+    no = doer(runner, reboot=["/bin/sh", "-c", "echo not permitted; exit 1"])
+    reply = await done(no, Reboot())
+    assert (reply.status, reply.code, reply.output) == ("ended", 1, "not permitted\n")
+    nothing_happens = await done(doer(runner, reboot=["true"]), Reboot(), timeout=0.1)
+    assert (nothing_happens.timed_out, "did not go down" in nothing_happens.error) == (True, True)
+    assert Allowed({}, None).reboot_arguments[-1].endswith("reboot")
+    assert boot_id(tmp_path / "none") == ""
 
 
 def test_no_body_is_in_a_repr() -> None:
-    assert "t0p" not in repr(RunScript("t0p", 1.0, 1.0))
+    assert "t0p" not in repr(Do(RunScript("t0p"), 1.0, 1.0))
+    assert "t0p" not in repr(Do(RunCustom("x", {"a": "t0p"}), 1.0, 1.0))

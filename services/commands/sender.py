@@ -1,4 +1,4 @@
-"""Brings scripts to devices: at once to who is here, and to others when they come, in time."""
+"""Brings commands to devices: at once to who is here, and to others when they come, in time."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,28 +9,34 @@ import msgspec
 import structlog
 
 from hub import Bus, Database, DeviceReply, DeviceReport, Downlink, IsaaxError, Queries
-from hub.protocol import Known, RunScript, Session
-from services.scripts import peers
+from hub.protocol import Action, Cancel, Do, Known, Session
+from services.commands import peers
 
-_log = structlog.get_logger("scripts")
+_log = structlog.get_logger("commands")
 
 EVERY: Final = 15.0
 """Seconds between two looks for what nobody has answered, or what is over."""
 UNHEARD: Final = 30.0
 GRACE: Final = 120.0
-"""Seconds after a script's time in which its end is waited for."""
+"""Seconds after a command's time in which its end is waited for."""
 KEPT_DAYS: Final = 30
 _AT_ONCE: Final = 200
 
 
 class _Waiting(msgspec.Struct, frozen=True):
-    run: str
+    command: str
     device: str
     account: str
     project: str
-    body: str
+    action: Action
     timeout: float
     within: float
+
+
+class _Cancelled(msgspec.Struct, frozen=True):
+    command: str
+    device: str
+    project: str
 
 
 class _Unheard(msgspec.Struct, frozen=True):
@@ -39,19 +45,19 @@ class _Unheard(msgspec.Struct, frozen=True):
 
 
 class Sender:
-    """Sends what waits; an agent that has it already does not run it again."""
+    """Sends what waits; an agent that has it already does not do it again."""
 
     def __init__(self, database: Database, bus: Bus, downlink: Downlink) -> None:
         self._database = database
         self._bus = bus
         self._downlink = downlink
-        self._sql = Queries.load("services.scripts")
-        self._started: list[tuple[str, Sequence[str]]] = []
+        self._sql = Queries.load("services.commands")
+        self._due: dict[str, set[str]] = {}  # by account
         self._woken = asyncio.Event()
 
-    def start(self, account: str, devices: Sequence[str]) -> None:
+    def wake(self, account: str, devices: Sequence[str]) -> None:
         """Send to these devices of an account, as soon as can be."""
-        self._started.append((account, devices))
+        self._due.setdefault(account, set()).update(devices)
         self._woken.set()
 
     async def reported(self, reports: Sequence[DeviceReport]) -> None:
@@ -65,19 +71,19 @@ class Sender:
                 self._downlink.command(one.session, one.command, Known())
 
     async def run(self) -> None:
-        """Send what is started, and look after what waits; until cancelled."""
+        """Send what is new, and look after what waits; until cancelled."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(EVERY):
                     await self._woken.wait()
             self._woken.clear()
-            started, self._started = self._started, []
+            due, self._due = self._due, {}
             try:
-                for account, devices in started:
-                    await self._send_online(account, devices)
+                for account, devices in due.items():
+                    await self._send_online(account, sorted(devices))
                 await self._look()
             except IsaaxError as error:
-                _log.warning("scripts wait to be sent", error=str(error))
+                _log.warning("commands wait to be sent", error=str(error))
 
     async def _look(self) -> None:
         """End what is over, and send again what nobody has answered."""
@@ -99,13 +105,17 @@ class Sender:
             await self._send({device: here.get(device, "") for device in some})
 
     async def _send(self, sessions: Mapping[str, str]) -> None:
-        """Send what waits for these devices, to those that have a session."""
+        """Send to those of these devices that have a session what waits, or is not to begin."""
+        devices = sorted(sessions)
         async with self._database.system() as tx:
-            rows = await tx.all(self._sql["waiting_for"], _Waiting, devices=sorted(sessions))
-        for row in rows:
+            waiting = await tx.all(self._sql["waiting_for"], _Waiting, devices=devices)
+            cancelled = await tx.all(self._sql["cancelled_for"], _Cancelled, devices=devices)
+        for row in waiting:
             if session := sessions[row.device]:
-                self._downlink.command(
-                    Session(row.project, row.device, session),
-                    row.run,
-                    RunScript(row.body, row.timeout, row.within),
-                )
+                where = Session(row.project, row.device, session)
+                what = Do(row.action, row.timeout, row.within)
+                self._downlink.command(where, row.command, what)
+        for gone in cancelled:
+            if session := sessions[gone.device]:
+                where = Session(gone.project, gone.device, session)
+                self._downlink.command(where, gone.command, Cancel())

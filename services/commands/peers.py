@@ -1,4 +1,4 @@
-"""What the service `scripts` needs of others: only the fields that it reads."""
+"""What the service `commands` needs of others: only the fields that it reads."""
 
 from typing import Literal
 
@@ -70,6 +70,14 @@ class LiveSessions(msgspec.Struct, frozen=True):
     items: list[LiveSession]
 
 
+class DeviceEvent(msgspec.Struct, frozen=True):
+    """What happened to a device's identity or session."""
+
+    kind: str
+    account: str
+    device: str
+
+
 class ProjectAsked(msgspec.Struct, frozen=True):
     """Nothing of a project that is gone is to be left (or a new one is to have its defaults)."""
 
@@ -82,4 +90,5 @@ GET_PROJECT = Contract("projects.get", GetProject, Project)
 GET_DEVICE = Contract("devices.get", GetDevice, Device)
 LIST_DEVICES = Contract("devices.list", ListDevices, Devices)
 SESSIONS = Contract("auth.sessions.live", SessionsOf, LiveSessions)
+DEVICE = Topic("auth.device.changed", DeviceEvent)
 PROJECT_ASKED = Topic("triggers.project.asked", ProjectAsked)
