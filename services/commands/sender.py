@@ -24,9 +24,9 @@ _AT_ONCE: Final = 200
 
 
 class _Waiting(msgspec.Struct, frozen=True):
+    number: int
     command: str
     device: str
-    account: str
     project: str
     action: Action
     timeout: float
@@ -110,7 +110,7 @@ class Sender:
         async with self._database.system() as tx:
             waiting = await tx.all(self._sql["waiting_for"], _Waiting, devices=devices)
             cancelled = await tx.all(self._sql["cancelled_for"], _Cancelled, devices=devices)
-        for row in waiting:
+        for row in sorted(waiting, key=lambda one: one.number):  # as they were sent
             if session := sessions[row.device]:
                 where = Session(row.project, row.device, session)
                 what = Do(row.action, row.timeout, row.within)

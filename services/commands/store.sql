@@ -72,7 +72,7 @@ UPDATE commands_result AS w
   FROM commands_command AS c
  WHERE c.id = w.command AND w.status = 'waiting' AND c.deadline > now()
    AND w.device = ANY (:devices::text[])
-RETURNING w.command, w.device, w.account, w.project, c.action, c.timeout,
+RETURNING w.number, w.command, w.device, w.project, c.action, c.timeout,
           extract(epoch FROM c.deadline - now())::float8 AS within
 
 -- name: cancelled_for

@@ -1,5 +1,6 @@
 """A client that knows nothing but docs/protocol.md, in another language, against a whole hub."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -75,3 +76,34 @@ async def test_a_device_whose_state_is_an_old_copy_loses_no_line(
     assert (after["boot"], after["next"]) == (2, 3)
     await until(lambda: len(stored(spine, project)) >= 6, what="six lines")
     assert stored(spine, project) == ["one", "two", "three", "four", "five", "six"]
+
+
+async def test_it_does_commands_as_the_page_says(spine: Spine, tmp_path: Path) -> None:
+    """Once each: a script, one that takes too long, what it cannot do; not what is cancelled."""
+    project = spine.project("obedient")
+    state, count = tmp_path / "state", tmp_path / "count"
+    device = run(spine, project, state, [])["device"]
+
+    def send(action: dict[str, Any], **more: Any) -> str:
+        body = {"action": action, **more}
+        return str(spine.api.make(f"/devices/{device}/commands", body)["id"])
+
+    def script(body: str, **more: Any) -> str:
+        return send({"type": "script", "body": body}, **more)
+
+    cancelled = script(f"echo never >>{count}")
+    assert spine.api.ask("DELETE", f"/projects/{project.id}/commands/{cancelled}").status == 200
+    sent = [
+        script(f"echo x >>{count}; echo größer; echo no >&2; exit 3"),
+        script("sleep 1000", timeout=2),
+        send({"type": "reboot"}),
+    ]
+    after = await asyncio.to_thread(run, spine, project, state, ["a line"], "--commands=3")
+    assert after["replies"] == {}
+    history = {one["command"]: one for one in spine.api.get(f"/devices/{device}/commands")}
+    said, late, refused = (history[one] for one in sent)
+    assert (said["status"], said["code"], said["output"]) == ("failed", 3, "größer\nno\n")
+    assert (late["status"], late["code"]) == ("timeout", -9)
+    assert (refused["status"], refused["error"]) == ("refused", "this client does scripts alone")
+    assert history[cancelled]["status"] == "cancelled"
+    assert count.read_text() == "x\n"

@@ -1,11 +1,12 @@
 #!/usr/bin/perl
 # A device client written from docs/protocol.md alone, in core Perl: it shows that the page is
 # enough. Numbers in brackets are the sections of that page.
-#   device.pl [--json] HOST PORT PROJECT TOKEN STATEFILE < lines
+#   device.pl [--json] [--commands=N] HOST PORT PROJECT TOKEN STATEFILE < lines
 #
 # It registers if STATEFILE holds no identity, says hello, sends the lines of stdin as stream
-# `app`, waits until every one is acknowledged, says gone, and exits 0. Plaintext: loopback only.
-# Its spool has no limit, so it never has to cover lost lines.
+# `app`, waits until every one is acknowledged and the hub knows how N commands ended, says gone,
+# and exits 0. Plaintext: loopback only. Its spool has no limit, so it never has to cover lost
+# lines; of commands it does scripts.
 use strict; use warnings;
 use Compress::Zlib qw(compress);
 use Digest::SHA qw(hmac_sha256_hex sha256);
@@ -13,23 +14,30 @@ use Encode qw(decode encode);
 use IO::Select;
 use IO::Socket::INET;
 use JSON::PP;
-use Time::HiRes qw(sleep time);
+use POSIX qw(WNOHANG);
+use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC sleep time);
 
 use constant { CONNACK => 2, PUBLISH => 3, PUBACK => 4, SUBACK => 9 };    # MQTT packet types
 use constant { KEEP_ALIVE => 30, PATIENCE => 20, STALLED => 30, IN_FLIGHT => 8, TRIES => 8 };
 use constant { MAX_LINES => 500, MAX_CHARACTERS => 32_768, MAX_MESSAGE => 16_384 };    # a batch
 
-my $as_json = @ARGV && $ARGV[0] eq '--json' ? shift : '';
+my ($as_json, $to_do) = ('', 0);
+while (@ARGV && $ARGV[0] =~ /\A--(json|commands=(\d+))\z/) {
+    shift;
+    defined $2 ? $to_do = $2 : ($as_json = 1);
+}
 my ($host, $port, $project, $token, $state_file) = @ARGV;
-die "usage: $0 [--json] HOST PORT PROJECT TOKEN STATEFILE < lines\n" if @ARGV != 5;
+die "usage: $0 [--json] [--commands=N] HOST PORT PROJECT TOKEN STATEFILE < lines\n" if @ARGV != 5;
 my $json = JSON::PP->new->utf8->canonical;
 umask 077;
 $SIG{PIPE} = 'IGNORE';    # a broken connection is an error of the write, not our end
 
 # ---- What survives a restart: identity, last session, position, and `spool`, the batches that
-# ---- are not acknowledged; they are written down here before they are sent (4.1).
+# ---- are not acknowledged; they are written down here before they are sent (4.1). `replies` are
+# ---- the last words on commands that have begun, until the hub knows them (7).
 
-my $state = { device => '', key => '', session => '', boot => 0, next => 1, spool => [] };
+my $state = { device => '', key => '', session => '', boot => 0, next => 1, spool => [],
+    replies => {} };
 if (open my $in, '<:raw', $state_file) {
     $state = { %$state, %{ $json->decode(join '', <$in>) } };
 }
@@ -52,6 +60,7 @@ sub random_hex {
 my ($socket, $buffer, $packet_id, $written_at);    # of the current connection
 my ($client, $connection, $gone, %answered, @control);
 my ($session, $renew_at, $sent, $progress_at) = ('', 0, 0, 0);    # of the current session
+my ($known, $repeat_at, @waiting) = (0, 0);    # commands: whose end is known, and to be done
 
 sub send_packet {
     my ($head, $body) = @_;
@@ -82,6 +91,9 @@ sub receive {
         send_packet(0x40, substr $payload, 0, 2, '') if ord($head) & 6;    # QoS 1: PUBACK
         if ($topic eq "auth/$client/down") { push @control, $json->decode($payload) }
         elsif ($topic eq "c/$project/$client/$session/ack") { on_ack($json->decode($payload)) }
+        elsif ($topic =~ m{\Ac/\Q$project/$client/$session\E/command/([\w-]+)\z}) {
+            on_command($1, $json->decode($payload));
+        }
     }
 }
 
@@ -168,6 +180,7 @@ sub hello {
     free($boot, $seq);    # and save
     subscribe("c/$project/$client/$session/#");
     ($sent, $progress_at) = (0, time);    # all of the spool goes out on the new topics
+    $repeat_at = 0;
 }
 
 # ---- Batches (4) and acknowledgements (5).
@@ -221,6 +234,72 @@ sub on_ack {
     exit 3 if $said->{op} eq 'reject' && !$said->{boot};    # no ack will follow: our own error
 }
 
+# ---- Commands (7): one after the other, and each written down before it begins.
+
+sub say_reply { publish("d/$project/$client/$session/reply/$_[0]", $json->encode($_[1])) }
+
+sub end_command {
+    my ($id, $reply) = @_;
+    $state->{replies}{$id} = $reply;
+    save();
+    say_reply($id, $reply);
+}
+
+sub on_command {
+    my ($id, $command) = @_;
+    my ($op, $last) = ($command->{op}, $state->{replies}{$id});
+    if ($op eq 'known') {
+        delete $state->{replies}{$id};
+        save();
+        $known++ if $last && ($last->{error} // '') ne 'cancelled';
+    }
+    elsif ($last) { say_reply($id, $last) }    # it comes again
+    elsif ($op eq 'cancel') {
+        @waiting = grep { $_->{id} ne $id } @waiting;
+        end_command($id, { status => 'refused', error => 'cancelled' });
+    }
+    elsif ($op ne 'do' || $command->{action}{type} ne 'script') {
+        end_command($id, { status => 'refused', error => 'this client does scripts alone' });
+    }
+    elsif (!grep { $_->{id} eq $id } @waiting) {
+        my $until = clock_gettime(CLOCK_MONOTONIC) + $command->{within};
+        push @waiting, { %$command, id => $id, until => $until };
+    }
+}
+
+# Do a script. The file takes its output: a pipe could be held open by what it leaves behind.
+sub do_command {
+    my ($one) = @_;
+    my ($id, $began) = ($one->{id}, clock_gettime(CLOCK_MONOTONIC));
+    return end_command($id, { status => 'refused', error => 'too late' }) if $began > $one->{until};
+    $state->{replies}{$id} = { status => 'interrupted' };
+    save();
+    say_reply($id, { status => 'started' });
+    my $shell = $one->{action}{body} =~ /\A#!/ ? '' : "#!/bin/sh\n";
+    my $script = "$state_file.script";
+    open my $file, '>:utf8', $script or die "$script: $!\n";
+    print {$file} $shell, $one->{action}{body} and close $file or die "$script: $!\n";
+    chmod 0700, $script;
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        setpgrp;
+        open STDIN, '<', '/dev/null' and open STDOUT, '>', "$script.out"
+            and open STDERR, '>&', \*STDOUT and exec $script;
+        exit 127;
+    }
+    my ($over, $timed_out) = ($began + $one->{timeout}, JSON::PP::false);
+    until (waitpid $pid, WNOHANG) {
+        if (clock_gettime(CLOCK_MONOTONIC) > $over) { kill KILL => -$pid; $timed_out = JSON::PP::true }
+        receive(0.05);
+    }
+    my $code = $? & 127 ? -($? & 127) : $? >> 8;
+    kill KILL => -$pid;    # what it left running in its group
+    open my $in, '<:raw', "$script.out" or die "$script.out: $!\n";
+    read $in, my ($output), 16_384;
+    end_command($id, { status => 'ended', code => $code, timed_out => $timed_out,
+        output => decode('UTF-8', $output // ''), seconds => clock_gettime(CLOCK_MONOTONIC) - $began });
+}
+
 # ---- One connection after the other, until everything is acknowledged.
 
 sub run {
@@ -229,12 +308,17 @@ sub run {
     connect_as($state->{device}, $previous);
     hello();
     spool_stdin();
-    while (@{ $state->{spool} }) {
+    while (@{ $state->{spool} } || $known < $to_do) {
         hello() if time > $renew_at;
         ($sent, $progress_at) = (0, time) if time - $progress_at > STALLED;
         while ($sent < IN_FLIGHT && $sent < @{ $state->{spool} }) {
             publish("d/$project/$client/$session/log/app", $state->{spool}[$sent++]{bytes});
         }
+        if (time > $repeat_at) {    # last words, until they are known
+            say_reply($_, $state->{replies}{$_}) for keys %{ $state->{replies} };
+            $repeat_at = time + 20;
+        }
+        do_command(shift @waiting) if @waiting;
         receive(1);
     }
     publish("auth/$client/up", $gone);
