@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from hub.pieces import Piece, PieceLimits, push_each, push_lanes, push_pieces
     from hub.protocol import Lines
     from hub.push import Answer, HttpTarget, HttpUrl, comes_again, post
+    from hub.pushing import Due, Pusher, Reports
     from hub.relay.contracts import LATEST_METRICS, LatestMetrics, LatestSamples
     from hub.relay.ingest import Ingest
     from hub.relay.samples import MetricFeed, MetricPlace, TakenSamples
@@ -192,6 +193,7 @@ _HOMES = {
     "syslog": "SyslogFormatter SyslogStyle",
     "tls": "client_tls",
     "vault": "Opener SealBroken Vault",
+    "pushing": "Due Pusher Reports",
     "wanted": "Wanted WantedBy wanted_contract",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -249,6 +251,7 @@ __all__ = [
     "Discard",
     "Downlink",
     "Download",
+    "Due",
     "Endpoint",
     "Erased",
     "EventInfo",
@@ -300,9 +303,11 @@ __all__ = [
     "PieceLimits",
     "Postbox",
     "PreconditionFailed",
+    "Pusher",
     "Queries",
     "Rejected",
     "Reply",
+    "Reports",
     "Retry",
     "Role",
     "Route",

@@ -47,7 +47,7 @@ class DeviceReport(msgspec.Struct, frozen=True):
 
 
 class DeviceReply(msgspec.Struct, frozen=True):
-    """What became of a command, as a device says; likewise."""
+    """What became of a command, or of a script in its moment, as a device says; likewise."""
 
     session: Session
     command: str
@@ -94,7 +94,21 @@ class Downlink:
 
     def hearing_replies(self, hear: Hear[DeviceReply]) -> AbstractAsyncContextManager[None]:
         """Have replies to commands heard; as `hearing`."""
-        return self._replies.hearing(hear)
+        return self._replies.hearing(_some(hear, lambda one: one.reply.ran is None))
+
+    def hearing_moments(self, hear: Hear[DeviceReply]) -> AbstractAsyncContextManager[None]:
+        """Have results of scripts heard that devices ran in their moments; as `hearing`."""
+        return self._replies.hearing(_some(hear, lambda one: one.reply.ran is not None))
+
+
+def _some(hear: Hear[R], wanted: Callable[[R], bool]) -> Hear[R]:
+    """Have some of what is heard told to one who does not want the others."""
+
+    async def tell(heard: list[R]) -> None:
+        if some := [one for one in heard if wanted(one)]:
+            await hear(some)
+
+    return tell
 
 
 def _report(message: MqttMessage) -> DeviceReport:

@@ -21,6 +21,7 @@ from hub.protocol.commands import (
     Do,
     Known,
     ProgramAction,
+    Ran,
     Reboot,
     ReloadPrograms,
     Reply,
@@ -58,6 +59,7 @@ from hub.protocol.limits import (
 )
 from hub.protocol.lines import Lines, check_lines, decode_lines, encode_batch
 from hub.protocol.metrics import Labels, Samples, decode_samples, encode_samples
+from hub.protocol.scripts import LATER, MOMENTS, MomentScript, Scripts, decode_scripts
 from hub.protocol.sessions import (
     Begin,
     ConnectionName,
@@ -92,6 +94,7 @@ from hub.protocol.topics import DeviceTopic, Session, auth_down, auth_up, parse_
 __all__ = [
     "HEADER_BYTES",
     "KINDS",
+    "LATER",
     "MAX_BODY_BYTES",
     "MAX_LABELS",
     "MAX_LABEL_CHARACTERS",
@@ -102,6 +105,7 @@ __all__ = [
     "MAX_REPLY_BYTES",
     "MAX_STATE_BYTES",
     "METRICS",
+    "MOMENTS",
     "STREAMS",
     "VERSION",
     "Ack",
@@ -130,11 +134,13 @@ __all__ = [
     "Labels",
     "Lines",
     "Mark",
+    "MomentScript",
     "Nonce",
     "Opened",
     "ProgramAction",
     "ProgramReport",
     "ProtocolError",
+    "Ran",
     "Reboot",
     "Refused",
     "Register",
@@ -147,6 +153,7 @@ __all__ = [
     "RunCustom",
     "RunScript",
     "Samples",
+    "Scripts",
     "Session",
     "Slow",
     "StartPrograms",
@@ -163,6 +170,7 @@ __all__ = [
     "decode_lines",
     "decode_reply",
     "decode_samples",
+    "decode_scripts",
     "decode_state",
     "encode_batch",
     "encode_samples",

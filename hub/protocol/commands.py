@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from hub.protocol.limits import MAX_PAYLOAD_BYTES
-from hub.protocol.state import read_json
+from hub.protocol.state import Version, read_json
 
 MAX_REPLY_BYTES: Final = 128 * 1024
 
@@ -104,6 +104,19 @@ class Known(msgspec.Struct, frozen=True, tag_field="op", tag="known"):
 Command = Do | Cancel | Known
 
 
+class Ran(msgspec.Struct, frozen=True):
+    """Which of the project's own scripts it was that a device ran by itself.
+
+    Args:
+        moment: in which it was run, `pre-install` for example; version: of the script.
+        at: when it began, in Unix seconds, by the device's clock.
+    """
+
+    moment: Annotated[str, msgspec.Meta(max_length=64)]
+    version: Version
+    at: Annotated[float, msgspec.Meta(ge=0, lt=1 << 40)]
+
+
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of a command.
 
@@ -115,6 +128,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
         seconds: that it took.
         timed_out: it took too long, and was ended.
         error: why it was refused, or failed, in words.
+        ran: nobody asked for it: it was its moment.
     """
 
     status: Literal["started", "ended", "refused", "interrupted"]
@@ -123,6 +137,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     seconds: float = 0.0
     timed_out: bool = False
     error: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    ran: Ran | None = None
 
     @property
     def is_last(self) -> bool:

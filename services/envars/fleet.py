@@ -1,15 +1,13 @@
 """Which devices there are, whether they are here, and what they say that they have."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from hub import Bus, Database, DeviceReport, EventInfo, Wanted, WantedBy, first_time
+from hub import Bus, Database, EventInfo, Pusher, Reports, WantedBy, first_time
 from hub.relay.contracts import DESCRIBE_DEVICES, DescribeDevices, DeviceChanged
 from services.envars.levels import SQL, Place
 from services.envars.peers import DeviceEvent
-from services.envars.pusher import Pusher
 
 KIND: Final = "envars"
 CONSUMER: Final = "envars-devices"
@@ -24,13 +22,6 @@ class _Host(msgspec.Struct, frozen=True):
     group: str = DEFAULT_GROUP
 
 
-class _Reported(msgspec.Struct, frozen=True):
-    device: str
-    version: int
-    applied: int
-    error: str
-
-
 class Fleet:
     """Keeps a row for each device."""
 
@@ -38,6 +29,7 @@ class Fleet:
         self._database = database
         self._bus = bus
         self._pusher = pusher
+        self.reports = Reports(database, KIND, SQL, pusher)
 
     async def device_changed(self, event: DeviceEvent, info: EventInfo) -> None:
         """Take up what happened to a device; an event that comes twice does nothing twice."""
@@ -83,39 +75,8 @@ class Fleet:
         if changed:
             self._pusher.push([event.device])
 
-    async def heard(self, reports: Sequence[DeviceReport]) -> None:
-        """Take note of what devices have, and send those the newest that are behind."""
-        newest = {one.session.device: one for one in reports if KIND in one.state.versions}
-        told = list(newest.values())
-        async with self._database.system() as tx:
-            rows = await tx.all(
-                SQL["note_reports"],
-                _Reported,
-                devices=[one.session.device for one in told],
-                projects=[one.session.project for one in told],
-                versions=[one.state.versions[KIND] for one in told],
-                errors=[one.state.errors.get(KIND, "").replace("\0", "") for one in told],
-            )
-        self._pusher.forget(row.device for row in rows if row.applied == row.version)
-        self._pusher.answer(
-            {
-                row.device: (newest[row.device].session.id, row.version)
-                for row in rows
-                # Who could not take it up is asked again, but not at once.
-                if row.applied != row.version and not row.error
-            }
-        )
-
-    async def wanted(self, request: WantedBy) -> Wanted:
-        """Tell `auth` which version a device is to have; 0 of one that is not known yet."""
-        async with self._database.system() as tx:
-            found = await tx.maybe(
-                SQL["wanted"], int, device=request.device, project=request.project
-            )
-        return Wanted(found or 0)
-
     async def _knows(self, event: DeviceEvent) -> bool:
-        return (await self.wanted(WantedBy(event.project, event.device))).version > 0
+        return (await self.reports.wanted(WantedBy(event.project, event.device))).version > 0
 
     async def _described(self, project: str, device: str) -> _Host | None:
         """Give a device's label and group; None when the service `devices` has it no more.

@@ -11,6 +11,7 @@ from hub import (
     Database,
     Downlink,
     Endpoint,
+    Pusher,
     StreamEndpoint,
     Vault,
     account_endpoints,
@@ -21,7 +22,7 @@ from services.envars import contracts as c
 from services.envars import peers
 from services.envars.account import AccountOfEnvars
 from services.envars.fleet import CONSUMER, DESCRIBER, KIND, Fleet
-from services.envars.pusher import Pusher
+from services.envars.pusher import VariablesInStock
 from services.envars.rules import CONSUMER as OF_PROJECTS
 from services.envars.rules import OF_GROUPS, Rules
 
@@ -31,7 +32,7 @@ async def envars(
     database: Database, vault: Vault, bus: Bus, downlink: Downlink
 ) -> AsyncIterator[None]:
     """Run the service."""
-    pusher = Pusher(database, vault, downlink)
+    pusher = Pusher(VariablesInStock(database, vault, downlink))
     rules, fleet = Rules(database, vault, bus, pusher.push), Fleet(database, bus, pusher)
     endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
         Endpoint(c.GET, rules.get),
@@ -41,7 +42,7 @@ async def envars(
         Endpoint(c.DELETE, rules.delete),
         Endpoint(c.EFFECTIVE, rules.effective),
         Endpoint(c.STATUSES, rules.statuses),
-        Endpoint(wanted_contract(KIND), fleet.wanted),
+        Endpoint(wanted_contract(KIND), fleet.reports.wanted),
         *account_endpoints("envars", AccountOfEnvars(database)),
     ]
     consumers: list[Consumer[Any]] = [
@@ -53,7 +54,7 @@ async def envars(
     async with asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:
         pushing = tasks.create_task(pusher.run(), name="envars-pusher")
         stack.callback(pushing.cancel)
-        await stack.enter_async_context(downlink.hearing(fleet.heard))
+        await stack.enter_async_context(downlink.hearing(fleet.reports.heard))
         await stack.enter_async_context(bus.consume(*consumers))
         await stack.enter_async_context(bus.serve("envars", "1.0.0", endpoints))
         yield

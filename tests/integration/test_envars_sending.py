@@ -3,8 +3,8 @@
 import pytest
 
 from hub.protocol import Session
+from hub.pushing import EVERY, SLOWEST
 from services.envars import contracts as c
-from services.envars.pusher import EVERY, SLOWEST
 from tests.fixtures.variables import MINE, Hub
 
 
@@ -113,9 +113,9 @@ async def test_of_reports_of_one_device_the_last_counts(fleet: Hub) -> None:
     told = [DeviceReport(where, State({"envars": n})) for n in (0, 1)]
     stranger = DeviceReport(Session("prj_other", device, "s"), State({"envars": 9}))
     mute = DeviceReport(where, State({"scripts": 3}))
-    await fleet.fleet.heard([*told, mute])
+    await fleet.fleet.reports.heard([*told, mute])
     assert await statuses(fleet) == {device: (1, 1)}
-    await fleet.fleet.heard([stranger])
+    await fleet.fleet.reports.heard([stranger])
     assert await statuses(fleet) == {device: (1, 1)}, "its project is another"
 
 
