@@ -93,6 +93,12 @@ from hub.client.structs import (
     ReplayBody,
     ReplayView,
     ResetBody,
+    RestoreBody,
+    ScriptBody,
+    ScriptResultView,
+    ScriptStatusView,
+    ScriptsView,
+    ScriptView,
     SecondFactorView,
     SeriesView,
     SessionView,
@@ -1598,6 +1604,111 @@ class Api:
         whole relay, in Prometheus form, at `/metrics`.
         """
         return self._calls.answer(Ask("GET", "/api/v1/relay"), RelayHealth)
+
+    def list_script_results(
+        self, device: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[ScriptResultView]:
+        """List what became of its project's scripts on a device.
+
+        The newest first; the last 100 of 30 days are kept.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/devices/{part(device)}/script-results",
+                query={"limit": limit, "cursor": cursor},
+            ),
+            ScriptResultView,
+        )
+
+    def list_script_statuses(
+        self,
+        project: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        pending: bool | None = None,
+    ) -> Pages[ScriptStatusView]:
+        """List how far devices are with their scripts.
+
+        A device is sent them as soon as one changes, or when it comes back, and says which
+        version it has.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/script-statuses",
+                query={"limit": limit, "cursor": cursor, "pending": pending},
+            ),
+            ScriptStatusView,
+        )
+
+    def get_scripts(self, project: str) -> Answer[ScriptsView]:
+        """Read a project's scripts.
+
+        Devices run them by themselves: before the app is first started there, and before
+        and after each update of it.
+        """
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/projects/{part(project)}/scripts"), ScriptsView
+        )
+
+    def get_script(self, project: str, moment: str) -> Answer[ScriptView]:
+        """Read one of a project's scripts."""
+        return self._calls.answer(
+            Ask("GET", f"/api/v1/projects/{part(project)}/scripts/{part(moment)}"), ScriptView
+        )
+
+    def put_script(
+        self, project: str, moment: str, body: ScriptBody | Json, *, if_match: str | None = None
+    ) -> Answer[ScriptView]:
+        """Change one of a project's scripts.
+
+        Makes a new version, unless it is as the newest. Devices get it at once, or when
+        they come back.
+        """
+        return self._calls.answer(
+            Ask(
+                "PUT",
+                f"/api/v1/projects/{part(project)}/scripts/{part(moment)}",
+                body=body,
+                if_match=if_match,
+            ),
+            ScriptView,
+        )
+
+    def restore_script(
+        self, project: str, moment: str, body: RestoreBody | Json | None = None
+    ) -> Answer[ScriptView]:
+        """Restore one of a project's scripts.
+
+        As a new version: a former one, or the one that every project begins with.
+        """
+        return self._calls.answer(
+            Ask(
+                "POST",
+                f"/api/v1/projects/{part(project)}/scripts/{part(moment)}/restore",
+                body=body,
+                keyed=True,
+            ),
+            ScriptView,
+        )
+
+    def list_script_versions(
+        self, project: str, moment: str, *, limit: int | None = None, cursor: str | None = None
+    ) -> Pages[ScriptView]:
+        """List the versions of one of a project's scripts.
+
+        The newest first; the last 100 are kept.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/scripts/{part(moment)}/versions",
+                query={"limit": limit, "cursor": cursor},
+            ),
+            ScriptView,
+        )
 
     def list_passkeys(
         self, *, limit: int | None = None, cursor: str | None = None

@@ -903,6 +903,16 @@ class ResetBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     password: Secret
 
 
+class RestoreBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which script is to come back.
+
+    Args:
+        version: of this one; left out, the one that every project begins with.
+    """
+
+    version: int | None = None
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Send only a part of the lines: the same ones at every attempt.
 
@@ -913,6 +923,77 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     share: float
     always: str | None = None
+
+
+class ScriptBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The script that is to be run in a moment.
+
+    Args:
+        body: A program of its own where it begins with `#!`, else for `/bin/sh`. Exit code
+            0 lets it go on, 21 asks to be tried again later, any other one stops it.
+        timeout: Seconds for all that it starts.
+    """
+
+    body: str
+    timeout: float = 300.0
+
+
+class ScriptResultView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a script in its moment on a device.
+
+    Args:
+        version: of the script that it ran.
+        status: `done` (exit code 0), `later` (21: it was tried again), `failed` (any
+            other); `timeout`; `refused`, when it could not be started; `interrupted`, when
+            the agent ended meanwhile.
+        code: exit code; negative for a signal.
+        output: what it wrote, its beginning and its end.
+        started_at: by the device's clock; received_at: by the hub's.
+    """
+
+    moment: str
+    version: int
+    status: str
+    code: int | None
+    output: str
+    error: str
+    seconds: float
+    started_at: datetime
+    received_at: datetime
+
+
+class ScriptStatusView(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a device is with its project's scripts.
+
+    Args:
+        version: that it is to have; applied: that it has, as it says; 0 before the first.
+        error: why it could not take up the newest, or why its app waits, in its words.
+    """
+
+    device: str
+    online: bool
+    version: int
+    applied: int
+    error: str
+    reported_at: datetime | None
+
+
+class ScriptView(msgspec.Struct, frozen=True, kw_only=True):
+    """A script of a project in one of its versions.
+
+    Args:
+        moment: `pre-install`, before the app is first started on a device; `pre-update` and
+            `post-update`, before and after each update of it.
+        version: counts the changes of this script.
+        changed_by: a person, or a token; null for the hub itself.
+    """
+
+    moment: str
+    version: int
+    body: str
+    timeout: float
+    changed_by: str | None
+    changed_at: datetime
 
 
 class SecondFactorView(msgspec.Struct, frozen=True, kw_only=True):
@@ -1517,6 +1598,17 @@ class Redact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cards: bool = False
     emails: bool = False
     patterns: list[RedactPattern] = []
+
+
+class ScriptsView(msgspec.Struct, frozen=True, kw_only=True):
+    """The scripts of a project, by moment.
+
+    Args:
+        version: counts the changes of any of them; devices say which they have.
+    """
+
+    version: int
+    scripts: dict[str, ScriptView]
 
 
 class DeviceView(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from hub.protocol.batches import (
     renumber,
 )
 from hub.protocol.commands import (
+    LATER,
     MAX_REPLY_BYTES,
     Action,
     Cancel,
@@ -59,7 +60,7 @@ from hub.protocol.limits import (
 )
 from hub.protocol.lines import Lines, check_lines, decode_lines, encode_batch
 from hub.protocol.metrics import Labels, Samples, decode_samples, encode_samples
-from hub.protocol.scripts import LATER, MOMENTS, MomentScript, Scripts, decode_scripts
+from hub.protocol.scripts import MOMENTS, MomentScript, Scripts, decode_scripts
 from hub.protocol.sessions import (
     Begin,
     ConnectionName,

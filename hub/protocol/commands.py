@@ -7,6 +7,9 @@ import msgspec
 from hub.protocol.limits import MAX_PAYLOAD_BYTES
 from hub.protocol.state import Version, read_json
 
+LATER: Final = 21
+"""Exit code of a script that asks to be tried again later."""
+
 MAX_REPLY_BYTES: Final = 128 * 1024
 
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
@@ -143,6 +146,15 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     def is_last(self) -> bool:
         """Nothing follows it."""
         return self.status != "started"
+
+    @property
+    def outcome(self) -> str:
+        """What a last word means: `done`, `later`, `failed` or `timeout` of what has ended."""
+        if self.status != "ended":
+            return self.status
+        if self.timed_out:
+            return "timeout"
+        return {0: "done", LATER: "later"}.get(self.code or 0, "failed")
 
 
 _command: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)

@@ -11,9 +11,6 @@ from hub.protocol.state import Version, read_json
 MOMENTS: Final = ("pre-install", "pre-update", "post-update")
 """Before the app is first started, before each update of it, and after each."""
 
-LATER: Final = 21
-"""Exit code of a script that asks for its moment to be tried again later."""
-
 
 class MomentScript(msgspec.Struct, frozen=True):
     """The script of one moment.

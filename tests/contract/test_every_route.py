@@ -24,9 +24,9 @@ TABLE, REFUSED = build_table((Declared("", one) for one in ROUTES), PERMISSIONS,
 DOCUMENT = describe(TABLE, version="1")
 ACTIONS = frozenset(
     {
-        "pause", "resume", "test", "dry-run", "replay", "redeem", "relay", "me", "current",
-        "password", "totp", "second-factor", "passkey", "preview", "resend", "transfer", "accept",
-        "deletion", "archive", "undo", "audit", "export",
+        "pause", "resume", "test", "dry-run", "replay", "restore", "redeem", "relay", "me",
+        "current", "password", "totp", "second-factor", "passkey", "preview", "resend", "transfer",
+        "accept", "deletion", "archive", "undo", "audit", "export",
     }
 )  # fmt: skip
 """Last parts of a path that are no plural: what is done with a thing, or is there once."""

@@ -63,9 +63,11 @@ VALUES (:device, :account, :project)
 ON CONFLICT (device) DO NOTHING
 
 -- name: open_session
-UPDATE scripts_device
+UPDATE scripts_device AS d
    SET session = :session
- WHERE device = :device AND account = :account
+ WHERE d.device = :device AND d.account = :account
+RETURNING d.applied <> d.lift + coalesce(
+              (SELECT revision FROM scripts_project AS p WHERE p.project = d.project), 0)
 
 -- name: close_session
 UPDATE scripts_device
@@ -168,7 +170,7 @@ SELECT number, moment, version, status, code, output, error, seconds, started_at
 -- name: count
 SELECT (SELECT count(*) FROM scripts_version WHERE account = :account) AS script_versions,
        (SELECT count(*) FROM scripts_device WHERE account = :account) AS script_statuses,
-       (SELECT count(*) FROM scripts_ran WHERE account = :account) AS moment_results
+       (SELECT count(*) FROM scripts_ran WHERE account = :account) AS script_results
 
 -- name: export
 SELECT jsonb_build_object(
