@@ -20,9 +20,11 @@ from agent.commands import Commands
 from agent.config import AgentConfig, server_of
 from agent.connection import tls_context
 from agent.doing import Allowed, Doer, boot_id, do_commands
+from agent.first_start import FirstStart
 from agent.linequeue import LineQueue
 from agent.link import Link
 from agent.metrics.metering import Metering
+from agent.moments import Moments, ProjectScripts
 from agent.programs import Programs
 from agent.script import ScriptRunner
 from agent.sender import Sender
@@ -89,16 +91,25 @@ class Agent:
             config.state_dir, self._command_received, boot_id(config.boot_id_file)
         )
         self._commanded = asyncio.Event()
+        self._scripts = ProjectScripts(config.state_dir, self._scripts_received)
         self._programs = Programs(
             config.supervised, self._queues["app"], config.state_dir / "programs",
-            changed=self._program_changed,
+            changed=self._program_changed, before_first_start=self._before_first_start,
         )  # fmt: skip
         self._app = AppReport(self._programs.states, config.directory, self._wake_link)
         self._link = Link(
-            server, tls, self._identity, sessions, senders, self._variables, self._commands,
-            self._app,
+            server, tls, self._identity, sessions, senders, [self._variables, self._scripts],
+            self._commands, self._app,
         )  # fmt: skip
         self._spooler = Spooler(self._feeds, self._link.wake)
+        self._moments = Moments(
+            config.state_dir, self._scripts, self._runner("moments"), self._of_moments,
+            self._commands.tell,
+        )  # fmt: skip
+        self._first_start = FirstStart(
+            config.state_dir, self._scripts, self._moments,
+            wait=config.scripts.wait_seconds, told=self._link.wake,
+        )  # fmt: skip
         self._applier = Applier(
             self._variables, self._queues, config.logs, self._programs, self._metering.switch,
             self._link.wake,
@@ -115,6 +126,7 @@ class Agent:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ending.set)
         ownlog.configure(self._queues["agent"])
+        self._moments.settle()
         self._spooler.start()
         self._link.start()
         log.info("%s started", agent_version())
@@ -160,15 +172,27 @@ class Agent:
         with contextlib.suppress(RuntimeError):  # the loop has ended: the next start does it
             self._loop.call_soon_threadsafe(work)
 
+    def _scripts_received(self) -> None:
+        self._soon(self._first_start.wake)
+
+    async def _before_first_start(self) -> None:
+        if self._config.supervised:
+            await self._first_start.passed()
+
+    def _of_moments(self) -> dict[str, str]:
+        """Give the variables of scripts in their moments."""
+        own = {"ISAAX_PROJECT": self._identity.project, "ISAAX_DEVICE": self._identity.device}
+        return environment_of(self._variables.current) | own
+
+    def _runner(self, folder: str) -> ScriptRunner:
+        state = self._config.state_dir
+        directory = self._config.directory or state
+        return ScriptRunner(state / folder, directory, self._queues["agent"])
+
     async def _run_commands(self) -> None:
         config = self._config
-        runner = ScriptRunner(
-            config.state_dir / "scripts",
-            config.directory or config.state_dir,
-            self._queues["agent"],
-        )
         doer = Doer(
-            runner,
+            self._runner("scripts"),
             self._programs,
             Allowed(config.commands, config.reboot_command),
             lambda: environment_of(self._variables.current),
@@ -241,7 +265,7 @@ class Agent:
             device=self._identity.device,
             server=self._config.server,
             state=self._link.state,
-            error=self._link.error,
+            error=self._link.error or self._first_start.problem,
             variables=self._variables.used,
             programs=self._programs.states(),
             streams=streams,

@@ -163,6 +163,11 @@ class Commands:
         """Keep what came of a command."""
         self._say(name, reply)
 
+    def tell(self, name: str, reply: Reply) -> None:
+        """Have the hub told a last word that no command asked for; each is told once."""
+        if name not in self._kept:
+            self._say(name, reply)
+
     # ── within ──
 
     def _present(self, name: str) -> Reply:

@@ -122,6 +122,16 @@ class SyslogConfig(_Table, frozen=True):
     files: list[Path] = []
 
 
+class ScriptsConfig(_Table, frozen=True):
+    """The project's own scripts.
+
+    Args:
+        wait_seconds: that the very first start of the programs waits for them.
+    """
+
+    wait_seconds: Annotated[float, Meta(ge=0, le=86_400)] = 15.0
+
+
 class LogsConfig(_Table, frozen=True):
     """Which streams are relayed."""
 
@@ -205,6 +215,7 @@ class AgentConfig(_Table, frozen=True):
     boot_id_file: Path = msgspec.field(
         name="bootIDFile", default=Path("/proc/sys/kernel/random/boot_id")
     )
+    scripts: ScriptsConfig = ScriptsConfig()
 
     @property
     def supervised(self) -> dict[str, AppConfig]:

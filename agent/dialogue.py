@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Sequence
 from enum import Enum
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -18,7 +18,7 @@ from agent.commands import Commands
 from agent.sender import DOUBT, Sender
 from agent.state import Identity, SessionFile
 from agent.system import addresses, agent_version, host_name, system_name
-from agent.variables import KIND, Variables
+from agent.wanted import WantedOf
 from hub import protocol
 from hub.protocol import Session
 
@@ -77,7 +77,7 @@ class Dialogue:
         identity: Identity,
         sessions: SessionFile,
         senders: Sequence[Sender],
-        variables: Variables,
+        wanted: Sequence[WantedOf[Any]],
         commands: Commands,
         app: AppReport,
         *,
@@ -89,7 +89,7 @@ class Dialogue:
         self._identity = identity
         self._sessions = sessions
         self._senders = {sender.stream: sender for sender in senders}
-        self._variables = variables
+        self._wanted = wanted
         self._commands = commands
         self._app = app
         self._client = client
@@ -156,8 +156,8 @@ class Dialogue:
                 self._on_auth(_down.decode(payload), at)
             elif self._session is not None and topic == self._session.ack:
                 self._on_ack(_acks.decode(payload), at)
-            elif self._session is not None and topic == self._session.wanted(KIND):
-                self._variables.receive(payload)
+            elif (wanted := self._wanted_on(topic)) is not None:
+                wanted.receive(payload)
             elif self._session is not None and topic.startswith(self._session.command("")):
                 self._commands.receive(topic.removeprefix(self._session.command("")), payload)
         except msgspec.DecodeError as error:
@@ -257,7 +257,8 @@ class Dialogue:
             sender.open(message.marks, at=at)
         self._step = _Step.DOWN_TOPICS
         self._deadline = at + ANSWER_SECONDS
-        self._variables.begin()
+        for one in self._wanted:
+            one.begin(message.versions.get(one.kind, 0))
         self._commands.begin()
         self._app.begin()
         self._port.subscribe(f"{self._session.down}/#")
@@ -284,12 +285,23 @@ class Dialogue:
         """Say what this device has, and what became of commands, when that is due."""
         if self._session is None:
             return
-        if (state := self._variables.report()) is not None:
+        told = [state for one in self._wanted if (state := one.report()) is not None]
+        if told:
+            versions = {kind: at for state in told for kind, at in state.versions.items()}
+            errors = {kind: error for state in told for kind, error in state.errors.items()}
+            state = protocol.State(versions, errors)
             self._port.publish(self._session.state, msgspec.json.encode(state))
         if (state := self._app.report()) is not None:
             self._port.publish(self._session.state, protocol.encode_state(state))
         for name, reply in self._commands.take().items():
             self._port.publish(self._session.reply(name), msgspec.json.encode(reply))
+
+    def _wanted_on(self, topic: str) -> WantedOf[Any] | None:
+        """Give what comes on a topic; None when that is something else."""
+        if self._session is None:
+            return None
+        wanted = (one for one in self._wanted if topic == self._session.wanted(one.kind))
+        return next(wanted, None)
 
     def _on_ack(self, message: protocol.AckMessage, at: float) -> None:
         sender = self._senders.get(message.stream)

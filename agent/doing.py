@@ -9,7 +9,7 @@ from typing import Final
 
 from agent.commands import Commands
 from agent.programs import ProgramError, Programs
-from agent.script import Outcome, ScriptRunner
+from agent.script import ScriptRunner, word_of
 from hub.protocol import (
     Do,
     ProgramAction,
@@ -77,7 +77,7 @@ class Doer:
                 outcome = await self.runner.run(
                     name, body, timeout=command.timeout, environment=self.environment()
                 )
-                return _reply(outcome)
+                return outcome.reply
             case RunCustom() as custom:
                 return await self._custom(name, custom, command.timeout)
             case Reboot():
@@ -95,7 +95,7 @@ class Doer:
             f"command-{name}", arguments, timeout=timeout,
             environment={**self.environment(), **given},
         )  # fmt: skip
-        return _reply(outcome)
+        return outcome.reply
 
     async def _reboot(self, name: str, timeout: float) -> Reply:
         """Have the device go down; only when it does not does this return."""
@@ -108,7 +108,7 @@ class Doer:
             return Reply(
                 "ended", timed_out=True, seconds=timeout, error="the device did not go down in time"
             )
-        return _reply(outcome)
+        return outcome.reply
 
     async def _programs(self, action: ProgramAction, timeout: float) -> Reply:
         clock = asyncio.get_running_loop().time
@@ -152,7 +152,7 @@ async def do_commands(
             name, command = one
             reply = await doer.do(name, command)
             commands.ended(name, reply)
-            log.info("%s %s: %s", action_type(command.action), name, _word(reply))
+            log.info("%s %s: %s", action_type(command.action), name, word_of(reply))
             said()
         said()
 
@@ -164,17 +164,3 @@ def boot_id(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         log.warning("%s cannot be read, so this device is not booted anew: %s", path, error)
         return ""
-
-
-def _reply(outcome: Outcome) -> Reply:
-    if outcome.code is None:
-        return Reply("refused", error=outcome.error[:MOST_ERROR])
-    return Reply(
-        "ended", outcome.code, outcome.output, round(outcome.seconds, 3), outcome.timed_out
-    )
-
-
-def _word(reply: Reply) -> str:
-    if reply.error:
-        return reply.error
-    return "it took too long" if reply.timed_out else f"code {reply.code}"

@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -18,7 +18,7 @@ from agent.connection import Connection, Credentials, Lost, NotAccepted, Receive
 from agent.dialogue import LONG_SECONDS, Dialogue, Leave
 from agent.sender import Sender
 from agent.state import Identity, SessionFile, new_client
-from agent.variables import Variables
+from agent.wanted import WantedOf
 from hub.protocol import Gone, auth_up
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Link:
         identity: Identity,
         sessions: SessionFile,
         senders: Sequence[Sender],
-        variables: Variables,
+        wanted: Sequence[WantedOf[Any]],
         commands: Commands,
         app: AppReport,
     ) -> None:
@@ -56,7 +56,7 @@ class Link:
         self._identity = identity
         self._sessions = sessions
         self._senders = senders
-        self._variables = variables
+        self._wanted = wanted
         self._commands = commands
         self._app = app
         self._waker = Waker()
@@ -126,7 +126,7 @@ class Link:
         )
         self._refused_with.clear()
         dialogue = Dialogue(
-            connection, self._identity, self._sessions, self._senders, self._variables,
+            connection, self._identity, self._sessions, self._senders, self._wanted,
             self._commands, self._app,
             client=client, connection=connection_id, at=time.monotonic(),
         )  # fmt: skip

@@ -13,12 +13,13 @@ from typing import Final
 
 import msgspec
 
+from agent.exits import exited
 from agent.linequeue import LineQueue
 from agent.lines import DAEMON, Line, Splitter, now, program_of
+from hub.protocol import Reply
 
 log = logging.getLogger(__name__)
 
-LATER: Final = 21  # exit code of a script that is to be tried again
 STOP_SECONDS: Final = 5.0  # between SIGTERM and SIGKILL
 END_SECONDS: Final = 1.0  # for pipes that something which left the group keeps open
 HEAD_BYTES: Final = 4 * 1024
@@ -42,6 +43,13 @@ class Outcome(msgspec.Struct, frozen=True):
     seconds: float
     timed_out: bool = False
     error: str = ""
+
+    @property
+    def reply(self) -> Reply:
+        """It as the hub is told."""
+        if self.code is None:
+            return Reply("refused", error=self.error[:500])
+        return Reply("ended", self.code, self.output, round(self.seconds, 3), self.timed_out)
 
 
 class Kept:
@@ -179,9 +187,16 @@ class ScriptRunner:
         self.queue.put([Line(at, _INFO, program, text) for text in texts])
 
 
+def word_of(reply: Reply) -> str:
+    """Give a last word as the log has it."""
+    if reply.error:
+        return reply.error
+    return "it took too long" if reply.timed_out else f"code {reply.code}"
+
+
 async def _ended_within(process: asyncio.subprocess.Process, timeout: float) -> bool:
     """Wait for the end, and end the whole group when it does not come in time."""
-    waiting = asyncio.create_task(process.wait())
+    waiting = asyncio.create_task(exited(process))
     try:
         done, _ = await asyncio.wait({waiting}, timeout=timeout)
         if done:

@@ -1,18 +1,14 @@
 """The variables of this device: kept on its disk, so that they are there before the hub is."""
 
-import logging
 import re
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from agent.files import write_atomic
-from hub.protocol import METRICS, Envars, ProtocolError, State, decode_envars
-
-log = logging.getLogger(__name__)
+from agent.wanted import WantedOf
+from hub.protocol import METRICS, Envars, ProtocolError, decode_envars
 
 KIND: Final = "envars"
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -42,10 +38,8 @@ class Switches(msgspec.Struct, frozen=True):
         return cls(frozenset(logs), frozenset(metrics))
 
 
-class Variables:
-    """What the hub wants this device to have, what is in use, and what is to be told of that.
-
-    The link's thread receives and reports, the event loop uses; a lock is between them.
+class Variables(WantedOf[Envars]):
+    """The variables of this device.
 
     Args:
         folder: the state directory.
@@ -53,79 +47,7 @@ class Variables:
     """
 
     def __init__(self, folder: Path, received: Callable[[], None]) -> None:
-        self._path = folder / "envars.json"
-        self._received = received
-        self._lock = threading.Lock()
-        self._current = _load(self._path)
-        self._used = self._current.version
-        self._newest = -1  # that came in this session
-        self._error = ""
-        self._due = False
-
-    @property
-    def current(self) -> Envars:
-        """Give what is on the disk."""
-        with self._lock:
-            return self._current
-
-    @property
-    def used(self) -> int:
-        """Give the version that is in use."""
-        return self._used
-
-    # ── the link's thread ──
-
-    def begin(self) -> None:
-        """Take note of a new session: whatever comes in it first counts."""
-        with self._lock:
-            self._newest = -1
-            self._due = True
-
-    def receive(self, payload: bytes) -> None:
-        """Take what the hub sent: onto the disk, and then into use."""
-        try:
-            wanted = decode_envars(payload)
-            _check(wanted)
-        except ProtocolError as error:
-            self._failed(str(error))
-            return
-        with self._lock:
-            if wanted.version <= self._newest:  # it comes again, or late
-                self._due = self._due or self._used == self._current.version
-                return
-            known = wanted == self._current
-        try:
-            if not known:
-                write_atomic(self._path, msgspec.json.encode(wanted))
-        except OSError as error:
-            self._failed(f"variables cannot be kept: {error.strerror or error}")
-            return
-        with self._lock:
-            self._current, self._newest, self._error = wanted, wanted.version, ""
-            self._due = self._due or self._used == wanted.version
-        self._received()
-
-    def report(self) -> State | None:
-        """Give what the hub is to be told now, once; None when there is nothing."""
-        with self._lock:
-            if not self._due:
-                return None
-            self._due = False
-            errors = {KIND: self._error[:500]} if self._error else {}
-            return State({KIND: self._used}, errors)
-
-    # ── the event loop ──
-
-    def use(self, version: int) -> None:
-        """Take note that a version is in use; the hub is to be told."""
-        with self._lock:
-            self._used = version
-            self._due = True
-
-    def _failed(self, reason: str) -> None:
-        log.warning("the newest variables are not used: %s", reason)
-        with self._lock:
-            self._error, self._due = reason, True
+        super().__init__(KIND, folder / "envars.json", _read, _NONE, received, "variables")
 
 
 def environment_of(envars: Envars) -> dict[str, str]:
@@ -144,24 +66,14 @@ def needs_restart(old: Envars, new: Envars) -> bool:
     return False
 
 
-def _check(envars: Envars) -> None:
-    """See that no process is kept from starting by them.
+def _read(payload: bytes) -> Envars:
+    """Read variables, and see that no process is kept from starting by them.
 
     Raises:
-        ProtocolError: a name or a value cannot be one.
+        ProtocolError: they are none, or a name or a value cannot be one.
     """
+    envars = decode_envars(payload)
     for one in envars.envars:
         if not _NAME.fullmatch(one.name) or "\0" in one.value:
             raise ProtocolError("bad-body", f"{one.name!r} cannot be a variable")
-
-
-def _load(path: Path) -> Envars:
-    try:
-        kept = decode_envars(path.read_bytes())
-        _check(kept)
-    except FileNotFoundError:
-        return _NONE
-    except (OSError, ProtocolError) as error:
-        log.warning("the variables of this device are lost, the hub has them: %s", error)
-        return _NONE
-    return kept
+    return envars

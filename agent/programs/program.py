@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from agent.config import AppConfig
+from agent.exits import exited
 from agent.linequeue import LineQueue
 from agent.lines import program_of
 from agent.programs.cgroups import Cgroups
@@ -214,7 +215,7 @@ class Program:
         stopper = asyncio.create_task(self._end_when_told(process.pid))
         try:
             async with reading(process, self._queue, self._program) as readers:
-                code = await process.wait()
+                code = await exited(process)
                 signal_group(process.pid, signal.SIGKILL)  # nothing of it stays behind
                 await asyncio.wait(readers, timeout=END_SECONDS)
         finally:
@@ -247,7 +248,7 @@ class Program:
                 reading(process, self._queue, self._program) as readers,
                 asyncio.timeout(RELOAD_SECONDS),
             ):
-                code = await process.wait()
+                code = await exited(process)
                 await asyncio.wait(readers, timeout=END_SECONDS)
         except TimeoutError:
             raise ProgramError(

@@ -10,6 +10,8 @@ from hub.protocol.state import Version, read_json
 LATER: Final = 21
 """Exit code of a script that asks to be tried again later."""
 
+_BY_CODE: Final = {0: "done", LATER: "later"}
+
 MAX_REPLY_BYTES: Final = 128 * 1024
 
 Timeout = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
@@ -154,7 +156,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
             return self.status
         if self.timed_out:
             return "timeout"
-        return {0: "done", LATER: "later"}.get(self.code or 0, "failed")
+        return "failed" if self.code is None else _BY_CODE.get(self.code, "failed")
 
 
 _command: Final[msgspec.json.Decoder[Command]] = msgspec.json.Decoder(Command)

@@ -7,7 +7,6 @@ import msgspec
 
 from hub import Bus, Database, DeviceReply, EventInfo, Invalid, NotFound, Queries, first_time
 from hub.ids import new
-from hub.protocol import Reply
 from services.commands import contracts as c
 from services.commands import peers
 
@@ -16,7 +15,6 @@ OF_DEVICES: Final = "commands-devices"
 MOST_DEVICES: Final = 10_000
 _PAGE: Final = 200
 _TAKE_PART: Final = frozenset({"pending", "active"})
-_BY_CODE: Final = {0: "done", 21: "later"}
 _GONE: Final = frozenset({"revoked", "dropped"})
 
 
@@ -125,7 +123,7 @@ class Rules:
                 reply = one.reply
                 await tx.run(
                     self._sql["ended"],
-                    status=status_of(reply), code=reply.code, output=_clean(reply.output),
+                    status=reply.outcome, code=reply.code, output=_clean(reply.output),
                     error=_clean(reply.error), seconds=reply.seconds, **scope,
                 )  # fmt: skip
 
@@ -173,15 +171,6 @@ class Rules:
 
     async def _device(self, account: str, device: str) -> peers.Device:
         return await self._bus.request(peers.GET_DEVICE, peers.GetDevice(account, device))
-
-
-def status_of(reply: Reply) -> str:
-    """Say what a last reply means."""
-    if reply.status != "ended":
-        return reply.status
-    if reply.timed_out:
-        return "timeout"
-    return "failed" if reply.code is None else _BY_CODE.get(reply.code, "failed")
 
 
 def _clean(text: str) -> str:

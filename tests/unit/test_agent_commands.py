@@ -110,8 +110,8 @@ async def test_one_that_hangs_is_ended_with_all_that_it_started(
 async def test_what_it_leaves_behind_is_ended(runner: ScriptRunner, tmp_path: Path) -> None:
     """A child in the background does not hold it up, though it has its output open."""
     pid = tmp_path / "pid"
-    outcome = await run(runner, f"sleep 1000 & echo $! >{pid}; echo over")
-    assert (outcome.code, outcome.output) == (0, "over\n")
+    outcome = await run(runner, f"sleep 1000 & echo $! >{pid}; sleep 0.3; echo over")
+    assert (outcome.code, outcome.output, outcome.timed_out) == (0, "over\n", False)
     await until(lambda: not is_running(int(pid.read_text())), what="the child to be gone")
 
 

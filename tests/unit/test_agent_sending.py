@@ -385,9 +385,9 @@ class Talk:
         self.sessions = SessionFile(folder)
         self.variables = Variables(folder, lambda: None)
         self.app = AppReport(dict, None, lambda: None)
+        commands = Commands(folder, lambda: None)
         self.dialogue = Dialogue(
-            self.port, identity, self.sessions, [], self.variables, Commands(folder, lambda: None),
-            self.app,
+            self.port, identity, self.sessions, [], [self.variables], commands, self.app,
             client="dev_a", connection="c" * 32, at=0.0,
         )  # fmt: skip
 

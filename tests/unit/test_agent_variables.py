@@ -101,7 +101,7 @@ def test_a_full_disk_is_told_and_tried_again(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("agent.variables.write_atomic", fail)
+        patched.setattr("agent.wanted.write_atomic", fail)
         received(variables, envars(2, A="a"))
     told = variables.report()
     assert told == State(
