@@ -1,8 +1,8 @@
 """Triggers that are killed anywhere do the same: each project has its defaults, once.
 
 Each step that leaves a process is one at which it ends, before or after: what is asked of others,
-and each commit; of `triggers`, and of `envars` that does what it asks. Postgres and NATS go on, and
-events that nobody has confirmed come again.
+and each commit; of `triggers`, and of `envars` and `scripts` that do what it asks. Postgres and
+NATS go on, and events that nobody has confirmed come again.
 """
 
 import secrets
@@ -31,6 +31,8 @@ from services.envars.peers import PROJECT_ASKED
 from services.envars.variables import AGENTS
 from services.projects import contracts as p
 from services.projects.service import Projects, projects
+from services.scripts import rules as scripts
+from services.scripts.peers import PROJECT_ASKED as SCRIPTS_ASKED
 from services.triggers import peers
 from services.triggers.rules import OF_CREATED, OF_DELETED, Triggers
 from tests.deadline import until
@@ -38,8 +40,10 @@ from tests.fixtures.crashes import Crash
 from tests.fixtures.killed import CrashingBus, CrashingDatabase, Steps
 
 ACCOUNT: Final = "acc_one"
-CONSUMERS: Final = (OF_CREATED, OF_DELETED, envars.CONSUMER)
+CONSUMERS: Final = (OF_CREATED, OF_DELETED, envars.CONSUMER, scripts.CONSUMER)
 TOPICS: Final = (peers.CREATED, peers.DELETED, PROJECT_ASKED)
+
+DEFAULTS: Final = scripts.DEFAULTS
 
 Handle = Callable[[Any, EventInfo], Awaitable[None]]
 
@@ -61,6 +65,9 @@ class Hub:
             Consumer(peers.DELETED, OF_DELETED, self._mortal(lambda: self.triggers().deleted)),
             Consumer(
                 PROJECT_ASKED, envars.CONSUMER, self._mortal(lambda: self._envars().project_asked)
+            ),
+            Consumer(
+                SCRIPTS_ASKED, scripts.CONSUMER, self._mortal(lambda: self._scripts().project_asked)
             ),
         ]
 
@@ -87,6 +94,22 @@ class Hub:
     def _envars(self) -> envars.Rules:
         database, bus = self._stepped
         return envars.Rules(database, self.vault, bus, lambda _: None)
+
+    def _scripts(self) -> scripts.Rules:
+        database, bus = self._stepped
+        return scripts.Rules(database, bus, lambda _: None)
+
+    async def scripts(self, project: str) -> tuple[int, dict[str, str]]:
+        """Give the revision of a project's scripts, and them; (0, {}) where there is nothing."""
+        async with self.database.system() as tx:
+            revision = await tx.raw.fetchval(
+                "SELECT revision FROM scripts_project WHERE project = $1", project
+            )
+            rows = await tx.raw.fetch(
+                "SELECT moment, version, body FROM scripts_version WHERE project = $1", project
+            )
+        assert {row["version"] for row in rows} <= {1}
+        return revision or 0, {row["moment"]: row["body"] for row in rows}
 
     async def variables(self, project: str) -> tuple[int, dict[str, str]]:
         """Give the version of a project's variables, and them; (0, {}) where there is nothing."""
@@ -117,7 +140,8 @@ class Hub:
         await rules.delete(p.DeleteProject(ACCOUNT, never))
 
         async def has_all() -> bool:
-            return (await self.variables(goes))[1] == AGENTS
+            found = (await self.variables(goes))[1], (await self.scripts(goes))[1]
+            return found == (AGENTS, DEFAULTS)
 
         await until(has_all, what="the defaults")
         await rules.delete(p.DeleteProject(ACCOUNT, goes))
@@ -127,7 +151,9 @@ class Hub:
     async def check(self, stays: str, goes: str, never: str) -> None:
         """See that each has what it is to have, and that it was done once."""
         assert await self.variables(stays) == (2, dict(AGENTS)), "written once"
-        assert await self.variables(goes) == await self.variables(never) == (0, {})
+        assert await self.scripts(stays) == (1, dict(DEFAULTS)), "these, too"
+        for gone in (goes, never):
+            assert await self.variables(gone) == await self.scripts(gone) == (0, {})
 
 
 @pytest.fixture
@@ -154,7 +180,7 @@ async def test_killed_at_every_step_it_does_the_same(hub: Hub, nats_client: Clie
     """Before and after each request and each commit, once each."""
     await hub.check(*await hub.come_and_go(nats_client))
     whole = hub.steps.taken
-    assert whole >= 12, "six events, and what is asked meanwhile"
+    assert whole >= 17, "eleven events, and what is asked meanwhile"
     for at in range(whole):
         for before in (True, False):
             hub.steps = Steps(at, before)
@@ -173,4 +199,4 @@ async def test_an_end_that_is_heard_of_first_is_the_last_word(
     await triggers.deleted(event, EventInfo(f"{secrets.token_hex(16)}", project, 1))
     await triggers.created(event, EventInfo(f"{secrets.token_hex(16)}", project, 1))
     await until(lambda: hub.is_quiet(nats_client), what="all of it to be done")
-    assert await hub.variables(project) == (0, {})
+    assert await hub.variables(project) == await hub.scripts(project) == (0, {})

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.test_agent_scripts import is_running, said
 
 from agent.commands import Commands
 from agent.first_start import FirstStart
@@ -18,6 +17,7 @@ from agent.moments import Moments, ProjectScripts, Verdict
 from agent.script import LOGGED_BYTES, ScriptRunner
 from hub.protocol import Known, MomentScript, Reply, Scripts, State
 from tests.deadline import until
+from tests.unit.test_agent_commands import is_running, said
 
 PRE = "pre-install"
 

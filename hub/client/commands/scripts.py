@@ -4,15 +4,13 @@ from typing import Annotated
 
 import typer
 
-from hub.client.commands import sending, values
+from hub.client.commands import project_scripts, sending, values
 from hub.client.commands.options import AsJson, HubName, ProjectName
 
-app = typer.Typer(no_args_is_help=True, help="Scripts: run once on devices, with a result of each.")
-
-
-@app.callback()
-def scripts() -> None:
-    """Keep `run` a command of its own, also while it is the only one."""
+app = typer.Typer(
+    no_args_is_help=True, help="Scripts: of a project's moments, and run once on devices."
+)
+project_scripts.add_to(app)
 
 
 @app.command()
