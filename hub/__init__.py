@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from hub.push import Answer, HttpTarget, HttpUrl, comes_again, post
     from hub.pushing import Due, Pusher, Reports
     from hub.relay.contracts import LATEST_METRICS, LatestMetrics, LatestSamples
+    from hub.relay.hearing import HeardLines, LineFeed, LinePlace
     from hub.relay.ingest import Ingest
     from hub.relay.samples import MetricFeed, MetricPlace, TakenSamples
     from hub.routes import (
@@ -178,6 +179,7 @@ _HOMES = {
     "times": "rfc3339 rfc3339_column",
     "protocol": "Lines",
     "relay.ingest": "Ingest",
+    "relay.hearing": "HeardLines LineFeed LinePlace",
     "relay.samples": "MetricFeed MetricPlace TakenSamples",
     "relay.contracts": "LATEST_METRICS LatestMetrics LatestSamples",
     "routes": "Authenticator Call Caller Client Cookie Cursor Deprecated Download EventStream "
@@ -260,6 +262,7 @@ __all__ = [
     "FieldError",
     "Finding",
     "Forbidden",
+    "HeardLines",
     "HttpTarget",
     "HttpUrl",
     "IfMatch",
@@ -273,6 +276,8 @@ __all__ = [
     "LimitReached",
     "Limits",
     "Line",
+    "LineFeed",
+    "LinePlace",
     "Lines",
     "Mail",
     "MailAddress",

@@ -28,6 +28,7 @@ from hub.migrations import migrate
 from hub.mqtt import Mqtt
 from hub.outbox import Outbox, OutboxRelay
 from hub.plugins import PluginHost
+from hub.relay.hearing import LineFeed, line_feed
 from hub.relay.samples import MetricFeed, metric_feed
 from hub.services import Service
 from hub.settings import (
@@ -167,6 +168,7 @@ PARTS: Final = (
     Service("leftovers", leftovers, provides=Leftovers),
     Service("downlink", downlink, provides=Downlink),
     Service("metric-feed", metric_feed, provides=MetricFeed),
+    Service("line-feed", line_feed, provides=LineFeed),
 )
 """What `hub.registry.run` starts when it is asked for."""
 

@@ -29,4 +29,5 @@ pytest_plugins = [
     "tests.fixtures.fleet",
     "tests.fixtures.variables",
     "tests.fixtures.telemetry",
+    "tests.fixtures.alerts",
 ]

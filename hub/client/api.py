@@ -264,7 +264,7 @@ class Api:
 
         What it tells is a line of the project's stream `agent`, of the program `alerts`,
         which goes wherever the project's lines go: once that it is so, and once that it is
-        so no more.
+        so no more. Each device by itself.
         """
         return self._calls.answer(
             Ask("POST", f"/api/v1/projects/{part(project)}/alert-rules", body=body, keyed=True),

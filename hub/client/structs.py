@@ -50,18 +50,22 @@ class AlertRuleBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     Args:
         name: what it is called in what it tells.
         kind: `offline`: a device is not connected; `metric`: a series is over, or under, a
-            bound.
+            bound; `error-rate`: a device sends more bad lines than `over`; `silence`: it
+            sends none.
         group: of the only devices that it concerns; "" for all.
         severity: of the line that it tells.
-        minutes: for which it has to be so.
+        minutes: for which it has to be so, or (`error-rate`, 60 at most) in which so many
+            come.
         metric: name of a metric, as `disk_usage_ratio`; each series of a device by itself.
-        over, under: the bound; one of the two.
-        clear: where a metric has to come back to until it is well again; by default the
-            bound.
+        over, under: the bound; one of the two. Of `error-rate`: `over` so many lines.
+        clear: where it has to come back to until it is well again; by default the bound.
+        device: id of the only device that it concerns, instead of a group.
+        stream: of `error-rate` and `silence`: the only stream that counts; "" for any.
+        level: of `error-rate`: lines of this severity or worse count; by default `err`.
     """
 
     name: str
-    kind: Literal["metric", "offline"]
+    kind: Literal["error-rate", "metric", "offline", "silence"]
     group: str = ""
     severity: Literal["alert", "crit", "debug", "emerg", "err", "info", "notice", "warning"] = (
         "warning"
@@ -72,6 +76,11 @@ class AlertRuleBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     over: float | None = None
     under: float | None = None
     clear: float | None = None
+    device: str = ""
+    stream: Literal["", "agent", "app", "sys"] = ""
+    level: Literal["alert", "crit", "debug", "emerg", "err", "info", "notice", "warning"] | None = (
+        None
+    )
 
 
 class AlertRuleView(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +98,9 @@ class AlertRuleView(msgspec.Struct, frozen=True, kw_only=True):
     over: float | None
     under: float | None
     clear: float | None
+    device: str
+    stream: str
+    level: str | None
     created_at: datetime
     updated_at: datetime
     firing: int = 0

@@ -58,7 +58,13 @@ from hub.protocol.limits import (
     VERSION,
     ProtocolError,
 )
-from hub.protocol.lines import Lines, check_lines, decode_lines, encode_batch
+from hub.protocol.lines import (
+    Lines,
+    check_lines,
+    count_severities,
+    decode_lines,
+    encode_batch,
+)
 from hub.protocol.metrics import Labels, Samples, decode_samples, encode_samples
 from hub.protocol.scripts import MOMENTS, MomentScript, Scripts, decode_scripts
 from hub.protocol.sessions import (
@@ -165,6 +171,7 @@ __all__ = [
     "auth_down",
     "auth_up",
     "check_lines",
+    "count_severities",
     "decode_command",
     "decode_envars",
     "decode_header",

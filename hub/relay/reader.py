@@ -9,7 +9,8 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 import msgspec
 import nats.errors
@@ -231,7 +232,8 @@ class Ordered:
 
     Args:
         subject: filter.
-        start: stream sequence of the first message of interest.
+        start: the first message of interest: its stream sequence, or when it was stored, in
+            microseconds.
     """
 
     def __init__(
@@ -240,7 +242,7 @@ class Ordered:
         stream: str,
         subject: str,
         *,
-        start: int,
+        start: int | datetime,
         headers_only: bool,
         window: int,
     ) -> None:
@@ -249,14 +251,14 @@ class Ordered:
         self._stream = stream
         self._config = api.ConsumerConfig(
             filter_subject=subject,
-            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
             ack_policy=api.AckPolicy.NONE,
             headers_only=headers_only or None,
             inactive_threshold=60.0,
             mem_storage=True,
             num_replicas=1,
         )
-        self._position = start
+        self._start = start
+        self._position = 0
         self._window = window
         self._arrived = asyncio.Event()
         self._backoff = Backoff(base=0.2, cap=2.0)
@@ -271,15 +273,21 @@ class Ordered:
         Raises:
             nats.errors.Error: JetStream does not answer, or refuses.
         """
-        info = await self._js.add_consumer(
-            self._stream, self._config, opt_start_seq=max(1, self._position)
-        )
+        info = await self._js.add_consumer(self._stream, self._config, **self._beginning())
         self._consumer = info.name
         self.available = info.num_pending or 0
         self._reader = Reader(
             self._nats, self._stream, info.name, window=self._window, wake=self._arrived.set
         )
         await self._reader.open()
+
+    def _beginning(self) -> dict[str, Any]:
+        start = self._position or self._start
+        if isinstance(start, datetime):
+            return {"deliver_policy": api.DeliverPolicy.BY_START_TIME, "opt_start_time": start}
+        return {
+            "deliver_policy": api.DeliverPolicy.BY_START_SEQUENCE, "opt_start_seq": max(1, start),
+        }  # fmt: skip
 
     async def close(self) -> None:
         """Let go of the consumer; the server forgets it by itself if it cannot be told."""
@@ -357,11 +365,11 @@ async def ordered(
     stream: str,
     subject: str,
     *,
-    start: int,
+    start: int | datetime,
     headers_only: bool = False,
     window: int = 4 * 1024 * 1024,
 ) -> AsyncIterator[Ordered]:
-    """Read a stream from a sequence on; see `Ordered`."""
+    """Read a stream from a sequence, or a time, on; see `Ordered`."""
     reader = Ordered(nats, stream, subject, start=start, headers_only=headers_only, window=window)
     try:
         await reader.open()

@@ -1,14 +1,17 @@
 """What the service `alerts` answers on the bus."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from hub import Contract, Nothing, Page, Severity
 
-Kind = Literal["offline", "metric"]
+Kind = Literal["offline", "metric", "error-rate", "silence"]
+Stream = Literal["", "app", "sys", "agent"]
 State = Literal["fired", "resolved"]
+
+STREAMS: Final = ("app", "sys", "agent")
 
 
 class What(msgspec.Struct, frozen=True):
@@ -24,6 +27,9 @@ class What(msgspec.Struct, frozen=True):
     over: float | None
     under: float | None
     clear: float | None
+    device: str = ""
+    stream: Stream = ""
+    level: Severity | None = None
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -43,6 +49,9 @@ class Rule(msgspec.Struct, frozen=True):
     over: float | None
     under: float | None
     clear: float | None
+    device: str
+    stream: Stream
+    level: Severity | None
     version: int
     created_at: datetime
     updated_at: datetime

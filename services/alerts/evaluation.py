@@ -10,10 +10,31 @@ from typing import Final
 import msgspec
 import structlog
 
-from hub import SEVERITIES, Bus, Connection, Ingest, IsaaxError, Lines, Queries
+from hub import (
+    SEVERITIES,
+    Bus,
+    Connection,
+    Ingest,
+    IsaaxError,
+    LineFeed,
+    Lines,
+    NotFound,
+    Queries,
+)
 from services.alerts import contracts as c
 from services.alerts import peers
-from services.alerts.judging import Seen, Standing, Verdict, judge, of_device, of_series
+from services.alerts.hearing import Ear
+from services.alerts.judging import (
+    Seen,
+    Standing,
+    Verdict,
+    judge,
+    of_bad_lines,
+    of_device,
+    of_series,
+    of_silence,
+)
+from services.alerts.listener import OF_LINES, Listener
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -50,17 +71,27 @@ class Watcher:
 
     Args:
         ingest: takes what is told as lines of the project's stream `agent`.
+        feed: gives what devices send, to rules about lines.
         clock: Unix seconds.
     """
 
-    def __init__(self, bus: Bus, ingest: Ingest, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        ingest: Ingest,
+        feed: LineFeed,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._bus = bus
         self._ingest = ingest
+        self._listener = Listener(feed)
         self._clock = clock
         self._sql = Queries.load("services.alerts")
 
     async def lead(self, tx: Connection) -> None:
         """Look and tell, until the connection is lost or it is cancelled."""
+        self._listener.begin()
         while True:
             await self.look(tx)
             await self.tell(tx)
@@ -70,6 +101,8 @@ class Watcher:
         """Look at every rule once. A project about which nobody answers waits for the next time."""
         now = datetime.fromtimestamp(self._clock(), UTC)
         rules = await tx.all(self._sql["enabled_rules"], c.Rule)
+        listening = {rule.project for rule in rules if rule.kind in OF_LINES}
+        await self._listener.only(tx, listening)
         for project, some in groupby(rules, key=lambda rule: rule.project):
             try:
                 await self._look_at(tx, project, list(some), now)
@@ -97,17 +130,19 @@ class Watcher:
     async def _look_at(
         self, tx: Connection, project: str, rules: list[c.Rule], now: datetime
     ) -> None:
-        account = rules[0].account
-        devices = [device async for device in self._devices(account, project)]
+        ear = await self._hear(tx, rules, now)
+        if ear is None:
+            rules = [rule for rule in rules if rule.kind not in OF_LINES]
+        devices = await self._concerned(project, rules)
         rows = await tx.all(self._sql["states"], _StateRow, project=project)
         for rule in rules:
-            meant = [one for one in devices if rule.group in ("", one.group)]
+            meant = [one for one in devices if _concerns(rule, one)]
             before = {
                 (row.device, row.subject): Standing(row.since, row.firing)
                 for row in rows
                 if row.rule == rule.id
             }
-            seen = await self._seen(rule, meant, now)
+            seen = await self._seen(rule, meant, ear, now)
             verdicts = {
                 (one.device, one.subject): (
                     one, judge(rule, before.get((one.device, one.subject)), one, now),
@@ -117,21 +152,63 @@ class Watcher:
             gone = _unseen(before, verdicts.keys(), {one.id for one in meant})
             await self._note(tx, rule, verdicts.values(), gone, now)
 
-    async def _devices(self, account: str, project: str) -> AsyncIterator[peers.Device]:
+    async def _hear(self, tx: Connection, rules: list[c.Rule], now: datetime) -> Ear | None:
+        """Hear what rules about lines need; None when that cannot be known now."""
+        wanted = [rule for rule in rules if rule.kind in OF_LINES]
+        if not wanted:
+            return None
+        try:
+            return await self._listener.hear(tx, wanted, now)
+        except IsaaxError as error:
+            _log.warning("alerts of lines wait", project=rules[0].project, reason=error.detail)
+            return None
+
+    async def _concerned(self, project: str, rules: list[c.Rule]) -> list[peers.Device]:
+        """Give the devices that any of these rules concerns: of a group or two, no others."""
+        if not rules:
+            return []
+        account = rules[0].account
+        groups = {rule.group for rule in rules if not rule.device}
+        found = {
+            device.id: device
+            for group in ([""] if "" in groups else sorted(groups))
+            async for device in self._devices(account, project, group)
+        }
+        if "" not in groups:
+            for name in sorted({rule.device for rule in rules if rule.device} - found.keys()):
+                device = await self._device(account, name)
+                if device is not None and device.project == project:
+                    found[name] = device
+        return sorted(found.values(), key=lambda device: device.number)
+
+    async def _device(self, account: str, device: str) -> peers.Device | None:
+        try:
+            found = await self._bus.request(peers.GET_DEVICE, peers.OneDevice(account, device))
+        except NotFound:
+            return None
+        return found if found.status == "active" else None
+
+    async def _devices(self, account: str, project: str, group: str) -> AsyncIterator[peers.Device]:
         after, more = 0, True
         while more:
             page = await self._bus.request(
                 peers.LIST_DEVICES,
-                peers.ListDevices(account, project, _PAGE, after, status="active"),
+                peers.ListDevices(account, project, _PAGE, after, group, status="active"),
             )
             for device in page.items:
                 yield device
                 after = device.number
             more = page.more
 
-    async def _seen(self, rule: c.Rule, devices: list[peers.Device], now: datetime) -> list[Seen]:
+    async def _seen(
+        self, rule: c.Rule, devices: list[peers.Device], ear: Ear | None, now: datetime
+    ) -> list[Seen]:
         if rule.kind == "offline":
             return [seen for one in devices if (seen := of_device(rule, one)) is not None]
+        if ear is not None and rule.kind == "error-rate":
+            return [of_bad_lines(rule, one, ear.bad(rule, one.id), now) for one in devices]
+        if ear is not None and rule.kind == "silence":
+            return [of_silence(rule, one, ear, now) for one in devices]
         by_id = {one.id: one for one in devices}
         return [
             of_series(rule, by_id[series.device], series)
@@ -194,6 +271,10 @@ class Watcher:
                 devices=[device for device, _ in dropped],
                 subjects=[subject for _, subject in dropped],
             )
+
+
+def _concerns(rule: c.Rule, device: peers.Device) -> bool:
+    return rule.device == device.id if rule.device else rule.group in ("", device.group)
 
 
 def _unseen(

@@ -7,6 +7,7 @@ import msgspec
 from hub import rfc3339
 from services.alerts import contracts as c
 from services.alerts import peers
+from services.alerts.hearing import Bad, Ear
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -108,3 +109,44 @@ def of_series(rule: c.Rule, device: peers.Device, series: peers.RecentSeries) ->
         f"({rule.name})",
         resolved=f"{shown} of {host} is no longer {said}: {series.newest:g} ({rule.name})",
     )
+
+
+def of_bad_lines(rule: c.Rule, device: peers.Device, bad: Bad, now: datetime) -> Seen:
+    """Look at how many bad lines a device sent."""
+    host, bound = device.label or device.id, rule.over or 0.0
+    lines = _lines_of(rule, f"{rule.level} or worse")
+    return Seen(
+        device=device.id,
+        host=host,
+        subject="",
+        holds=bad.most > bound,
+        since=now - timedelta(minutes=rule.minutes),  # it has no other time to be so for
+        steady=True,
+        is_calm=bad.now <= (bound if rule.clear is None else rule.clear),
+        fired=f"{bad.most} {lines} of {host} within {rule.minutes} min ({rule.name})",
+        resolved=f"only {bad.now} {lines} of {host} within {rule.minutes} min ({rule.name})",
+    )
+
+
+def of_silence(rule: c.Rule, device: peers.Device, ear: Ear, now: datetime) -> Seen:
+    """Look at whether a device speaks."""
+    host = device.label or device.id
+    wanted = timedelta(minutes=rule.minutes)
+    last = ear.last(rule, device.id)
+    silent = max(last or device.registered_at, ear.since)
+    lines = _lines_of(rule)
+    return Seen(
+        device=device.id,
+        host=host,
+        subject="",
+        holds=now - silent >= wanted and now >= ear.fair,
+        since=silent,
+        steady=True,
+        is_calm=last is not None and now - last < wanted,
+        fired=f"no {lines} of {host} for {rule.minutes} min ({rule.name})",
+        resolved=f"{lines} of {host} again ({rule.name})",
+    )
+
+
+def _lines_of(rule: c.Rule, what: str = "") -> str:
+    return " ".join(word for word in ("lines", what, rule.stream and f"in {rule.stream}") if word)

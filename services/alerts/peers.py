@@ -27,17 +27,28 @@ class ListDevices(msgspec.Struct, frozen=True):
     project: str
     limit: int
     after: int = 0
+    group: str = ""
     status: str = ""
 
 
+class OneDevice(msgspec.Struct, frozen=True):
+    """One device of an account."""
+
+    account: str
+    device: str
+
+
 class Device(msgspec.Struct, frozen=True):
-    """A device in a list."""
+    """A device."""
 
     id: str
     number: int
+    project: str
     label: str
     group: str
+    status: str
     online: bool
+    registered_at: datetime
     last_seen_at: datetime | None
 
 
@@ -81,6 +92,7 @@ class ProjectChanged(msgspec.Struct, frozen=True):
 
 
 GET_PROJECT = Contract("projects.get", GetProject, Project)
+GET_DEVICE = Contract("devices.get", OneDevice, Device)
 LIST_DEVICES = Contract("devices.list", ListDevices, Devices)
 RECENT = Contract("telemetry.recent", RecentOf, Recent)
 PROJECT_DELETED = Topic("projects.deleted", ProjectChanged)

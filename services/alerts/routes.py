@@ -28,18 +28,34 @@ RULES: Final = "/api/v1/projects/{project}/alert-rules"
 RULE: Final = "/api/v1/alert-rules/{rule}"
 
 
+_MINUTES: Final = 60  # of an error rate: for so long lines are counted
+_OF_KINDS: Final = {
+    "metric": ("metric",),
+    "over": ("metric", "error-rate"),
+    "under": ("metric",),
+    "clear": ("metric", "error-rate"),
+    "stream": ("error-rate", "silence"),
+    "level": ("error-rate",),
+}
+"""What is not of every kind, and of which it is."""
+
+
 class AlertRuleBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is worth telling.
 
     Args:
         name: what it is called in what it tells.
-        kind: `offline`: a device is not connected; `metric`: a series is over, or under, a bound.
+        kind: `offline`: a device is not connected; `metric`: a series is over, or under, a bound;
+            `error-rate`: a device sends more bad lines than `over`; `silence`: it sends none.
         group: of the only devices that it concerns; "" for all.
         severity: of the line that it tells.
-        minutes: for which it has to be so.
+        minutes: for which it has to be so, or (`error-rate`, 60 at most) in which so many come.
         metric: name of a metric, as `disk_usage_ratio`; each series of a device by itself.
-        over, under: the bound; one of the two.
-        clear: where a metric has to come back to until it is well again; by default the bound.
+        over, under: the bound; one of the two. Of `error-rate`: `over` so many lines.
+        clear: where it has to come back to until it is well again; by default the bound.
+        device: id of the only device that it concerns, instead of a group.
+        stream: of `error-rate` and `silence`: the only stream that counts; "" for any.
+        level: of `error-rate`: lines of this severity or worse count; by default `err`.
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
@@ -52,15 +68,22 @@ class AlertRuleBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     over: float | None = None
     under: float | None = None
     clear: float | None = None
+    device: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    stream: c.Stream = ""
+    level: Severity | None = None
 
     def __post_init__(self) -> None:
-        bounds = [bound for bound in (self.over, self.under) if bound is not None]
-        if self.kind == "offline":
-            if self.metric or bounds or self.clear is not None:
-                raise ValueError("metric, over, under and clear are of the kind metric")
-            return
-        if not self.metric or len(bounds) != 1:
+        if self.group and self.device:
+            raise ValueError("a rule concerns a group or a device, not both")
+        given = {name for name in _OF_KINDS if getattr(self, name) not in ("", None)}
+        if foreign := sorted(name for name in given if self.kind not in _OF_KINDS[name]):
+            raise ValueError(f"not of the kind {self.kind}: {', '.join(foreign)}")
+        if self.kind == "metric" and (not self.metric or {"over", "under"} <= given):
             raise ValueError("the kind metric has a metric, and one of over and under")
+        if self.kind in ("metric", "error-rate") and not {"over", "under"} & given:
+            raise ValueError(f"the kind {self.kind} has a bound: over, for example")
+        if self.kind == "error-rate" and (self.minutes > _MINUTES or (self.over or 0.0) < 0):
+            raise ValueError(f"lines are counted in {_MINUTES} minutes at most, from 0 on")
         if self.clear is None:
             return
         if self.over is not None and self.clear > self.over:
@@ -84,6 +107,9 @@ class AlertRuleView(msgspec.Struct, frozen=True):
     over: float | None
     under: float | None
     clear: float | None
+    device: str
+    stream: c.Stream
+    level: Severity | None
     created_at: datetime
     updated_at: datetime
     firing: Annotated[int, PASSING] = 0
@@ -131,7 +157,10 @@ def _reply(rule: c.Rule, location: str | None = None) -> Reply:
 
 
 def _what(body: AlertRuleBody) -> c.What:
-    return msgspec.convert(body, c.What, from_attributes=True)
+    what = msgspec.convert(body, c.What, from_attributes=True)
+    if what.kind == "error-rate" and what.level is None:
+        return msgspec.structs.replace(what, level="err")
+    return what
 
 
 async def _find(call: Call[Any, Any]) -> c.Rule:
@@ -209,6 +238,10 @@ _OFFLINE: Final = AlertRuleBody("away", "offline", minutes=10)
 _FULL: Final = AlertRuleBody(
     "disk full", "metric", severity="err", metric="disk_usage_ratio", over=0.9, clear=0.85
 )
+_ERRORS: Final = AlertRuleBody(
+    "errors", "error-rate", severity="err", minutes=5, over=100, stream="app", level="err"
+)
+_SILENT: Final = AlertRuleBody("no word", "silence", minutes=30, stream="app")
 
 
 def routes() -> list[Route[Any, Any]]:
@@ -223,10 +256,10 @@ def routes() -> list[Route[Any, Any]]:
             method="POST", path=RULES, summary="Have something told", tag="alerts",
             handler=create_alert_rule, permission="alerts:write", body=AlertRuleBody,
             response=AlertRuleView, status=201, errors=(NotFound, Invalid, LimitReached),
-            examples=(_OFFLINE, _FULL),
+            examples=(_OFFLINE, _FULL, _ERRORS, _SILENT),
             description="What it tells is a line of the project's stream `agent`, of the program "
             "`alerts`, which goes wherever the project's lines go: once that it is so, and once "
-            "that it is so no more.",
+            "that it is so no more. Each device by itself.",
         ),
         Route(
             method="GET", path=RULE, summary="Read an alert rule", tag="alerts",

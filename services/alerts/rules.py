@@ -9,6 +9,8 @@ from hub import (
     Connection,
     Database,
     EventInfo,
+    FieldError,
+    Invalid,
     LimitReached,
     NotFound,
     Nothing,
@@ -35,9 +37,12 @@ class Alerts:
         """Make a rule.
 
         Raises:
+            Invalid: it is to concern a device that is not there.
             LimitReached: the project has as many as it may.
         """
         await self._find(request.account, request.project)
+        if request.what.device:
+            await self._find_device(request.account, request.project, request.what.device)
         scope = {"account": request.account, "project": request.project}
         async with self._database.transaction(account=request.account) as tx:
             await tx.run(self._sql["lock_project"], project=request.project)
@@ -60,7 +65,14 @@ class Alerts:
         return c.Rules.of(rows, request.limit)
 
     async def change(self, request: c.ChangeRule) -> c.Rule:
-        """Have a rule look for something else; what it knew is forgotten."""
+        """Have a rule look for something else; what it knew is forgotten.
+
+        Raises:
+            Invalid: it is to concern another device, which is not there.
+        """
+        before = await self.get(c.OneRule(request.account, request.rule))
+        if request.what.device and request.what.device != before.device:
+            await self._find_device(request.account, before.project, request.what.device)
         scope = {"account": request.account, "rule": request.rule}
         async with self._database.transaction(account=request.account) as tx:
             await self._lock(tx, request.account, request.rule, request.versions)
@@ -89,17 +101,28 @@ class Alerts:
         scope = {"account": event.account, "project": event.project}
         async with self._database.transaction(account=event.account) as tx:
             await tx.run(self._sql["delete_of_project"], **scope)
+            await tx.run(self._sql["delete_ear_of_project"], **scope)
             await tx.run(self._sql["delete_events_of_project"], **scope)
 
     async def delete_all(self, account: str) -> int:
         """Delete all rules of an account, and what they told; say how many rules that were."""
         async with self._database.transaction(account=account) as tx:
             gone = await tx.run(self._sql["delete_of_account"], account=account)
+            await tx.run(self._sql["delete_ears_of_account"], account=account)
             await tx.run(self._sql["delete_events_of_account"], account=account)
         return gone
 
     async def _find(self, account: str, project: str) -> None:
         await self._bus.request(peers.GET_PROJECT, peers.GetProject(account, project))
+
+    async def _find_device(self, account: str, project: str, device: str) -> None:
+        try:
+            found = await self._bus.request(peers.GET_DEVICE, peers.OneDevice(account, device))
+        except NotFound:
+            found = None
+        if found is None or found.project != project:
+            wrong = FieldError("/device", "the project has no such device")
+            raise Invalid(wrong.detail, errors=[wrong])
 
     async def _get(self, tx: Connection, account: str, rule: str) -> c.Rule:
         found = await tx.maybe(self._sql["get_rule"], c.Rule, account=account, rule=rule)

@@ -1,4 +1,4 @@
-"""The service `alerts`: tells when a device is away, or measures what it should not."""
+"""The service `alerts`: tells when a device is away or silent, or says what it should not."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,6 +11,7 @@ from hub import (
     Database,
     Endpoint,
     Ingest,
+    LineFeed,
     StreamEndpoint,
     account_endpoints,
     stand,
@@ -23,7 +24,9 @@ from services.alerts.rules import Alerts
 
 
 @asynccontextmanager
-async def alerts(database: Database, bus: Bus, ingest: Ingest) -> AsyncIterator[None]:
+async def alerts(
+    database: Database, bus: Bus, ingest: Ingest, feed: LineFeed
+) -> AsyncIterator[None]:
     """Run the service, in the process of the relay: its lines go that way."""
     rules = Alerts(database, bus)
     endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
@@ -38,7 +41,7 @@ async def alerts(database: Database, bus: Bus, ingest: Ingest) -> AsyncIterator[
     deleted = Consumer(peers.PROJECT_DELETED, "alerts-projects", rules.project_deleted)
     async with bus.serve("alerts", "1.0.0", endpoints), bus.consume(deleted):
         watching = asyncio.create_task(
-            stand("alerts", database, LEADER, Watcher(bus, ingest).lead), name="alerts"
+            stand("alerts", database, LEADER, Watcher(bus, ingest, feed).lead), name="alerts"
         )
         try:
             yield

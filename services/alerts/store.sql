@@ -7,15 +7,16 @@ SELECT count(*) FROM alerts_rule WHERE account = :account AND project = :project
 
 -- name: add_rule
 INSERT INTO alerts_rule (id, account, project, name, kind, device_group, severity, enabled,
-                         minutes, metric, over, under, clear)
+                         minutes, metric, over, under, clear, device, stream, level)
 VALUES (:id, :account, :project, :name, :kind, :group, :severity, :enabled, :minutes, :metric,
-        :over, :under, :clear)
+        :over, :under, :clear, :device, :stream, :level)
 RETURNING id, number, account, project, name, kind, device_group AS "group", severity, enabled,
-          minutes, metric, over, under, clear, version, created_at, updated_at, 0 AS firing
+          minutes, metric, over, under, clear, device, stream, level, version, created_at,
+          updated_at, 0 AS firing
 
 -- name: get_rule
 SELECT id, number, account, project, name, kind, device_group AS "group", severity, enabled,
-       minutes, metric, over, under, clear, version, created_at, updated_at,
+       minutes, metric, over, under, clear, device, stream, level, version, created_at, updated_at,
        (SELECT count(*) FROM alerts_state AS s WHERE s.rule = r.id AND s.firing) AS firing
   FROM alerts_rule AS r WHERE id = :rule AND account = :account
 
@@ -24,7 +25,7 @@ SELECT version FROM alerts_rule WHERE id = :rule AND account = :account FOR UPDA
 
 -- name: list_rules
 SELECT id, number, account, project, name, kind, device_group AS "group", severity, enabled,
-       minutes, metric, over, under, clear, version, created_at, updated_at,
+       minutes, metric, over, under, clear, device, stream, level, version, created_at, updated_at,
        (SELECT count(*) FROM alerts_state AS s WHERE s.rule = r.id AND s.firing) AS firing
   FROM alerts_rule AS r
  WHERE account = :account AND project = :project AND number > :after
@@ -34,7 +35,8 @@ SELECT id, number, account, project, name, kind, device_group AS "group", severi
 UPDATE alerts_rule
    SET name = :name, kind = :kind, device_group = :group, severity = :severity,
        enabled = :enabled, minutes = :minutes, metric = :metric, over = :over, under = :under,
-       clear = :clear, version = version + 1, updated_at = now()
+       clear = :clear, device = :device, stream = :stream, level = :level,
+       version = version + 1, updated_at = now()
  WHERE id = :rule AND account = :account
 
 -- name: drop_states
@@ -55,6 +57,12 @@ SELECT number, rule, rule_name, device, host, subject, state, severity, text, at
 -- name: delete_of_project
 DELETE FROM alerts_rule WHERE account = :account AND project = :project
 
+-- name: delete_ear_of_project
+DELETE FROM alerts_ear WHERE account = :account AND project = :project
+
+-- name: delete_ears_of_account
+DELETE FROM alerts_ear WHERE account = :account
+
 -- name: delete_events_of_project
 DELETE FROM alerts_event WHERE account = :account AND project = :project
 
@@ -71,7 +79,8 @@ SELECT count(*) FROM alerts_rule WHERE account = :account
 SELECT jsonb_build_object(
            'id', id, 'project', project, 'name', name, 'kind', kind, 'group', device_group,
            'severity', severity, 'enabled', enabled, 'minutes', minutes, 'metric', metric,
-           'over', over, 'under', under, 'clear', clear, 'created_at', created_at) AS record
+           'over', over, 'under', under, 'clear', clear, 'device', device, 'stream', stream,
+           'level', level, 'created_at', created_at) AS record
   FROM alerts_rule WHERE account = :account ORDER BY number LIMIT :limit OFFSET :offset
 
 -- name: export_events
@@ -84,7 +93,8 @@ SELECT jsonb_build_object(
 
 -- name: enabled_rules
 SELECT id, number, account, project, name, kind, device_group AS "group", severity, enabled,
-       minutes, metric, over, under, clear, version, created_at, updated_at, 0 AS firing
+       minutes, metric, over, under, clear, device, stream, level, version, created_at, updated_at,
+       0 AS firing
   FROM alerts_rule WHERE enabled ORDER BY project, number
 
 -- name: states
@@ -121,3 +131,35 @@ UPDATE alerts_event SET told = true WHERE number = ANY(:numbers)
 
 -- name: drop_old_events
 DELETE FROM alerts_event WHERE at < :before AND told
+
+-- name: ear
+SELECT since, until FROM alerts_ear WHERE project = :project
+
+-- name: resume_ear
+-- Begin to listen, or go on; times in which nobody listened count for nothing.
+INSERT INTO alerts_ear AS ear (project, account, since, until)
+VALUES (:project, :account, :now, :now)
+ON CONFLICT (project) DO UPDATE
+   SET since = least(ear.since + :deaf, :now::timestamptz), until = :now
+RETURNING since, until
+
+-- name: resume_heard
+UPDATE alerts_heard SET at = least(at + :deaf, :now::timestamptz) WHERE project = :project
+
+-- name: heard
+SELECT device, stream, at FROM alerts_heard WHERE project = :project
+
+-- name: keep_heard
+-- Not of a project that was deleted meanwhile.
+INSERT INTO alerts_heard AS old (project, device, stream, account, at)
+SELECT ear.project, new.device, new.stream, ear.account, new.at
+  FROM unnest(:devices::text[], :streams::text[], :ats::timestamptz[]) AS new (device, stream, at)
+  JOIN alerts_ear AS ear ON ear.project = :project
+ON CONFLICT (project, device, stream) DO UPDATE SET at = greatest(old.at, excluded.at)
+
+-- name: keep_ear
+WITH forgotten AS (DELETE FROM alerts_heard WHERE project = :project AND at < :forgotten)
+UPDATE alerts_ear SET until = :until WHERE project = :project
+
+-- name: drop_ears
+DELETE FROM alerts_ear WHERE NOT project = ANY (:projects::text[])

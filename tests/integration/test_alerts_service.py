@@ -1,156 +1,15 @@
 """Alerts on a real database: told once, whatever ends in between, and only of what there is."""
 
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import msgspec
 import pytest
 
-from hub.contracts import Endpoint
-from hub.database import Connection, Database
-from hub.embedded.postgres import Postgres
-from hub.errors import LimitReached, NotFound, PreconditionFailed, Unavailable
-from hub.memory_bus import MemoryBus
-from hub.protocol import Lines
-from hub.relay.ingest import Ingest
-from hub.settings import PostgresSettings
+from hub.errors import Invalid, LimitReached, NotFound, PreconditionFailed
 from services.alerts import contracts as c
 from services.alerts import peers
-from services.alerts.evaluation import Watcher
-from services.alerts.rules import MOST, Alerts
-from tests.fixtures.parts import all_tables
-
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-OFFLINE = c.What("away", "offline", "", "err", True, 5, "", None, None, None)
-FULL = c.What("full", "metric", "", "crit", True, 5, "d", 0.9, None, 0.8)
-
-
-@dataclass
-class Told:
-    """Stands for the relay's way in, which tests of its own hold; it can fail."""
-
-    lines: list[tuple[str, str, int, str, str]] = field(default_factory=list)
-    broken: bool = False
-
-    async def submit(
-        self, project: str, source: str, host: str, lines: Lines, *, stream: str, overdraw: bool
-    ) -> None:
-        if self.broken:
-            raise Unavailable("JetStream does not store")
-        assert overdraw
-        (text,) = lines.messages
-        assert isinstance(lines.priorities, int)
-        assert (source, lines.programs) == ("alerts", "alerts")
-        self.lines.append((project, host, lines.priorities, text, stream))
-
-    @property
-    def texts(self) -> list[str]:
-        """What was told, in order."""
-        return [text for *_, text, _ in self.lines]
-
-
-@dataclass
-class Scene:
-    """A database, devices and series that a test makes up, and a clock."""
-
-    database: Database
-    bus: MemoryBus
-    devices: dict[str, peers.Device] = field(default_factory=dict)
-    series: list[peers.RecentSeries] = field(default_factory=list)
-    told: Told = field(default_factory=Told)
-    minute: float = 0.0
-
-    @property
-    def now(self) -> datetime:
-        """The present."""
-        return NOW + timedelta(minutes=self.minute)
-
-    @property
-    def alerts(self) -> Alerts:
-        """What answers."""
-        return Alerts(self.database, self.bus)
-
-    def device(self, name: str, *, online: bool, group: str = "default", seen: float = 0) -> None:
-        """Have a device be here, or away since that minute."""
-        number = int(name[-1], 36)
-        at = NOW + timedelta(minutes=seen)
-        self.devices[name] = peers.Device(name, number, name.upper(), group, online, at)
-
-    def measure(self, device: str, value: float, **labels: str) -> None:
-        """Have a series be so."""
-        number = len(self.series) + 1
-        self.series.append(
-            peers.RecentSeries(number, device, labels, value, value, value, self.now)
-        )
-
-    async def look(self, *, tells: bool = True) -> list[str]:
-        """Look once, and give what was told."""
-        before = len(self.told.lines)
-        watcher = Watcher(self.bus, cast("Ingest", self.told), clock=self.now.timestamp)
-        async with self.database.session() as raw:
-            tx = Connection(raw)
-            await watcher.look(tx)
-            if tells:
-                await watcher.tell(tx)
-        self.series.clear()
-        return self.told.texts[before:]
-
-    async def rule(self, what: c.What = OFFLINE, project: str = "prj_a") -> c.Rule:
-        """Make a rule."""
-        return await self.alerts.add(c.AddRule("acc_a", project, what))
-
-    async def history(self) -> list[tuple[str, str, str]]:
-        """Give what was told by the history, oldest first."""
-        page = await self.alerts.events(c.ListEvents("acc_a", "prj_a", 100))
-        return [(event.state, event.device, event.subject) for event in page.items[::-1]]
-
-
-@pytest.fixture(scope="module")
-def alerts_settings(postgres_server: Postgres) -> Iterator[PostgresSettings]:
-    """A database with all tables."""
-    with all_tables(postgres_server, "alerts") as made:
-        yield made
-
-
-@pytest.fixture
-async def scene(
-    postgres_server: Postgres, alerts_settings: PostgresSettings
-) -> AsyncIterator[Scene]:
-    """A scene without rules."""
-    async with postgres_server.administer(alerts_settings.database) as admin:
-        await admin.execute("TRUNCATE alerts_rule, alerts_state, alerts_event")
-    async with Database.open(alerts_settings) as database:
-        made = Scene(database, MemoryBus())
-
-        async def get(request: peers.GetProject) -> peers.Project:
-            if (request.account, request.project) not in {
-                ("acc_a", "prj_a"), ("acc_a", "prj_b"), ("acc_b", "prj_z"),
-            }:  # fmt: skip
-                raise NotFound("no such project")
-            return peers.Project(request.project)
-
-        async def devices(request: peers.ListDevices) -> peers.Devices:
-            if request.project != "prj_a":
-                raise Unavailable("nobody answers")
-            assert (request.account, request.status) == ("acc_a", "active")
-            found = sorted(made.devices.values(), key=lambda one: one.number)
-            rest = [one for one in found if one.number > request.after]
-            return peers.Devices(rest[:2], len(rest) > 2)
-
-        async def recent(request: peers.RecentOf) -> peers.Recent:
-            assert (request.account, request.project, request.name) == ("acc_a", "prj_a", "d")
-            assert request.until - request.since == timedelta(minutes=5)
-            rest = [one for one in made.series if one.number > request.after]
-            return peers.Recent(rest[:2], len(rest) > 2)
-
-        endpoints: list[Endpoint[Any, Any]] = [
-            Endpoint(peers.GET_PROJECT, get),
-            Endpoint(peers.LIST_DEVICES, devices),
-            Endpoint(peers.RECENT, recent),
-        ]
-        async with made.bus.serve("others", "1.0.0", endpoints):
-            yield made
+from services.alerts.rules import MOST
+from tests.fixtures.alerts import FULL, OFFLINE, Scene
 
 
 async def test_a_device_that_is_away_is_told_once(scene: Scene) -> None:
@@ -221,12 +80,32 @@ async def test_a_device_that_says_nothing_more_is_not_well_again(scene: Scene) -
     assert len(scene.told.lines) == 1
 
 
+async def test_a_rule_concerns_its_device(scene: Scene) -> None:
+    """No other, and nobody asks for another; it has to be one of the project."""
+    what = c.What("d", "offline", "", "err", True, 5, "", None, None, None, device="dev_2")
+    with pytest.raises(Invalid):
+        await scene.rule(what)
+    for name in ("dev_1", "dev_2"):
+        scene.device(name, online=False, seen=-10)
+    made = await scene.rule(what)
+    scene.asked.clear()
+    await scene.look()
+    assert await scene.history() == [("fired", "dev_2", "")]
+    assert scene.asked == ["dev_2"]
+    del scene.devices["dev_2"]
+    await scene.look()
+    assert (await scene.alerts.get(c.OneRule("acc_a", made.id))).firing == 0
+    paused = msgspec.structs.replace(what, enabled=False)
+    assert not (await scene.alerts.change(c.ChangeRule("acc_a", made.id, paused))).enabled
+
+
 async def test_a_rule_concerns_its_group(scene: Scene) -> None:
     await scene.rule(c.What("g", "offline", "canary", "err", True, 5, "", None, None, None))
     scene.device("dev_1", online=False, seen=-10)
     scene.device("dev_2", online=False, seen=-10, group="canary")
     await scene.look()
     assert await scene.history() == [("fired", "dev_2", "")]
+    assert scene.asked == ["canary"]
 
 
 async def test_a_rule_that_is_off_or_changed(scene: Scene) -> None:

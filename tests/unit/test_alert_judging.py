@@ -22,6 +22,7 @@ def rule(**changes: Any) -> c.Rule:
         "kind": "offline", "group": "", "severity": "err", "enabled": True, "minutes": 5,
         "metric": "", "over": None, "under": None, "clear": None, "version": 1,
         "created_at": NOW, "updated_at": NOW, "firing": 0,
+        "device": "", "stream": "", "level": None,
     } | changes  # fmt: skip
     return c.Rule(**values)
 
@@ -29,6 +30,11 @@ def rule(**changes: Any) -> c.Rule:
 def minutes(count: float) -> timedelta:
     """Give a time."""
     return timedelta(minutes=count)
+
+
+def made(label: str = "", *, online: bool = True, seen: datetime | None = NOW) -> peers.Device:
+    """Make a device."""
+    return peers.Device("dev_a", 1, "prj_a", label, "", "active", online, NOW, seen)
 
 
 class Story:
@@ -42,7 +48,7 @@ class Story:
 
     def here(self, *, online: bool, seen: float) -> None:
         """Look at a device that was last seen at that minute."""
-        device = peers.Device("dev_a", 1, "pump", "", online, NOW + minutes(seen))
+        device = made("pump", online=online, seen=NOW + minutes(seen))
         found = of_device(self.rule, device)
         assert found is not None
         self._judge(found)
@@ -52,8 +58,7 @@ class Story:
         series = peers.RecentSeries(
             1, "dev_a", {}, min(values), max(values), values[-1], NOW + minutes(self.at)
         )
-        device = peers.Device("dev_a", 1, "", "", True, NOW)
-        self._judge(of_series(self.rule, device, series))
+        self._judge(of_series(self.rule, made(), series))
 
     def _judge(self, seen: Any) -> None:
         verdict = judge(self.rule, self.standing, seen, NOW + minutes(self.at))
@@ -87,8 +92,7 @@ def test_one_that_was_away_before_the_rule_is_told_at_once() -> None:
 
 
 def test_one_that_never_was_here_is_not_away() -> None:
-    device = peers.Device("dev_a", 1, "", "", online=False, last_seen_at=None)
-    assert of_device(rule(), device) is None
+    assert of_device(rule(), made(online=False, seen=None)) is None
 
 
 def test_a_metric_has_to_be_over_its_bound_for_all_of_the_time() -> None:
@@ -120,7 +124,7 @@ def test_under_a_bound() -> None:
 
 def test_what_is_told_says_what_where_and_why() -> None:
     series = peers.RecentSeries(1, "dev_a", {"mount": "/data", "b": "c"}, 0.95, 0.97, 0.96, NOW)
-    device = peers.Device("dev_a", 1, "pump", "", True, NOW)
+    device = made("pump")
     full = rule(kind="metric", metric="disk_usage_ratio", over=0.9, name="full")
     seen = of_series(full, device, series)
     assert seen.fired == (
@@ -129,7 +133,7 @@ def test_what_is_told_says_what_where_and_why() -> None:
     assert seen.resolved == (
         "disk_usage_ratio{b=c,mount=/data} of pump is no longer over 0.9: 0.96 (full)"
     )
-    away = of_device(rule(name="away"), peers.Device("dev_a", 1, "", "", False, NOW))
+    away = of_device(rule(name="away"), made(online=False))
     assert away is not None
     assert away.fired == "dev_a is offline, last seen 2026-11-23T12:00:00Z (away)"
     assert away.resolved == "dev_a is online again (away)"
@@ -146,7 +150,17 @@ def test_what_is_told_says_what_where_and_why() -> None:
         {"kind": "metric", "metric": "m", "over": 1.0, "clear": 2.0},
         {"kind": "metric", "metric": "m", "under": 1.0, "clear": 0.0},
         {"kind": "offline", "minutes": 0},
-        {"kind": "silence"},
+        {"kind": "noise"},
+        {"kind": "silence", "over": 1.0},
+        {"kind": "silence", "level": "err"},
+        {"kind": "offline", "stream": "app"},
+        {"kind": "offline", "group": "field", "device": "dev_a"},
+        {"kind": "error-rate"},
+        {"kind": "error-rate", "under": 1.0},
+        {"kind": "error-rate", "over": 1.0, "metric": "m"},
+        {"kind": "error-rate", "over": 1.0, "minutes": 61},
+        {"kind": "error-rate", "over": -1.0},
+        {"kind": "error-rate", "over": 1.0, "clear": 2.0},
     ],
 )
 def test_a_rule_that_means_nothing_is_refused(body: dict[str, Any]) -> None:
