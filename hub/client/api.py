@@ -279,6 +279,7 @@ class Api:
         cursor: str | None = None,
         rule: str | None = None,
         device: str | None = None,
+        firing: bool | None = None,
     ) -> Pages[AlertView]:
         """Read what was told.
 
@@ -288,7 +289,13 @@ class Api:
             Ask(
                 "GET",
                 f"/api/v1/projects/{part(project)}/alerts",
-                query={"limit": limit, "cursor": cursor, "rule": rule, "device": device},
+                query={
+                    "limit": limit,
+                    "cursor": cursor,
+                    "rule": rule,
+                    "device": device,
+                    "firing": firing,
+                },
             ),
             AlertView,
         )

@@ -123,7 +123,11 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class ListEvents(msgspec.Struct, frozen=True):
-    """A page of what was told in a project, newest first, before the number `before`."""
+    """A page of what was told in a project, newest first, before the number `before`.
+
+    Args:
+        firing: only what is so at present.
+    """
 
     account: str
     project: str
@@ -131,6 +135,7 @@ class ListEvents(msgspec.Struct, frozen=True):
     before: int = 0
     rule: str = ""
     device: str = ""
+    firing: bool = False
 
 
 class Events(Page[Event], frozen=True):

@@ -114,7 +114,8 @@ def of_series(rule: c.Rule, device: peers.Device, series: peers.RecentSeries) ->
 def of_bad_lines(rule: c.Rule, device: peers.Device, bad: Bad, now: datetime) -> Seen:
     """Look at how many bad lines a device sent."""
     host, bound = device.label or device.id, rule.over or 0.0
-    lines = _lines_of(rule, f"{rule.level} or worse")
+    worse = f"{rule.level} or worse"
+    most, present = _lines_of(rule, worse, bad.most), _lines_of(rule, worse, bad.now)
     return Seen(
         device=device.id,
         host=host,
@@ -123,8 +124,8 @@ def of_bad_lines(rule: c.Rule, device: peers.Device, bad: Bad, now: datetime) ->
         since=now - timedelta(minutes=rule.minutes),  # it has no other time to be so for
         steady=True,
         is_calm=bad.now <= (bound if rule.clear is None else rule.clear),
-        fired=f"{bad.most} {lines} of {host} within {rule.minutes} min ({rule.name})",
-        resolved=f"only {bad.now} {lines} of {host} within {rule.minutes} min ({rule.name})",
+        fired=f"{most} of {host} within {rule.minutes} min ({rule.name})",
+        resolved=f"only {present} of {host} within {rule.minutes} min ({rule.name})",
     )
 
 
@@ -148,5 +149,6 @@ def of_silence(rule: c.Rule, device: peers.Device, ear: Ear, now: datetime) -> S
     )
 
 
-def _lines_of(rule: c.Rule, what: str = "") -> str:
-    return " ".join(word for word in ("lines", what, rule.stream and f"in {rule.stream}") if word)
+def _lines_of(rule: c.Rule, what: str = "", count: int | None = None) -> str:
+    words = ["" if count is None else str(count), "line" if count == 1 else "lines", what]
+    return " ".join(word for word in (*words, rule.stream and f"in {rule.stream}") if word)

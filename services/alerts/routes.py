@@ -121,12 +121,14 @@ class AlertQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Args:
         rule: id of the only rule to be shown.
         device: id of the only device to be shown.
+        firing: only what is so at present: the last word of each that `fired`, and is not resolved.
     """
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="Items of a page at most.")] = 50
     cursor: Annotated[str, msgspec.Meta(description="Where the page begins.")] = ""
     rule: str = ""
     device: str = ""
+    firing: bool = False
 
 
 class AlertView(msgspec.Struct, frozen=True):
@@ -220,7 +222,7 @@ async def list_alerts(call: Call[None, AlertQuery]) -> Reply:
         c.EVENTS,
         c.ListEvents(
             call.caller.account, call.path["project"], query.limit, position_of(query.cursor),
-            query.rule, query.device,
+            query.rule, query.device, query.firing,
         ),
     )  # fmt: skip
     items = [msgspec.convert(event, AlertView, from_attributes=True) for event in page.items]

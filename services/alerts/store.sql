@@ -48,10 +48,18 @@ DELETE FROM alerts_rule WHERE id = :rule AND account = :account
 
 -- name: list_events
 SELECT number, rule, rule_name, device, host, subject, state, severity, text, at
-  FROM alerts_event
+  FROM alerts_event AS event
  WHERE account = :account AND project = :project
    AND (:before::bigint = 0 OR number < :before)
    AND (:rule::text = '' OR rule = :rule) AND (:device::text = '' OR device = :device)
+   AND (NOT :firing::boolean OR number = (
+        SELECT max(newest.number)
+          FROM alerts_event AS newest
+          JOIN alerts_state AS state
+            ON state.rule = newest.rule AND state.device = newest.device
+           AND state.subject = newest.subject AND state.firing
+         WHERE newest.rule = event.rule AND newest.device = event.device
+           AND newest.subject = event.subject))
  ORDER BY number DESC LIMIT :limit
 
 -- name: delete_of_project

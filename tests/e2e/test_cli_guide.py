@@ -198,7 +198,9 @@ async def _follow(isaax: Isaax, reader: Reader, guest: Guest) -> None:
 
         async def is_so(block: str = reader.own(block)) -> bool:
             nonlocal said
-            if not as_told(block, said) and re.search(r" (list|show|status|logs)", reader.typed):
+            if not as_told(block, said) and re.search(
+                r" (list|show|status|logs|firing)", reader.typed
+            ):
                 said = await asyncio.to_thread(reader.again)
             return as_told(block, said)
 

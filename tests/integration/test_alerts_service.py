@@ -22,6 +22,7 @@ async def test_a_device_that_is_away_is_told_once(scene: Scene) -> None:
         scene.minute = minute
         scene.device("dev_2", online=minute >= 9, seen=2 if minute < 9 else minute)
         said.append(await scene.look())
+        assert await scene.history(firing=True) == [("fired", "dev_2", "")] * (7 <= minute < 9)
     assert said[7] == ["DEV_2 is offline, last seen 2026-11-23T12:02:00Z (away)"]
     assert said[9] == ["DEV_2 is online again (away)"]
     assert sum(map(len, said)) == 2

@@ -41,6 +41,7 @@ PANELS: Final = {
         "scripts": "scripts:app",
         "logs": "logs:logs",
         "metrics": "metrics:app",
+        "alerts": "alerts:app",
         "integrations": "integrations:app",
         "dead-letters": "dead_letters:app",
     },

@@ -4,6 +4,8 @@ ALTER TABLE alerts_rule
     ADD COLUMN stream text NOT NULL DEFAULT '',
     ADD COLUMN level text;
 
+CREATE INDEX alerts_event_of ON alerts_event (rule, device, subject, number);
+
 -- Of each project with rules about lines: from when on its lines are heard (but for times in which
 -- nobody listened), and up to when that was written down.
 CREATE TABLE alerts_ear (
