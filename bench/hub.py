@@ -19,6 +19,7 @@ import uvloop
 
 from hub import telemetry
 from hub.contracts import Endpoint
+from hub.data_meter import DataMeter
 from hub.database import Database
 from hub.memory_bus import MemoryBus
 from hub.messaging.nats_transport import connect
@@ -144,7 +145,7 @@ async def main(setup: Setup) -> None:
             nats, bus, database, vault, PluginHost.load(), telemetry.Metrics(), telemetry.Health(),
         )  # fmt: skip
         if role.takes:
-            await stack.enter_async_context(relay(settings, mqtt, *shared))
+            await stack.enter_async_context(relay(settings, mqtt, *shared, DataMeter()))
         else:
             await stack.enter_async_context(delivery(settings, *shared))
         print(json.dumps({"ready": True}), flush=True)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         StreamEndpoint,
         Topic,
     )
+    from hub.data_meter import DATA_LEFT, NOTE_DATA, DataMeter, DataNoted, DeviceData
     from hub.database import Connection, Database, Queries
     from hub.datagrams import DatagramSender
     from hub.destinations import (
@@ -147,6 +148,7 @@ _HOMES = {
     "compression": "gzipped",
     "connection_limit": "ConnectionLimit",
     "contracts": "Bus Consumer Contract Endpoint EventInfo Nothing StreamEndpoint Topic",
+    "data_meter": "DATA_LEFT NOTE_DATA DataMeter DataNoted DeviceData",
     "database": "Connection Database Queries",
     "datagrams": "DatagramSender",
     "batches": "Batch Chunk Line MetricBatch MetricChunk Sample",
@@ -202,11 +204,13 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 
 __all__ = [
     "ADMINS",
+    "DATA_LEFT",
     "DEVELOPERS",
     "EVERYONE",
     "HUB",
     "LATEST_METRICS",
     "MAIL_REQUESTED",
+    "NOTE_DATA",
     "OWNERS",
     "PASSING",
     "PAYERS",
@@ -240,6 +244,8 @@ __all__ = [
     "Cookie",
     "Counts",
     "Cursor",
+    "DataMeter",
+    "DataNoted",
     "Database",
     "DatagramSender",
     "Datagrams",
@@ -247,6 +253,7 @@ __all__ = [
     "Deprecated",
     "Destination",
     "DestinationType",
+    "DeviceData",
     "DeviceReply",
     "DeviceReport",
     "Dialer",

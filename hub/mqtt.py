@@ -33,6 +33,12 @@ ORPHANS: Final = 1_000  # messages kept for a filter that nobody has subscribed 
 ROUTES: Final = 10_000  # topics whose handler is remembered
 
 Handler = Callable[["MqttMessage"], None]
+Count = Callable[[str, int], None]
+"""Takes note of a message: its topic, and the bytes of its payload."""
+
+
+def _no_count(_topic: str, _size: int) -> None:
+    """Nobody wants to know."""
 
 
 class MqttMessage:
@@ -130,8 +136,18 @@ class _Outgoing:
 class Mqtt:
     """One connection to the broker that comes back by itself. Made by `Mqtt.connect`."""
 
-    def __init__(self, settings: MqttSettings, client: str, *, persistent: bool) -> None:
+    def __init__(
+        self,
+        settings: MqttSettings,
+        client: str,
+        *,
+        persistent: bool,
+        sent: Count = _no_count,
+        came: Count = _no_count,
+    ) -> None:
         self._settings = settings
+        self._sent = sent
+        self._came = came
         self._client = WiredClient(client, clean=not persistent)
         self._client.username_pw_set(settings.username, settings.password.reveal())
         self._client.connect_async(settings.host, settings.port, KEEPALIVE)
@@ -159,6 +175,8 @@ class Mqtt:
         client: str,
         persistent: bool = False,
         timeout: float = CONNECT_SECONDS,
+        sent: Count = _no_count,
+        came: Count = _no_count,
     ) -> AsyncIterator["Mqtt"]:
         """Be connected while the context is open, and connect again whenever that is lost.
 
@@ -166,11 +184,13 @@ class Mqtt:
             client: client id; the broker lets only the hub have one that begins with `hub-`.
             persistent: the broker keeps our subscriptions and messages while we are away.
             timeout: seconds for the first connection.
+            sent: told of each message that is published.
+            came: told of each message that comes, but for one that the broker brings again.
 
         Raises:
             Unavailable: there is no broker, or it refuses us.
         """
-        mqtt = cls(settings, client, persistent=persistent)
+        mqtt = cls(settings, client, persistent=persistent, sent=sent, came=came)
         keeper = asyncio.create_task(mqtt._keep_connected(), name=f"mqtt {client}")
         try:
             await mqtt._first_connection(timeout)
@@ -226,6 +246,7 @@ class Mqtt:
         if not topic or "+" in topic or "#" in topic or "\0" in topic:
             raise ValueError(f"no topic to publish to: {topic!r}")
         self._outgoing.add(topic, payload, qos)
+        self._sent(topic, len(payload))
         if self.connected.is_set():
             self._outgoing.pump()
 
@@ -358,6 +379,8 @@ class Mqtt:
         message = MqttMessage(
             topic, bytes(raw.payload), retained=raw.retain, wire=wire, mid=raw.mid
         )
+        if not raw.dup:
+            self._came(topic, len(message.payload))
         subscription = self._route(message.topic)
         if subscription is None:
             self._keep_orphan(message)

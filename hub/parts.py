@@ -17,6 +17,7 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 from hub.audit.log import Audit, Recorder
 from hub.bus import NatsBus
 from hub.contracts import Bus
+from hub.data_meter import DataMeter, data_meter
 from hub.database import Database, Queries
 from hub.downlink import Downlink, new_client
 from hub.errors import Unavailable
@@ -146,12 +147,14 @@ async def audit(log: Recorder) -> AsyncIterator[Audit]:
 
 
 @asynccontextmanager
-async def downlink(settings: MqttSettings) -> AsyncIterator[Downlink]:
+async def downlink(settings: MqttSettings, meter: DataMeter) -> AsyncIterator[Downlink]:
     """Connect to the broker, for what goes down to devices."""
     async with AsyncExitStack() as stack:
         mqtt = await _patiently(
             "the MQTT broker",
-            lambda: stack.enter_async_context(Mqtt.connect(settings, client=new_client())),
+            lambda: stack.enter_async_context(
+                Mqtt.connect(settings, client=new_client(), sent=meter.down)
+            ),
         )
         yield Downlink(mqtt)
 
@@ -166,6 +169,7 @@ PARTS: Final = (
     Service("recorder", recorder, provides=Recorder),
     Service("audit-log", audit, provides=Audit),
     Service("leftovers", leftovers, provides=Leftovers),
+    Service("data-meter", data_meter, provides=DataMeter),
     Service("downlink", downlink, provides=Downlink),
     Service("metric-feed", metric_feed, provides=MetricFeed),
     Service("line-feed", line_feed, provides=LineFeed),

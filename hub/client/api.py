@@ -32,6 +32,7 @@ from hub.client.structs import (
     CommandBody,
     CommandResultView,
     CommandView,
+    DataUsageView,
     DeadLetter,
     DeadLetterView,
     DeletionBody,
@@ -41,6 +42,7 @@ from hub.client.structs import (
     DeviceChanges,
     DeviceCommandBody,
     DeviceCommandView,
+    DeviceDataCount,
     DeviceEnvarsView,
     DeviceView,
     Dropped,
@@ -666,6 +668,20 @@ class Api:
             Ask("GET", f"/api/v1/accounts/{part(account)}/exports/{part(export)}/archive")
         )
 
+    def read_data_usage(
+        self, *, from_: str | None = None, to: str | None = None
+    ) -> Answer[DataUsageView]:
+        """Read how much all devices of the account sent and were sent.
+
+        With projects that are gone meanwhile. Counted are MQTT messages and the bytes of
+        their topics and payloads, as compressed as they are sent; not what MQTT, TCP, IP
+        and TLS add to that: docs/devices.md. A day is known for 400 days; the last ten
+        seconds are yet to come.
+        """
+        return self._calls.answer(
+            Ask("GET", "/api/v1/data-usage", query={"from": from_, "to": to}), DataUsageView
+        )
+
     def delete_device(self, device: str, *, if_match: str | None = None) -> Answer[None]:
         """Revoke a device and forget it.
 
@@ -693,6 +709,66 @@ class Api:
                 if_match=if_match,
             ),
             DeviceView,
+        )
+
+    def read_device_data_usage(
+        self, device: str, *, from_: str | None = None, to: str | None = None
+    ) -> Answer[DataUsageView]:
+        """Read how much a device sent and was sent.
+
+        Counted are MQTT messages and the bytes of their topics and payloads, as compressed
+        as they are sent; not what MQTT, TCP, IP and TLS add to that: docs/devices.md. A day
+        is known for 400 days; the last ten seconds are yet to come.
+        """
+        return self._calls.answer(
+            Ask(
+                "GET", f"/api/v1/devices/{part(device)}/data-usage", query={"from": from_, "to": to}
+            ),
+            DataUsageView,
+        )
+
+    def read_project_data_usage(
+        self, project: str, *, from_: str | None = None, to: str | None = None
+    ) -> Answer[DataUsageView]:
+        """Read how much a project's devices sent and were sent.
+
+        With those that are gone meanwhile. Counted are MQTT messages and the bytes of their
+        topics and payloads, as compressed as they are sent; not what MQTT, TCP, IP and TLS
+        add to that: docs/devices.md. A day is known for 400 days; the last ten seconds are
+        yet to come.
+        """
+        return self._calls.answer(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/data-usage",
+                query={"from": from_, "to": to},
+            ),
+            DataUsageView,
+        )
+
+    def list_device_data_usage(
+        self,
+        project: str,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        from_: str | None = None,
+        to: str | None = None,
+    ) -> Pages[DeviceDataCount]:
+        """List a project's devices by how much they sent and were sent.
+
+        The most first. Counted are MQTT messages and the bytes of their topics and
+        payloads, as compressed as they are sent; not what MQTT, TCP, IP and TLS add to
+        that: docs/devices.md. A day is known for 400 days; the last ten seconds are yet to
+        come.
+        """
+        return self._calls.pages(
+            Ask(
+                "GET",
+                f"/api/v1/projects/{part(project)}/data-usage/devices",
+                query={"limit": limit, "cursor": cursor, "from": from_, "to": to},
+            ),
+            DeviceDataCount,
         )
 
     def approve_devices(

@@ -289,6 +289,25 @@ class CommandResultView(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
+class DataCount(msgspec.Struct, frozen=True, kw_only=True):
+    """MQTT messages, and the bytes of their topics and payloads: up from devices, and down."""
+
+    up_messages: int = 0
+    up_bytes: int = 0
+    down_messages: int = 0
+    down_bytes: int = 0
+
+
+class DataDay(msgspec.Struct, frozen=True, kw_only=True):
+    """What a day (UTC) comes to."""
+
+    up_messages: int = 0
+    up_bytes: int = 0
+    down_messages: int = 0
+    down_bytes: int = 0
+    day: str
+
+
 class DeadLine(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a dead letter; `time` is RFC 3339."""
 
@@ -377,6 +396,17 @@ class DeviceChange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     add_tags: list[str] = []
     remove_tags: list[str] = []
     if_match: str | None = None
+
+
+class DeviceDataCount(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device comes to; `label` may be ""."""
+
+    up_messages: int = 0
+    up_bytes: int = 0
+    down_messages: int = 0
+    down_bytes: int = 0
+    device: str
+    label: str
 
 
 class DeviceEnvarView(msgspec.Struct, frozen=True, kw_only=True):
@@ -1414,6 +1444,21 @@ class DeviceCommandView(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None
     started_at: datetime | None
     ended_at: datetime | None
+
+
+class DataUsageView(msgspec.Struct, frozen=True, kw_only=True):
+    """What was sent from one day to another, both within (UTC).
+
+    Args:
+        total: of these days; `this_month`: of the present month so far.
+        days: those on which anything was sent.
+    """
+
+    from_: str = msgspec.field(name="from")
+    to: str
+    total: DataCount
+    this_month: DataCount
+    days: list[DataDay]
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,10 +11,12 @@ from nats.aio.client import Client
 
 from hub.account_data import account_endpoints
 from hub.contracts import Bus
+from hub.data_meter import DataMeter
 from hub.database import Database
+from hub.downlink import REPLIES, STATES
 from hub.errors import StartError, Unavailable
 from hub.memory import collect_seldom, keep_freed_buffers
-from hub.mqtt import Mqtt
+from hub.mqtt import Mqtt, MqttMessage
 from hub.net import tools_for
 from hub.plugins import PluginHost
 from hub.protocol import MAX_PAYLOAD_BYTES
@@ -61,6 +63,7 @@ async def relay(
     plugins: PluginHost,
     metrics: Metrics,
     health: Health,
+    meter: DataMeter,
 ) -> AsyncIterator[Ingest]:
     """Run intake and delivery, and serve the relay's contracts; give sources the way in.
 
@@ -95,7 +98,9 @@ async def relay(
                 )
             )
         ingest = await stack.enter_async_context(
-            _taking(settings, mqtt, nats, bus, database, metrics, health, tables, dead, tasks)
+            _taking(
+                settings, mqtt, nats, bus, database, metrics, health, meter, tables, dead, tasks
+            )
         )
         crew = Crew(bus, settings.parts, own)
         await stack.enter_async_context(
@@ -187,6 +192,7 @@ async def _taking(
     database: Database,
     metrics: Metrics,
     health: Health,
+    meter: DataMeter,
     tables: Tables,
     dead: DeadLetters,
     tasks: Tasks,
@@ -209,12 +215,11 @@ async def _taking(
         gate = Gate(bus, defaults_of(settings))
         stack.push_async_callback(gate.close)
         # Two clients: each has its own window at the broker, so neither kind waits for the other.
-        logs = await stack.enter_async_context(
-            Mqtt.connect(mqtt_settings, client="hub-intake", persistent=True)
+        connect = partial(
+            Mqtt.connect, mqtt_settings, persistent=True, sent=meter.down, came=meter.up
         )
-        samples = await stack.enter_async_context(
-            Mqtt.connect(mqtt_settings, client="hub-metrics", persistent=True)
-        )
+        logs = await stack.enter_async_context(connect(client="hub-intake"))
+        samples = await stack.enter_async_context(connect(client="hub-metrics"))
         tasks.start(writer.run())
         stack.enter_context(health.add("intake", lambda: _check(writer)))
         tasks.start(checkpoints.run())
@@ -228,6 +233,8 @@ async def _taking(
         await logs.subscribe(LOG_TOPICS, intakes[logs].accept)
         logs.unsubscribe(_ONCE_SUBSCRIBED)
         await samples.subscribe(METRIC_TOPICS, intakes[samples].accept)
+        for topics in (STATES, REPLIES):  # only to be counted: of many who hear them, by one
+            await samples.subscribe(topics, MqttMessage.ack, qos=0)
         try:
             yield Ingest(writer, marks, gate, bus)
         finally:

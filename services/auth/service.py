@@ -11,6 +11,7 @@ from hub import (
     Bus,
     Consumer,
     Database,
+    DataMeter,
     Endpoint,
     EventInfo,
     Nothing,
@@ -120,6 +121,7 @@ async def auth(
     vault: Vault,
     bus: Bus,
     audit: Audit,
+    meter: DataMeter,
 ) -> AsyncIterator[None]:
     """Run the service."""
     tokens = TokenTable()
@@ -128,7 +130,9 @@ async def auth(
     registration = Registration(database, vault, tokens, rules)
     async with AsyncExitStack() as stack:
         mqtt = await stack.enter_async_context(
-            Mqtt.connect(mqtt_settings, client="hub-auth", persistent=True)
+            Mqtt.connect(
+                mqtt_settings, client="hub-auth", persistent=True, sent=meter.down, came=meter.up
+            )
         )
         control = BrokerControl(mqtt)
         gate = Gate()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hub import DEVELOPERS, VIEWERS, AccountData, Migrations, Permission, Route, Service, hookimpl
-from services.devices import group_routes
+from services.devices import group_routes, usage_routes
 from services.devices.routes import routes
 from services.devices.service import devices
 
@@ -23,14 +23,14 @@ def isaax_migrations() -> list[Migrations]:
 @hookimpl
 def isaax_routes() -> list[Route[Any, Any]]:
     """Declare its routes."""
-    return [*routes(), *group_routes.routes()]
+    return [*routes(), *group_routes.routes(), *usage_routes.routes()]
 
 
 @hookimpl
 def isaax_permissions() -> list[Permission]:
     """Declare who may do what."""
     return [
-        Permission("devices:read", "See devices.", VIEWERS),
+        Permission("devices:read", "See devices, and how much they send.", VIEWERS),
         Permission("devices:write", "Approve, name, group, tag and remove devices.", DEVELOPERS),
     ]
 

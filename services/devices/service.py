@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 from hub import (
+    DATA_LEFT,
+    NOTE_DATA,
     Bus,
     Connection,
     Consumer,
@@ -36,9 +38,11 @@ from hub.relay.contracts import (
 from services.devices import contracts as c
 from services.devices import group_contracts as g
 from services.devices import peers
+from services.devices import usage_contracts as u
 from services.devices.account import AccountOfDevices
 from services.devices.apps import Apps
 from services.devices.groups import Groups, name_groups
+from services.devices.usage import Usage
 
 CONSUMER = "devices-presence"
 _NONE = "no such device"
@@ -257,6 +261,7 @@ async def devices(
 ) -> AsyncIterator[None]:
     """Run the service."""
     rules, groups = Devices(database, outbox, bus), Groups(database, outbox, bus)
+    usage = Usage(database, bus)
     endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
         Endpoint(c.GET, rules.get),
         Endpoint(c.LIST, rules.list),
@@ -269,11 +274,17 @@ async def devices(
         Endpoint(g.CHANGE, groups.change),
         Endpoint(g.DELETE, groups.delete),
         Endpoint(DESCRIBE_DEVICES, rules.describe),
+        Endpoint(NOTE_DATA, usage.note),
+        Endpoint(u.DEVICE, usage.of_device),
+        Endpoint(u.PROJECT, usage.of_project),
+        Endpoint(u.ACCOUNT, usage.of_account),
+        Endpoint(u.TOP, usage.top),
         *account_endpoints("devices", AccountOfDevices(database)),
     ]
     consumers: list[Consumer[Any]] = [
         Consumer(peers.DEVICE, CONSUMER, rules.device_changed),
         Consumer(peers.PROJECT_DELETED, "devices-projects", rules.project_deleted),
+        Consumer(DATA_LEFT, "devices-data", usage.left),
     ]
     async with (
         bus.serve("devices", "1.0.0", endpoints),

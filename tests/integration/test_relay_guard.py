@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from hub.data_meter import DataMeter
 from hub.destinations import DestinationType
 from hub.hookspecs import hookimpl
 from hub.plugins import PluginHost
@@ -47,7 +48,7 @@ async def test_it_is_stopped_the_third_time_and_the_others_go_on(
     running = relay(
         msgspec.structs.replace(world.settings, patience=0.3),
         world.mqtt_settings, world.nats, world.bus, world.database, world.vault,
-        host, world.metrics, Health(),
+        host, world.metrics, Health(), DataMeter(),
     )  # fmt: skip
     async with running, world.device(f"dev_{secrets.token_hex(4)}") as device:
         await world.apply("int_good")

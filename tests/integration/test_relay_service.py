@@ -17,6 +17,7 @@ from nats.aio.client import Client
 from hub.batches import Batch
 from hub.broker import BrokerControl
 from hub.contracts import Endpoint, Nothing
+from hub.data_meter import DataMeter
 from hub.database import Database
 from hub.destinations import DestinationType, Tools, Window
 from hub.errors import StartError
@@ -121,6 +122,7 @@ class World:
         async with relay(
             self.settings, self.mqtt_settings, self.nats, self.bus, self.database, self.vault,
             PluginHost.of({"recorder": self.plugin}), self.metrics, health,
+            DataMeter(),
         ):  # fmt: skip
             yield health
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hub.client.commands import completing, output
+from hub.client.commands import completing, output, usage
 from hub.client.commands.connection import opened
 from hub.client.commands.options import AsJson, HubName, OneDevice, ProjectName, Yes
 
@@ -202,3 +202,6 @@ def _programs(told: "AppView | None") -> str | None:
         f", restarted {one.restarts} times"
         for one in told.programs
     )
+
+
+app.command()(usage.usage)
