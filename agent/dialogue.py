@@ -25,6 +25,7 @@ from hub.protocol import Session
 log = logging.getLogger(__name__)
 
 ANSWER_SECONDS: Final = 10.0
+NONCE_SECONDS: Final = 4.0  # a hub that is there answers at once: it may just not hear us yet
 SLOWEST_SECONDS: Final = 60.0
 LONG_SECONDS: Final = 900.0  # before trying again what the hub refused for good
 RENEW_AT: Final = 0.8  # of a session's time to live
@@ -195,8 +196,8 @@ class Dialogue:
     def _begin(self, at: float) -> None:
         """Ask for a nonce; ask ever more slowly while there is no answer."""
         self._step = _Step.NONCE
-        limit = min(SLOWEST_SECONDS, ANSWER_SECONDS * 2 ** min(self._asked, 8))
-        self._deadline = at + random.uniform(ANSWER_SECONDS, max(ANSWER_SECONDS, limit))
+        limit = min(SLOWEST_SECONDS, NONCE_SECONDS * 2 ** min(self._asked, 8))
+        self._deadline = at + random.uniform(limit / 2, limit)
         self._asked += 1
         self._say(protocol.Begin())
 
@@ -266,11 +267,15 @@ class Dialogue:
 
     def _on_refused(self, message: protocol.Refused, at: float) -> None:
         reason = f"the hub refused this device: {message.code}: {message.detail}"
-        if message.retry <= 0:
+        if message.code == "nonce":  # the hub was started anew meanwhile
+            wait = 2.0 ** min(self._asked, 6) - 2.0  # at once; no faster than that again and again
+        elif message.retry > 0:
+            wait = message.retry
+        else:
             raise Leave(reason, LONG_SECONDS)
-        log.warning("%s; trying again in %.0f s", reason, message.retry)
+        log.warning("%s; trying again in %.0f s", reason, wait)
         self._step = _Step.WAITING
-        self._deadline = at + message.retry * random.uniform(1.0, 1.5)
+        self._deadline = at + wait * random.uniform(1.0, 1.5)
 
     # ── batches ──────────────────────────────────────────────────────────────────────────────
 

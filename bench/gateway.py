@@ -109,13 +109,16 @@ class Hub:
             )
         )
 
-    async def furnish(self) -> None:
-        """Make an account with a token, a project, and devices in it."""
+    async def found(self) -> None:
+        """Make an account with a token, and a project."""
         process = await child("-m", "hub.cli", "accounts", "token", "--config", str(self.config))
         output, _ = await process.communicate()
         self.token = output.decode().split()[-1]
         made = await self.post("/api/v1/projects", {"name": "bench"})
         self.project = made["id"]
+
+    async def furnish(self) -> None:
+        """Put devices into the project that never were."""
         settings = self.embedded.postgres.settings
         connection = await asyncpg.connect(
             host=settings.host, port=settings.port, database=settings.database,
@@ -176,7 +179,8 @@ async def running() -> AsyncIterator[tuple[Hub, list[Side]]]:
         log = folder / "hub.log"
         serve = await child("-m", "hub.cli", "serve", "--config", str(hub.config), log=log)
         processes.append(serve)
-        await _ready(hub.http, log)
+        await until_ready(hub.http, log)
+        await hub.found()
         await hub.furnish()
         plain = await child(str(ROOT / "bench/bare.py"), str(hub.config), str(hub.bare))
         processes.append(plain)
@@ -198,7 +202,8 @@ async def running() -> AsyncIterator[tuple[Hub, list[Side]]]:
         shutil.rmtree(folder)
 
 
-async def _ready(port: int, log: Path) -> None:
+async def until_ready(port: int, log: Path) -> None:
+    """Wait until a hub says that it is ready."""
     for _ in range(600):
         with contextlib.suppress(OSError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

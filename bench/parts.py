@@ -35,6 +35,7 @@ from hub.secret import Secret
 
 HERE = Path(__file__).resolve().parent
 TOKEN = "bench-token"
+LONGEST = 1 << 24  # bytes of a word
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Process:
         return cls(
             await asyncio.create_subprocess_exec(
                 sys.executable, str(HERE / file), *args,
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LONGEST,
             )
         )  # fmt: skip
 

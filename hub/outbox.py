@@ -70,17 +70,24 @@ class Outbox:
             TooLarge: it does not fit into a message.
             ValueError, TypeError: the key or the event is not of its form.
         """
-        payload = encode_event(topic, event)
-        if len(payload) > MAX_EVENT_BYTES:
-            raise TooLarge(f"an event is at most {MAX_EVENT_BYTES} bytes, this one {len(payload)}")
-        event_id = str(uuid.uuid4())
+        await self.add_many(tx, topic, [(event, key)])
+
+    async def add_many(
+        self, tx: Connection, topic: Topic[E], events: Sequence[tuple[E, str]]
+    ) -> None:
+        """Write events of one topic, each with its key, in this order; otherwise as `add`."""
+        if not events:
+            return
+        payloads = [_payload(topic, event) for event, _ in events]
+        ids = [str(uuid.uuid4()) for _ in events]
+        keys = [key for _, key in events]
         await tx.run(
-            _SQL["add"],
-            event_id=event_id,
-            key=key,
+            _SQL["add_many"],
             subject=topic.wire_subject,
-            headers=event_headers(event_id, key),
-            payload=payload,
+            event_ids=ids,
+            keys=keys,
+            headers=[event_headers(*pair) for pair in zip(ids, keys, strict=True)],
+            payloads=payloads,
         )
         tx.after_commit(self._ring)
 
@@ -96,6 +103,13 @@ class Outbox:
         # Only a wake-up: the leader's poll finds what a lost one would have told.
         with suppress(Disconnected):
             await transport.publish(WAKE_SUBJECT, b"")
+
+
+def _payload(topic: Topic[E], event: E) -> bytes:
+    payload = encode_event(topic, event)
+    if len(payload) > MAX_EVENT_BYTES:
+        raise TooLarge(f"an event is at most {MAX_EVENT_BYTES} bytes, this one {len(payload)}")
+    return payload
 
 
 async def first_time(tx: Connection, consumer: str, event_id: str) -> bool:

@@ -1,6 +1,9 @@
--- name: add
+-- name: add_many
 INSERT INTO outbox (event_id, key, subject, headers, payload)
-VALUES (:event_id, :key, :subject, :headers, :payload)
+SELECT event_id, key, :subject, headers, payload
+  FROM unnest(:event_ids::uuid[], :keys::text[], :headers::jsonb[], :payloads::bytea[])
+       WITH ORDINALITY AS event (event_id, key, headers, payload, number)
+ ORDER BY number
 
 -- name: pending
 -- By presence, not by a cursor: a transaction may commit after one that took a higher id.

@@ -22,16 +22,23 @@ from hub.protocol import (
     auth_down,
 )
 from services.auth.gate import Gate
+from services.auth.refusals import Refusal
 from services.auth.registration import Registration
-from services.auth.rules import LiveSession, Refusal, Rules
+from services.auth.rules import Rules
+from services.auth.sessions import LiveSession
 from services.auth.settings import AuthSettings
+from services.auth.turns import Turns
 
 _log = structlog.get_logger("auth")
 _decoder: msgspec.json.Decoder[Up] = msgspec.json.Decoder(Up)
 
+_Said = tuple[MqttMessage, Up]
+
 TOPIC = "auth/+/up"
 MAX_MESSAGE = 4096
 RETRY_SECONDS = 2.0
+REGISTERING = 8
+"""Registrations at once: each is a transaction of its own, and others need some, too."""
 UNCONFIRMED = 64
 """Messages of QoS 0 that may wait for one worker: no window of the broker's bounds those."""
 
@@ -53,6 +60,7 @@ class Door:
         gate: Gate,
     ) -> None:
         self._nonce_seconds = settings.nonce_seconds
+        self._turns = Turns(settings.hellos_per_second, settings.hellos_at_once)
         self._rules = rules
         self._registration = registration
         self._mqtt = mqtt
@@ -60,9 +68,11 @@ class Door:
         self._gate = gate
         # One for each worker, and a client always has the same: a will must not overtake a hello.
         # The broker's in-flight window bounds them: a message is acknowledged when it is answered.
-        self._queues: list[asyncio.Queue[MqttMessage]] = [
+        self._queues: list[asyncio.Queue[_Said]] = [
             asyncio.Queue() for _ in range(settings.workers)
         ]
+        self._waiting = 0
+        self._registering = asyncio.Semaphore(REGISTERING)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -79,36 +89,57 @@ class Door:
                     worker.cancel()
 
     def _take(self, message: MqttMessage) -> None:
-        """Put a message where its client's wait; what is not worth keeping is let go of here."""
+        """Answer who begins, and put what else is said where its client's wait."""
         client = _client_of(message)
         queue = self._queues[hash(client) % len(self._queues)]
         if len(message.payload) > MAX_MESSAGE:
+            self._refuse(message, f"at most {MAX_MESSAGE} bytes are read here")
+            return
+        try:
+            said = _decoder.decode(message.payload)
+        except msgspec.DecodeError as error:
+            _log.info("malformed message of a client", client=client)
+            self._refuse(message, str(error))
+            return
+        if isinstance(said, Begin):
             message.ack()
-            self._say(client, Refused("malformed", f"at most {MAX_MESSAGE} bytes are read here"))
+            self._begin(client)
         elif message.confirmed or queue.qsize() < UNCONFIRMED:
-            queue.put_nowait(message)
+            self._waiting += 1
+            queue.put_nowait((message, said))
 
-    async def _work(self, queue: asyncio.Queue[MqttMessage]) -> None:
+    def _refuse(self, message: MqttMessage, detail: str) -> None:
+        message.ack()
+        self._say(_client_of(message), Refused("malformed", detail))
+
+    def _begin(self, client: str) -> None:
+        """Give a nonce, or a time to come again while many are at it."""
+        nonces = self._rules.nonces
+        if not nonces.has(client):
+            wait = self._turns.wait(self._waiting + nonces.fresh())
+            if wait:
+                self._say(client, Refused("unavailable", "many devices come at once", wait))
+                return
+        self._say(client, Nonce(nonces.give(client), self._nonce_seconds))
+
+    async def _work(self, queue: "asyncio.Queue[_Said]") -> None:
         while True:
-            message = await queue.get()
+            message, said = await queue.get()
             try:
-                await self._answer(message)
+                await self._answer(_client_of(message), said)
             finally:
+                self._waiting -= 1
                 message.ack()
                 queue.task_done()
 
-    async def _answer(self, message: MqttMessage) -> None:
-        client = _client_of(message)
+    async def _answer(self, client: str, said: Up) -> None:
         try:
-            await self._handle(client, message.payload)
+            await self._handle(client, said)
         except Refusal as no:
             _log.info("device refused", client=client, reason=no.reason)
             self._say(client, Refused(no.reason, no.detail, no.retry))
             if no.reason == "revoked":  # also whoever has a session under this identity now
                 self._control.unsession(client)
-        except msgspec.DecodeError as error:
-            _log.info("malformed message of a client", client=client)
-            self._say(client, Refused("malformed", str(error)))
         except IsaaxError as error:
             _log.warning("client not answered", client=client, error=str(error))
             self._say(client, Refused("unavailable", error.title, RETRY_SECONDS))
@@ -116,12 +147,14 @@ class Door:
             _log.exception("client not answered", client=client)
             self._say(client, Refused("unavailable", "something went wrong", RETRY_SECONDS))
 
-    async def _handle(self, client: str, payload: bytes) -> None:
-        match _decoder.decode(payload):
+    async def _handle(self, client: str, said: Up) -> None:
+        match said:
             case Begin():
-                self._say(client, Nonce(self._rules.nonces.give(client), self._nonce_seconds))
+                self._begin(client)
             case Register() as request:
-                self._say(client, await self._registration.register(client, request))
+                async with self._registering:
+                    answer = await self._registration.register(client, request)
+                self._say(client, answer)
             case Hello() as request:
                 async with self._gate.passing():
                     admission = await self._rules.hello(client, request)

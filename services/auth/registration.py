@@ -10,7 +10,9 @@ from hub import Conflict, Connection, Database, NotFound, Outcome, Queries, Vaul
 from hub.ids import new
 from hub.protocol import Register, Registered, register_proof_from_digest
 from services.auth.contracts import ApprovedDevices, ApproveDevices, DeviceEvent
-from services.auth.rules import Refusal, Rules, cleaned, key_name, same
+from services.auth.opening import cleaned, key_name, same
+from services.auth.refusals import Refusal
+from services.auth.rules import Rules
 from services.auth.tokens import ProjectToken, TokenTable
 
 

@@ -22,10 +22,12 @@ UPDATE auth_device
    SET status = 'pending', registered_at = now()
  WHERE account = :account AND id = ANY (:devices::text[])
 
--- name: lock_device
+-- name: lock_proving
+-- In one order for everybody, as above.
 SELECT id, account, project, key, status, last_session, prior_session
   FROM auth_device
- WHERE id = :device AND project = :project
+ WHERE (id, project) IN (SELECT * FROM unnest(:devices::text[], :projects::text[]))
+ ORDER BY id
    FOR UPDATE
 
 -- name: lock_account_device
@@ -38,25 +40,29 @@ SELECT id, account, project, key, status, last_session, prior_session
 UPDATE auth_device SET status = :status WHERE id = :device AND account = :account
 
 -- name: activate
-UPDATE auth_device
-   SET status = 'active', last_session = :session, prior_session = :previous
- WHERE id = :device AND account = :account
+UPDATE auth_device AS d
+   SET status = 'active', last_session = opened.session, prior_session = opened.previous
+  FROM unnest(:devices::text[], :accounts::text[], :sessions::text[], :previous::text[])
+       AS opened (device, account, session, previous)
+ WHERE d.id = opened.device AND d.account = opened.account
 
--- name: put_session
+-- name: put_sessions
 INSERT INTO auth_session (device, account, project, id, connection, expires_at)
-VALUES (:device, :account, :project, :id, :connection, to_timestamp(:expires_at::float8))
+SELECT device, account, project, id, connection, to_timestamp(:expires_at::float8)
+  FROM unnest(:devices::text[], :accounts::text[], :projects::text[], :ids::text[],
+              :connections::text[]) AS opened (device, account, project, id, connection)
 ON CONFLICT (device) DO UPDATE
    SET id = excluded.id, connection = excluded.connection,
        opened_at = now(), expires_at = excluded.expires_at
 
--- name: end_session
+-- name: end_sessions
 DELETE FROM auth_session
- WHERE device = :device AND account = :account
+ WHERE (device, account) IN (SELECT * FROM unnest(:devices::text[], :accounts::text[]))
 RETURNING device, account, project, id, connection
 
--- name: end_connection
+-- name: end_connections
 DELETE FROM auth_session
- WHERE device = :device AND connection = :connection
+ WHERE (device, connection) IN (SELECT * FROM unnest(:devices::text[], :connections::text[]))
 RETURNING device, account, project, id, connection
 
 -- name: end_expired

@@ -18,8 +18,9 @@ from hub.relay.contracts import MARKS, Marks, MarksOf
 from hub.settings import PostgresSettings
 from services.auth.contracts import ApproveDevices, RevokeDevice
 from services.auth.peers import Enrolment, TokenChanged
+from services.auth.refusals import Refusal
 from services.auth.registration import Registration
-from services.auth.rules import Refusal, Rules
+from services.auth.rules import Rules
 from services.auth.settings import AuthSettings
 from services.auth.tokens import TokenTable
 from services.auth.versions import Versions

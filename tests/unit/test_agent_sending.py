@@ -433,7 +433,9 @@ def test_a_silent_hub_is_asked_again_ever_more_slowly(tmp_path: Path) -> None:
         at = deadline
         talk.dialogue.tick(at=at)
         assert talk.port.take() == [protocol.Begin()]
-    assert 10 <= min(waits) <= max(waits) <= 60
+    assert waits[0] <= 4
+    assert 30 <= waits[-1] <= 60
+    assert all(wait >= 2 for wait in waits)
 
 
 def test_a_refusal_for_good_is_not_tried_again_soon(tmp_path: Path) -> None:
@@ -442,6 +444,22 @@ def test_a_refusal_for_good_is_not_tried_again_soon(tmp_path: Path) -> None:
     with pytest.raises(Leave, match="revoked: gone") as leave:
         talk.hear(protocol.Refused("revoked", "gone"))
     assert leave.value.seconds == LONG_SECONDS
+
+
+def test_a_nonce_that_a_restart_of_the_hub_has_taken_along_costs_nothing(tmp_path: Path) -> None:
+    talk = Talk(tmp_path)
+    talk.dialogue.on_subscribed(granted=True, at=0.0)
+    waits, at = [], 0.0
+    for number in range(5):
+        talk.hear(protocol.Nonce(f"n{number}", 60), at=at)
+        talk.hear(protocol.Refused("nonce", "begin again"), at=at)
+        waits.append(talk.dialogue.deadline - at)
+        at = talk.dialogue.deadline
+        talk.dialogue.tick(at=at)
+        assert talk.port.take() == [protocol.Begin()]
+    assert waits[0] == 0
+    assert waits[1:] == sorted(waits[1:]), "a hub that refuses each is not asked all the time"
+    assert waits[-1] > 10
 
 
 def test_a_refused_subscription_and_another_version(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The door and the gate of the service `auth`: what must not overtake what."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
@@ -19,13 +20,15 @@ from services.auth.door import MAX_MESSAGE, UNCONFIRMED, Door
 from services.auth.gate import Gate
 from services.auth.nonces import Nonces
 from services.auth.registration import Registration
-from services.auth.rules import Admission, LiveSession, Rules
+from services.auth.rules import Admission, Rules
 from services.auth.service import Auth
+from services.auth.sessions import LiveSession
 from services.auth.settings import AuthSettings
 from services.auth.tokens import TokenTable
 from tests.deadline import until
 
 DEVICE, SESSION, DIGEST = "dev_1", "a" * 32, "d" * 64
+SETTINGS = AuthSettings(workers=4)
 HELLO = {
     "op": "hello", "project": "prj_1", "nonce": "n", "proof": "p", "connection": "c" * 16,
 }  # fmt: skip
@@ -101,12 +104,12 @@ class SlowRules:
 class Hall:
     """A door with all that is around it, on one broker."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: AuthSettings = SETTINGS) -> None:
         self.broker, self.rules, self.bus = Broker(), SlowRules(), MemoryBus()
         mqtt, rules = cast("Mqtt", self.broker), cast("Rules", self.rules)
         self.tokens, gate, control = TokenTable(), Gate(), BrokerControl(mqtt)
         nobody = cast("Registration", None)  # registers here
-        self.door = Door(AuthSettings(workers=4), rules, nobody, mqtt, control, gate)
+        self.door = Door(settings, rules, nobody, mqtt, control, gate)
         self.auth = Auth(rules, self.tokens, control, self.bus, gate)
 
 
@@ -138,12 +141,38 @@ async def test_messages_without_confirmation_do_not_pile_up(hall: Hall) -> None:
     hall.broker.hand_in(DEVICE, HELLO)
     await hall.rules.committed.wait()
     for _ in range(10 * UNCONFIRMED):
-        hall.broker.hand_in(DEVICE, {"op": "begin"}, qos=0)
-    hall.broker.hand_in(DEVICE, {"op": "gone", "connection": "c" * 16})
+        hall.broker.hand_in(DEVICE, {"op": "gone", "connection": "d" * 16}, qos=0)
+    hall.broker.hand_in(DEVICE, HELLO)
     hall.rules.go_on.set()
-    await until(lambda: f"gone {DEVICE}" in hall.rules.done, what="the last message")
-    answers = [topic for topic, text in hall.broker.said if '"nonce"' in text]
-    assert len(answers) == UNCONFIRMED
+    await until(lambda: hall.rules.done.count(f"hello {DEVICE}") == 2, what="the last message")
+    assert hall.rules.done.count(f"gone {DEVICE}") == UNCONFIRMED
+
+
+async def test_who_begins_is_answered_though_the_door_is_busy(hall: Hall) -> None:
+    """With the same nonce when it asks again: a slow answer must not be void when it comes."""
+    hall.broker.hand_in(DEVICE, HELLO)
+    await hall.rules.committed.wait()
+    for _ in range(2):
+        hall.broker.hand_in(DEVICE, {"op": "begin"})
+    first, again = (json.loads(text) for topic, text in hall.broker.said)
+    assert first["op"] == "nonce"
+    assert again == first
+
+
+async def test_when_a_fleet_comes_at_once_each_is_told_another_time() -> None:
+    """Nobody beyond the first ones waits for an answer: they come again one after the other."""
+    hall = Hall(AuthSettings(workers=4, hellos_at_once=10, hellos_per_second=10))
+    async with hall.door.open():
+        for number in range(50):
+            hall.broker.hand_in(f"dev_{number}", {"op": "begin"})
+        said = [json.loads(text) for topic, text in hall.broker.said]
+        assert [one["op"] for one in said] == ["nonce"] * 10 + ["refused"] * 40
+        waits = [one["retry"] for one in said[10:]]
+        assert {one["code"] for one in said[10:]} == {"unavailable"}
+        gaps = [later - sooner for sooner, later in itertools.pairwise(waits)]
+        assert gaps == pytest.approx([0.1] * 39, abs=0.05)
+        hall.broker.hand_in("dev_0", {"op": "begin"})
+        assert json.loads(hall.broker.said[-1][1]) == said[0], "who has a nonce may use it"
 
 
 async def test_a_message_that_is_too_long_is_not_kept(hall: Hall) -> None:

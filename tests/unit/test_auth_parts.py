@@ -3,8 +3,8 @@
 import pytest
 
 from services.auth.nonces import Nonces
+from services.auth.opening import DeviceRow
 from services.auth.peers import TokenChanged, TokenDigest
-from services.auth.rules import DeviceRow
 from services.auth.tokens import TokenTable
 
 
