@@ -33,6 +33,7 @@ from bench.gateway import Hub, child, until_ready
 from bench.parts import Process, cpu_of, folder_of_its_own
 from hub.embedded.parts import Embedded
 from hub.embedded.ports import Ports, fill, free_port
+from hub.messaging.jetstream import EVENTS
 from hub.messaging.nats_transport import connect
 from hub.protocol import Session
 
@@ -149,7 +150,16 @@ async def running(devices: int) -> AsyncIterator[Fleet]:
         fleet.devices = made["devices"]
         print(f"registered: {devices / made['seconds']:,.0f} devices/s")
         spent(before, fleet.cpu(), devices)
+        await until_told(embedded)
         yield fleet
+
+
+async def until_told(embedded: Embedded) -> None:
+    """Wait until all that happened has been taken up: what is measured next begins then."""
+    async with connect(embedded.nats.settings) as nats:
+        js = nats.jetstream()
+        while any(one.num_pending + one.num_ack_pending for one in await js.consumers_info(EVENTS)):
+            await asyncio.sleep(1)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

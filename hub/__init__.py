@@ -78,9 +78,9 @@ if TYPE_CHECKING:
     from hub.mail.postbox import MAIL_REQUESTED, Mail, MailRequested, Postbox
     from hub.mail.templates import MailTemplates
     from hub.mail.text import MailAddress, is_address, mailbox_of, one_line, printable
-    from hub.messaging.events import Pace
+    from hub.messaging.events import Pace, in_rounds
     from hub.net import Datagrams, explain
-    from hub.outbox import Outbox, first_time
+    from hub.outbox import Outbox, all_first_time, first_time
     from hub.outcomes import NotConnected, Partial, Rejected, Retry
     from hub.paging import Page, cursor_after, cursor_of, position_of
     from hub.permissions import (
@@ -167,11 +167,11 @@ _HOMES = {
     "mail.postbox": "MAIL_REQUESTED Mail MailRequested Postbox",
     "mail.templates": "MailTemplates",
     "mail.text": "MailAddress is_address mailbox_of one_line printable",
-    "messaging.events": "Pace",
+    "messaging.events": "Pace in_rounds",
     "leader": "stand",
     "leftovers": "Leftovers",
     "net": "Datagrams explain",
-    "outbox": "Outbox first_time",
+    "outbox": "Outbox all_first_time first_time",
     "paging": "Page cursor_after cursor_of position_of",
     "permissions": "ADMINS DEVELOPERS EVERYONE OWNERS PAYERS SIGNED_IN VIEWERS Permission "
     "Permissions Role",
@@ -355,6 +355,7 @@ __all__ = [
     "Watch",
     "Window",
     "account_endpoints",
+    "all_first_time",
     "check_headers",
     "check_keys",
     "check_shape",
@@ -372,6 +373,7 @@ __all__ = [
     "gzipped",
     "hookimpl",
     "id_columns",
+    "in_rounds",
     "is_address",
     "join_rows",
     "json_column",

@@ -15,6 +15,7 @@ from hub.messaging.meter import Meter
 from hub.messaging.nats_transport import NatsTransport, connect
 from hub.messaging.requests import Requests
 from hub.messaging.streams import Pulse
+from hub.messaging.together import TogetherConsumer
 from hub.telemetry import Metrics
 
 __all__ = ["DeadEvent", "NatsBus", "Pace", "Pulse", "connect"]
@@ -94,7 +95,8 @@ class NatsBus(Requests):
             check_consumer(consumer)
         async with AsyncExitStack() as stack:
             for consumer in consumers:
-                reader = DurableConsumer(self._client, consumer, self._pace, self._meter)
+                kind = TogetherConsumer if consumer.together else DurableConsumer
+                reader = kind(self._client, consumer, self._pace, self._meter)
                 await stack.enter_async_context(reader.run())
             yield
 

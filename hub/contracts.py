@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -79,6 +79,10 @@ class StreamEndpoint(Generic[Req, Res]):
     concurrency: int = 256
 
 
+TOGETHER: Final = 200
+"""Events that a consumer is given at once, if it takes any so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Consumer(Generic[E]):
     """A durable reader of one topic.
@@ -88,6 +92,9 @@ class Consumer(Generic[E]):
         handler: called with the event and its id (for the inbox). When it returns, the event is
             done; when it raises, it comes again after a growing wait, and after `attempts` it
             goes to the dead events.
+        together: called with events that wait, `TOGETHER` at most, in their order; when it returns,
+            all are done. When it raises, each is given to `handler` by itself: so it must have
+            done all or nothing.
     """
 
     topic: Topic[E]
@@ -95,6 +102,7 @@ class Consumer(Generic[E]):
     handler: Callable[[E, "EventInfo"], Awaitable[None]]
     attempts: int = 12
     concurrency: int = 1
+    together: Callable[[Sequence[tuple[E, "EventInfo"]]], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from hub.contracts import Consumer, Topic
+from hub.contracts import TOGETHER, Consumer, Topic
 from hub.errors import NotFound
 from hub.messaging.events import (
     EVENT_ID,
@@ -22,6 +22,7 @@ from hub.messaging.events import (
     Pace,
     Verdict,
     attempt,
+    attempt_together,
     check_consumer,
     encode_event,
     event_headers,
@@ -66,6 +67,9 @@ class _Durable:
             while not self.pending:
                 await self.arrived.wait()
             return self.pending.popleft()
+
+    def take(self, most: int) -> list[_Event]:
+        return [self.pending.popleft() for _ in range(min(most, len(self.pending)))]
 
     async def put_back(self, event: _Event) -> None:
         async with self.arrived:
@@ -163,7 +167,13 @@ class MemoryBus(Requests):
             event = await _unless(stopping, durable.next())
             if event is None:
                 return
-            if not await self._settle(consumer, event, stopping):
+            events = [event, *(durable.take(TOGETHER - 1) if consumer.together else ())]
+            given = [(one.data, one.headers) for one in events]
+            if await attempt_together(consumer, given, self._meter):
+                continue
+            while events and await self._settle(consumer, events[0], stopping):
+                del events[0]
+            for event in reversed(events):
                 await durable.put_back(event)
 
     async def _settle(

@@ -122,6 +122,15 @@ async def first_time(tx: Connection, consumer: str, event_id: str) -> bool:
     return await tx.run(_SQL["first_time"], consumer=consumer, event_id=event_id) == 1
 
 
+async def all_first_time(tx: Connection, consumer: str, event_ids: Sequence[str]) -> bool:
+    """Say whether a consumer sees all of these for the first time, and remember them.
+
+    When it does not, the transaction is to be undone, and each event handled by itself.
+    """
+    added = await tx.run(_SQL["all_first_time"], consumer=consumer, event_ids=[*event_ids])
+    return added == len(event_ids)
+
+
 class _Row(msgspec.Struct, frozen=True):
     id: int
     event_id: str

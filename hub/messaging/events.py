@@ -2,10 +2,11 @@
 
 import random
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -18,6 +19,8 @@ from hub.messaging.endpoint import internal_error
 from hub.messaging.meter import Meter
 from hub.scope import hiding
 from hub.telemetry import with_traceparent
+
+E = TypeVar("E")
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -109,6 +112,8 @@ def check_consumer(consumer: Consumer[Any]) -> None:
         raise ValueError(f"consumer name {consumer.name!r}: letters, digits, - and _ only")
     if consumer.attempts < 1 or consumer.concurrency < 1:
         raise ValueError(f"consumer {consumer.name}: attempts and concurrency are 1 or more")
+    if consumer.together is not None and consumer.concurrency != 1:
+        raise ValueError(f"consumer {consumer.name}: what it is given together comes in order")
 
 
 async def attempt(
@@ -132,13 +137,53 @@ async def attempt(
     return outcome
 
 
+async def attempt_together(
+    consumer: Consumer[Any], events: Sequence[tuple[bytes, Mapping[str, str]]], meter: Meter
+) -> bool:
+    """Let a consumer handle events at once; False: each is to be handled by itself."""
+    if consumer.together is None or len(events) < 2:
+        return False
+    try:
+        given = [(structs.decode(consumer.topic.payload, data), _info(h, 1)) for data, h in events]
+    except Invalid:
+        return False
+    with hiding(()), wire.deadline(None):
+        try:
+            await consumer.together(given)
+        except IsaaxError as error:
+            _log.info("events are handled one by one", consumer=consumer.name, reason=str(error))
+            return False
+        except Exception:  # noqa: BLE001 - the one that is the reason shows when it comes alone
+            internal_error(consumer.name)
+            return False
+    for _ in events:
+        meter.handled(consumer.name, Verdict.DONE.value)
+    return True
+
+
+def in_rounds(events: Sequence[tuple[E, EventInfo]]) -> list[list[E]]:
+    """Deal events into rounds: none holds two of one key, and those of a key stay in order."""
+    rounds: list[list[E]] = []
+    seen: Counter[str] = Counter()
+    for event, info in events:
+        if seen[info.key] == len(rounds):
+            rounds.append([])
+        rounds[seen[info.key]].append(event)
+        seen[info.key] += 1
+    return rounds
+
+
+def _info(headers: Mapping[str, str], number: int) -> EventInfo:
+    return EventInfo(headers.get(EVENT_ID, ""), headers.get(EVENT_KEY, ""), number)
+
+
 async def _attempt(
     consumer: Consumer[Any], data: bytes, headers: Mapping[str, str], number: int
 ) -> Outcome:
     if number > consumer.attempts:
         # No attempt came back with an outcome: each ended the process, or was never finished.
         return Outcome(Verdict.DEAD, "no attempt was finished")
-    info = EventInfo(headers.get(EVENT_ID, ""), headers.get(EVENT_KEY, ""), number)
+    info = _info(headers, number)
     try:
         event = structs.decode(consumer.topic.payload, data)
     except Invalid as error:

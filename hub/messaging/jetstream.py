@@ -174,23 +174,23 @@ class DurableConsumer:
 
     async def _ensure(self) -> None:
         """Make the durable consumer, or give the one that is there these settings."""
+        await self._js.add_consumer(EVENTS, self._config())
+
+    def _config(self) -> ConsumerConfig:
         name = self._consumer.name
-        await self._js.add_consumer(
-            EVENTS,
-            ConsumerConfig(
-                durable_name=name,
-                deliver_policy=DeliverPolicy.ALL,
-                ack_policy=AckPolicy.EXPLICIT,
-                ack_wait=self._timing.ack_wait,
-                max_deliver=-1,  # attempts are counted here, where a dead event can be kept
-                max_ack_pending=self._consumer.concurrency,
-                filter_subjects=[self._consumer.topic.wire_subject, f"event.again.{name}.>"],
-            ),
+        return ConsumerConfig(
+            durable_name=name,
+            deliver_policy=DeliverPolicy.ALL,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=self._timing.ack_wait,
+            max_deliver=-1,  # attempts are counted here, where a dead event can be kept
+            max_ack_pending=self._consumer.concurrency,
+            filter_subjects=[self._consumer.topic.wire_subject, f"event.again.{name}.>"],
         )
 
     async def _slot(self) -> None:
         """Handle one event after the other."""
-        inbox = _Inbox(self._client)
+        inbox = Inbox(self._client)
         try:
             while not self._stopping.is_set():
                 message = await self._next(inbox)
@@ -199,21 +199,11 @@ class DurableConsumer:
         finally:
             await inbox.close()
 
-    async def _next(self, inbox: "_Inbox") -> Msg | None:
+    async def _next(self, inbox: "Inbox") -> Msg | None:
         """Pull one event; None when there was none for a while, or NATS is away."""
         try:
             await inbox.open()
-            await self._client.publish(
-                f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS}.{self._consumer.name}",
-                json.dumps(
-                    {
-                        "batch": 1,
-                        "expires": round(self._timing.pull * 1e9),
-                        "idle_heartbeat": round(self._timing.beat * 1e9),
-                    }
-                ).encode(),
-                reply=inbox.subject,
-            )
+            await self._pull(inbox, self._wanted())
             while True:
                 message = await inbox.next(self._timing.silence, self._stopping)
                 status = (message.headers or {}).get("Status") if message else None
@@ -227,6 +217,21 @@ class DurableConsumer:
         except (OSError, TimeoutError, nats.errors.Error) as error:
             await self._recover(_words(error))
             return None
+
+    def _wanted(self) -> dict[str, Any]:
+        """Say what a pull asks for."""
+        return {
+            "batch": 1,
+            "expires": round(self._timing.pull * 1e9),
+            "idle_heartbeat": round(self._timing.beat * 1e9),
+        }
+
+    async def _pull(self, inbox: "Inbox", wanted: Mapping[str, Any]) -> None:
+        await self._client.publish(
+            f"$JS.API.CONSUMER.MSG.NEXT.{EVENTS}.{self._consumer.name}",
+            json.dumps(wanted).encode(),
+            reply=inbox.subject,
+        )
 
     async def _recover(self, reason: str) -> None:
         """Wait a little and see that the consumer is there."""
@@ -306,7 +311,7 @@ class DurableConsumer:
                 await message.in_progress()
 
 
-class _Inbox:
+class Inbox:
     """Where one slot's events arrive. Nothing that arrived is lost by an end: it goes back."""
 
     def __init__(self, client: Client) -> None:
@@ -317,6 +322,7 @@ class _Inbox:
         self._wake = asyncio.Event()
 
     async def open(self) -> None:
+        """Begin to listen; again does nothing."""
         if self._subscription is None:
             self._subscription = await self._client.subscribe(self.subject, cb=self._receive)
 
@@ -349,6 +355,7 @@ class _Inbox:
         return self._arrived.popleft()
 
     async def close(self) -> None:
+        """Give back what nobody took."""
         with suppress(OSError, TimeoutError, nats.errors.Error):
             if self._subscription is not None:
                 await self._subscription.drain()

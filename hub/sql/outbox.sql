@@ -21,6 +21,11 @@ INSERT INTO inbox (consumer, event_id)
 VALUES (:consumer, :event_id)
 ON CONFLICT DO NOTHING  -- naming the columns would take the right to read them
 
+-- name: all_first_time
+INSERT INTO inbox (consumer, event_id)
+SELECT :consumer, event_id FROM unnest(:event_ids::uuid[]) AS event (event_id)
+ON CONFLICT DO NOTHING
+
 -- name: sweep_inbox
 DELETE FROM inbox WHERE handled_at < now() - interval '30 days'
 

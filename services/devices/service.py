@@ -10,6 +10,7 @@ from hub import (
     DATA_LEFT,
     NOTE_DATA,
     Bus,
+    Conflict,
     Connection,
     Consumer,
     Database,
@@ -26,7 +27,9 @@ from hub import (
     Queries,
     StreamEndpoint,
     account_endpoints,
+    all_first_time,
     first_time,
+    in_rounds,
 )
 from hub.relay.contracts import (
     DESCRIBE_DEVICES,
@@ -203,6 +206,36 @@ class Devices:
                 case "dropped":
                     await tx.run(self._sql["delete_device"], **scope)
 
+    async def devices_changed(self, events: Sequence[tuple[peers.DeviceEvent, EventInfo]]) -> None:
+        """Take up sessions that many devices opened or closed.
+
+        Raises:
+            Conflict: there are others among the events, or some that were taken up before.
+        """
+        if any(event.kind not in {"opened", "closed"} for event, _ in events):
+            raise Conflict("not all of these are sessions")
+        async with self._database.system() as tx:
+            if not await all_first_time(tx, CONSUMER, [info.id for _, info in events]):
+                raise Conflict("some of these were taken up before")
+            for round_ in in_rounds(events):
+                opened = [event for event in round_ if event.kind == "opened"]
+                closed = [event for event in round_ if event.kind == "closed"]
+                await tx.run(
+                    self._sql["open_sessions"],
+                    devices=[event.device for event in opened],
+                    accounts=[event.account for event in opened],
+                    sessions=[event.session for event in opened],
+                    agents=[event.agent for event in opened],
+                    systems=[event.system for event in opened],
+                    addresses=[",".join(event.addresses) for event in opened],
+                )
+                await tx.run(
+                    self._sql["close_sessions"],
+                    devices=[event.device for event in closed],
+                    accounts=[event.account for event in closed],
+                    sessions=[event.session for event in closed],
+                )
+
     async def project_deleted(self, event: peers.ProjectChanged, _: EventInfo) -> None:
         """Forget a project's devices; auth has cut them off."""
         async with self._database.transaction(account=event.account) as tx:
@@ -282,7 +315,7 @@ async def devices(
         *account_endpoints("devices", AccountOfDevices(database)),
     ]
     consumers: list[Consumer[Any]] = [
-        Consumer(peers.DEVICE, CONSUMER, rules.device_changed),
+        Consumer(peers.DEVICE, CONSUMER, rules.device_changed, together=rules.devices_changed),
         Consumer(peers.PROJECT_DELETED, "devices-projects", rules.project_deleted),
         Consumer(DATA_LEFT, "devices-data", usage.left),
     ]

@@ -9,6 +9,44 @@ UPDATE devices_device
        agent = :agent, system = :system, addresses = :addresses::text[]
  WHERE id = :device AND account = :account
 
+-- name: open_sessions
+-- In one order for everybody: two who change devices wait for each other, and never both.
+WITH opened AS (
+       SELECT *
+         FROM unnest(:devices::text[], :accounts::text[], :sessions::text[], :agents::text[],
+                     :systems::text[], :addresses::text[])
+           AS t (device, account, session, agent, system, addresses)),
+     locked AS (
+       SELECT d.id
+         FROM devices_device AS d
+         JOIN opened ON opened.device = d.id AND opened.account = d.account
+        ORDER BY d.id
+          FOR UPDATE OF d)
+UPDATE devices_device AS d
+   SET session = opened.session, status = 'active', last_seen_at = now(), version = version + 1,
+       agent = opened.agent, system = opened.system,
+       addresses = string_to_array(opened.addresses, ',')
+  FROM opened
+  JOIN locked ON locked.id = opened.device
+ WHERE d.id = opened.device
+
+-- name: close_sessions
+WITH closed AS (
+       SELECT *
+         FROM unnest(:devices::text[], :accounts::text[], :sessions::text[])
+           AS t (device, account, session)),
+     locked AS (
+       SELECT d.id
+         FROM devices_device AS d
+         JOIN closed ON closed.device = d.id AND closed.account = d.account
+                    AND closed.session = d.session
+        ORDER BY d.id
+          FOR UPDATE OF d)
+UPDATE devices_device AS d
+   SET session = '', last_seen_at = now(), version = version + 1
+  FROM locked
+ WHERE d.id = locked.id
+
 -- name: close_session
 UPDATE devices_device
    SET session = '', last_seen_at = now(), version = version + 1

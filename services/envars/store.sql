@@ -77,6 +77,42 @@ UPDATE envars_device
  WHERE device = :device AND account = :account
 RETURNING applied <> version
 
+-- name: open_sessions
+-- In one order for everybody, as above.
+WITH opened AS (
+       SELECT *
+         FROM unnest(:devices::text[], :accounts::text[], :sessions::text[])
+           AS t (device, account, session)),
+     locked AS (
+       SELECT d.device
+         FROM envars_device AS d
+         JOIN opened ON opened.device = d.device AND opened.account = d.account
+        ORDER BY d.device
+          FOR UPDATE OF d)
+UPDATE envars_device AS d
+   SET session = opened.session
+  FROM opened
+  JOIN locked ON locked.device = opened.device
+ WHERE d.device = opened.device
+RETURNING d.device, d.applied <> d.version AS behind
+
+-- name: close_sessions
+WITH closed AS (
+       SELECT *
+         FROM unnest(:devices::text[], :accounts::text[], :sessions::text[])
+           AS t (device, account, session)),
+     locked AS (
+       SELECT d.device
+         FROM envars_device AS d
+         JOIN closed ON closed.device = d.device AND closed.account = d.account
+                    AND closed.session = d.session
+        ORDER BY d.device
+          FOR UPDATE OF d)
+UPDATE envars_device AS d
+   SET session = ''
+  FROM locked
+ WHERE d.device = locked.device
+
 -- name: close_session
 UPDATE envars_device
    SET session = ''

@@ -30,6 +30,11 @@ class Deletion:
         if event.kind in {"revoked", "dropped"}:
             await self.delete(event.account, [event.device])
 
+    async def devices_changed(self, events: Sequence[tuple[peers.DeviceEvent, EventInfo]]) -> None:
+        """Do the same for many: most only come and go."""
+        for event, info in events:
+            await self.device_changed(event, info)
+
     async def delete(self, account: str, ids: Sequence[str]) -> int:
         """Delete all that is kept of these; say how many series that were.
 

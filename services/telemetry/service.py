@@ -39,7 +39,12 @@ async def telemetry(
         *account_endpoints("telemetry", AccountOfTelemetry(database, deletion)),
     ]
     consumers: list[Consumer[Any]] = [
-        Consumer(peers.DEVICE, "telemetry-devices", deletion.device_changed),
+        Consumer(
+            peers.DEVICE,
+            "telemetry-devices",
+            deletion.device_changed,
+            together=deletion.devices_changed,
+        ),
         Consumer(peers.PROJECT_DELETED, "telemetry-projects", deletion.project_deleted),
     ]
     async with bus.serve("telemetry", "1.0.0", endpoints), bus.consume(*consumers):

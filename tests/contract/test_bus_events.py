@@ -3,12 +3,12 @@
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import pytest
 
-from hub.contracts import Consumer, EventInfo, Topic
+from hub.contracts import TOGETHER, Consumer, EventInfo, Topic
 from hub.errors import NotFound, Unavailable
 from hub.telemetry import Metrics, current_trace, with_traceparent
 from tests.deadline import until
@@ -67,6 +67,67 @@ async def test_each_consumer_gets_each_event_in_order(any_bus: AnyBus, unique: s
     assert [(info.id, info.key, info.attempt) for _, info in one.seen] == [
         (event_id, f"key-{number}", 1) for number, event_id in enumerate(ids)
     ]
+
+
+class Together:
+    """A handler of many, which remembers, and fails as often as it is told to."""
+
+    def __init__(self, log: Log, failures: int = 0) -> None:
+        self.batches: list[list[int]] = []
+        self.log = log
+        self._failures = failures
+
+    async def __call__(self, events: Sequence[tuple[Happened, EventInfo]]) -> None:
+        if self._failures:
+            self._failures -= 1
+            raise Unavailable("not all of them")
+        self.batches.append([event.number for event, _ in events])
+        self.log.seen += [(event.number, info) for event, info in events]
+
+    def consumer(self, name: str, attempts: int = 12) -> Consumer[Happened]:
+        return Consumer(topic(name), name, self.log, attempts, together=self)
+
+
+async def test_what_waits_is_given_together_and_in_order(any_bus: AnyBus, unique: str) -> None:
+    many, total = Together(Log()), TOGETHER + 50
+    ids = await publish(any_bus, unique, *range(total))
+    async with any_bus.consume(many.consumer(unique)):
+        await until(lambda: len(many.log.seen) == total, what="all of them")
+        await publish(any_bus, unique, total)
+        await until(lambda: total in many.log.numbers, what="one by itself")
+    assert many.log.numbers == list(range(total + 1))
+    assert [len(batch) for batch in many.batches] == [TOGETHER, 50]
+    infos = [(info.id, info.key, info.attempt) for _, info in many.log.seen[:total]]
+    assert infos == [(event_id, f"key-{n}", 1) for n, event_id in enumerate(ids)]
+
+
+async def test_what_cannot_be_done_together_is_done_one_by_one(
+    any_bus: AnyBus, unique: str
+) -> None:
+    """In order: one that fails holds up the others, and one that never can goes to the dead."""
+    many = Together(Log({1: 2, 2: 99}), failures=1)
+    await publish(any_bus, unique, 0, 1, 2, 3)
+    async with any_bus.consume(many.consumer(unique, attempts=3)):
+        await until(lambda: 3 in many.log.numbers, what="the last one")
+        [dead] = await any_bus.dead_events(unique)
+    assert many.log.numbers == [0, 1, 1, 1, 2, 2, 2, 3]
+    assert [info.attempt for _, info in many.log.seen] == [1, 1, 2, 3, 1, 2, 3, 1]
+    assert (dead.id, dead.attempts) == (many.log.seen[4][1].id, 3)
+
+
+async def test_an_unreadable_one_among_many_dies_alone(any_bus: AnyBus, unique: str) -> None:
+    class Newer(msgspec.Struct, frozen=True):
+        number: str
+
+    many = Together(Log())
+    await publish(any_bus, unique, 1)
+    newer = Topic(topic(unique).subject, Newer)
+    await any_bus.publish(newer, Newer("x"), id=str(uuid.uuid4()), key="k")
+    await publish(any_bus, unique, 2)
+    async with any_bus.consume(many.consumer(unique)):
+        await until(lambda: many.log.numbers == [1, 2], what="the others")
+        [dead] = await any_bus.dead_events(unique)
+    assert "not a Happened" in dead.reason
 
 
 async def test_what_came_before_the_consumer(any_bus: AnyBus, unique: str) -> None:

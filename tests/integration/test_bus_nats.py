@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -358,6 +359,59 @@ async def test_two_connections_share_a_durable_in_order(
                 await nats_bus.publish(topic, Text(str(number)), id=str(uuid.uuid4()), key="k")
             await until(lambda: len(handled) == 50)
     assert handled == [str(number) for number in range(50)]
+
+
+async def test_what_one_takes_together_no_other_overtakes(
+    nats_settings: NatsSettings, nats_bus: NatsBus, unique: str
+) -> None:
+    """Over all processes, also when the one that is at it ends, or is gone amid its work."""
+    topic = Topic(f"{unique}.thing.happened", Text)
+    handled: list[int] = []
+    hangs = asyncio.Event()
+
+    async def one(event: Text, info: EventInfo) -> None:
+        handled.append(int(event.text))
+
+    async def many(events: Sequence[tuple[Text, EventInfo]]) -> None:
+        handled.extend(int(event.text) for event, _ in events)
+
+    async def never(events: Sequence[tuple[Text, EventInfo]]) -> None:
+        hangs.set()
+        await asyncio.Event().wait()
+
+    async def publish(*numbers: int) -> None:
+        for number in numbers:
+            await nats_bus.publish(topic, Text(str(number)), id=str(uuid.uuid4()), key="k")
+
+    def consumer(together: Any) -> Consumer[Text]:
+        return Consumer(topic, unique, one, together=together)
+
+    async def process() -> None:
+        async with (
+            connect(nats_settings, name="gone") as client,
+            NatsBus(client).consume(consumer(never)),
+        ):
+            await asyncio.Event().wait()
+
+    async with connect(nats_settings, name="second") as client:
+        second = NatsBus(client)
+        async with second.consume(consumer(many)):
+            async with nats_bus.consume(consumer(many)):
+                await publish(*range(50))
+                await until(lambda: len(handled) == 50)
+            await publish(*range(50, 60))
+            await until(lambda: len(handled) == 60, timeout=30)
+        await publish(*range(60, 80))
+        running = asyncio.create_task(process())
+        await hangs.wait()
+        async with second.consume(consumer(many)):
+            for _ in range(2):  # the end of the service, and that of its patience
+                running.cancel()
+                await asyncio.sleep(0)
+            await asyncio.gather(running, return_exceptions=True)
+            await publish(*range(80, 90))
+            await until(lambda: len(handled) == 90, timeout=40)
+    assert handled == [*range(90)]
 
 
 # ── cancellation ──────────────────────────────────────────────────────────────────────────────
