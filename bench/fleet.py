@@ -158,7 +158,9 @@ async def until_told(embedded: Embedded) -> None:
     """Wait until all that happened has been taken up: what is measured next begins then."""
     async with connect(embedded.nats.settings) as nats:
         js = nats.jetstream()
-        while any(one.num_pending + one.num_ack_pending for one in await js.consumers_info(EVENTS)):
+        while any(  # noqa: ASYNC110 - NATS tells nobody
+            one.num_pending + one.num_ack_pending for one in await js.consumers_info(EVENTS)
+        ):
             await asyncio.sleep(1)
 
 
