@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 AGAIN_SECONDS: Final = 20.0
 """After which a last word that the hub has not confirmed is said again."""
 MOST_WAITING: Final = 16
+MOST_DONE: Final = 256
 MOST_KEPT: Final = 64
 """Replies that the hub has not confirmed; beyond it the oldest are forgotten."""
 
@@ -76,6 +77,8 @@ class Commands:
         self._kept = _load(self._path)  # by id, the oldest first: what has begun
         self._settle_reboots()
         self._open: set[str] = set()  # what waits or runs
+        # What the hub knows the end of: one of these that comes late is not new.
+        self._done: deque[str] = deque(maxlen=MOST_DONE)
         self._unsaid: dict[str, Reply] = {name: one.reply for name, one in self._kept.items()}
         self._said_at: dict[str, float] = {}
 
@@ -113,7 +116,7 @@ class Commands:
         with self._lock:
             if name in self._kept:
                 self._unsaid[name] = self._present(name)
-            return name in self._kept or name in self._open
+            return name in self._kept or name in self._open or name in self._done
 
     def _take_in(self, name: str, command: Do) -> None:
         with self._lock:
@@ -126,6 +129,8 @@ class Commands:
     def _cancel(self, name: str) -> None:
         """Forget one that waits, or that comes after this; what has begun tells of itself."""
         with self._lock:
+            if name in self._done:
+                return
             has_begun = name in self._kept
             self._waiting = deque(one for one in self._waiting if one.name != name)
         if has_begun:
@@ -214,6 +219,7 @@ class Commands:
     def _forget(self, name: str) -> None:
         with self._lock:
             if name not in self._open and self._kept.pop(name, None) is not None:
+                self._done.append(name)
                 self._unsaid.pop(name, None)
                 self._save()
             self._said_at.pop(name, None)

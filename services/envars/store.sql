@@ -41,6 +41,7 @@ ON CONFLICT (project, level, target, name) DO UPDATE
 
 -- name: bump
 -- Devices for which a change of these names at a level counts: nothing nearer to them has the name.
+-- Asked for level by level: by one condition for both, all variables are looked at for each device.
 -- In one order for everybody, so that two who change devices wait for each other, and never both.
 WITH concerned AS (
        SELECT d.device
@@ -52,12 +53,15 @@ WITH concerned AS (
           AND EXISTS (
               SELECT FROM unnest(:names::text[]) AS changed (name)
                WHERE NOT EXISTS (
-                     SELECT FROM envars_variable AS nearer
-                      WHERE nearer.project = d.project AND nearer.name = changed.name
-                        AND ((nearer.level = 'device' AND nearer.target = d.device
-                              AND :level <> 'device')
-                             OR (nearer.level = 'group' AND nearer.target = d."group"
-                                 AND :level = 'project'))))
+                     SELECT FROM envars_variable AS own
+                      WHERE :level <> 'device'
+                        AND own.project = d.project AND own.level = 'device'
+                        AND own.target = d.device AND own.name = changed.name)
+                 AND NOT EXISTS (
+                     SELECT FROM envars_variable AS of_group
+                      WHERE :level = 'project'
+                        AND of_group.project = d.project AND of_group.level = 'group'
+                        AND of_group.target = d."group" AND of_group.name = changed.name))
         ORDER BY d.device
           FOR UPDATE)
 UPDATE envars_device AS d
