@@ -260,7 +260,7 @@ async def envars(fleet: Fleet, arguments: argparse.Namespace) -> None:
     # A device with a variable of its own is not concerned by the project's.
     for device in fleet.devices[1:]:
         await fleet.call("PUT", f"/devices/{device}/envars/ONE", {"value": "own"})
-    await until_settled(fleet, began)
+    await until_settled(fleet, time.monotonic())
     sessions = await _sessions(fleet)
     mqtt, js = fleet.hub.embedded.mosquitto.settings, fleet.hub.embedded.nats.settings
     setup = bridge.Setup(
