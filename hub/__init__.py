@@ -62,6 +62,7 @@ if TYPE_CHECKING:
         Invalid,
         IsaaxError,
         LimitReached,
+        NotAvailable,
         NotFound,
         PreconditionFailed,
         StartError,
@@ -121,7 +122,7 @@ if TYPE_CHECKING:
         merge_patch,
     )
     from hub.secret import Secret
-    from hub.services import Command, ConfigSection, Migrations, Service
+    from hub.services import Command, ConfigSection, Migrations, Resting, Service
     from hub.shaping.alerts import AlertRule, Finding, Watch
     from hub.shaping.check import check_shape
     from hub.shaping.rules import SEVERITIES, Severity, Shape
@@ -157,7 +158,7 @@ _HOMES = {
     "outcomes": "NotConnected Partial Rejected Retry",
     "discard": "Discard",
     "downlink": "DeviceReply DeviceReport Downlink",
-    "errors": "Conflict FieldError Forbidden Invalid IsaaxError LimitReached NotFound "
+    "errors": "Conflict FieldError Forbidden Invalid IsaaxError LimitReached NotAvailable NotFound "
     "PreconditionFailed StartError Unauthenticated Unavailable",
     "gateway.forgery": "csrf_token",
     "gateway.quotas": "network_of",
@@ -188,7 +189,7 @@ _HOMES = {
     "NoQuery "
     "PageQuery Reply Route ServerEvent merge_patch",
     "secret": "Secret",
-    "services": "Command ConfigSection Migrations Service",
+    "services": "Command ConfigSection Migrations Resting Service",
     "sigv4": "SKEWED THROTTLED SigV4 check_keys",
     "shaping.alerts": "AlertRule Finding Watch",
     "shaping.check": "check_shape",
@@ -298,6 +299,7 @@ __all__ = [
     "Metrics",
     "Migrations",
     "NoQuery",
+    "NotAvailable",
     "NotConnected",
     "NotFound",
     "Nothing",
@@ -320,6 +322,7 @@ __all__ = [
     "Rejected",
     "Reply",
     "Reports",
+    "Resting",
     "Retry",
     "Role",
     "Route",

@@ -3,7 +3,7 @@
 from hub.account_data import AccountData
 from hub.gateway.service import gateway
 from hub.hookspecs import hookimpl
-from hub.relay.ingest import Ingest
+from hub.relay.resting import resting
 from hub.relay.service import delivery, relay
 from hub.services import Service
 
@@ -12,8 +12,8 @@ from hub.services import Service
 def isaax_services() -> list[Service]:
     """Declare the relay, deliveries beside it, and the gateway."""
     return [
-        Service("relay", relay, provides=Ingest, drain=30.0),
-        Service("delivery", delivery, drain=30.0),
+        Service("relay", relay, single=True, resting=resting, drain=30.0),
+        Service("delivery", delivery, missed=False, drain=30.0),
         Service("gateway", gateway, drain=30.0),
     ]
 

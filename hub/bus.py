@@ -1,6 +1,6 @@
 """The bus over NATS: requests by its service protocol, events through JetStream."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -37,9 +37,11 @@ class NatsBus(Requests):
         pace: Pace | None = None,
         pulse: Pulse | None = None,
         metrics: Metrics | None = None,
+        absent: Collection[str] = (),
     ) -> None:
         """Make a bus whose streams are there already; see `start`."""
-        super().__init__(NatsTransport(client), pulse or Pulse(), Meter(metrics or Metrics()))
+        meter = Meter(metrics or Metrics())
+        super().__init__(NatsTransport(client), pulse or Pulse(), meter, absent)
         self._client = client
         self._js = client.jetstream()
         self._pace = pace or Pace()
@@ -53,6 +55,7 @@ class NatsBus(Requests):
         pace: Pace | None = None,
         pulse: Pulse | None = None,
         metrics: Metrics | None = None,
+        absent: Collection[str] = (),
     ) -> "NatsBus":
         """Make a bus, and the streams that its events live in.
 
@@ -62,11 +65,12 @@ class NatsBus(Requests):
             pace: waits between the attempts at an event.
             pulse: heartbeats of streams.
             metrics: the process's; without them nobody sees the counters.
+            absent: services that are switched off: what they would answer is `NotAvailable`.
 
         Raises:
             Unavailable: JetStream does not answer, or refuses the streams.
         """
-        bus = cls(client, pace=pace, pulse=pulse, metrics=metrics)
+        bus = cls(client, pace=pace, pulse=pulse, metrics=metrics, absent=absent)
         for config in stream_configs(replicas):
             await ensure_stream(bus._js, config)
         return bus

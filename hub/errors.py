@@ -105,6 +105,21 @@ class DeadlineExceeded(Unavailable):
     code = "deadline-exceeded"
 
 
+class NotAvailable(Unavailable):
+    """This hub does not offer that: the service that would is switched off."""
+
+    status = 501
+    code = "not-available"
+
+    @classmethod
+    def of(cls, service: str) -> "NotAvailable":
+        """Say so of a service by its name."""
+        return cls(
+            f"the service {service} is switched off on this hub. Whoever runs the hub switches it "
+            f"on: add {service} to hub.services (or to hub.remote, where another process runs it)"
+        )
+
+
 class ConfigError(IsaaxError):
     """The configuration is not valid."""
 

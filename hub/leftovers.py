@@ -7,7 +7,7 @@ once whoever waits for them has had them.
 
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -20,7 +20,10 @@ from hub.account_data import Counts, Erased, OfAccount
 from hub.database import Connection, Database, Queries
 from hub.errors import Unavailable
 from hub.messaging.jetstream import DEAD, EVENTS
+from hub.plugins import PluginHost
 from hub.relay.reader import StoredMessage, ordered
+from hub.services import switched_off
+from hub.settings import HubSettings
 
 _SQL: Final = Queries.load("hub.sql", "leftovers.sql")
 _ID: Final = re.compile(rb"[a-z]{3}_[a-z0-9]+")
@@ -32,12 +35,19 @@ class Leftovers:
     """Erases what names an account or a person, when all others have erased what is theirs.
 
     Args:
+        off: services that are switched off: what waits for their consumers is not waited for.
         clock: Unix seconds.
     """
 
     def __init__(
-        self, database: Database, nats: Client, *, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        nats: Client,
+        *,
+        off: Collection[str] = (),
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._off = off
         self._database = database
         self._nats = nats
         self._js = nats.jetstream()
@@ -131,7 +141,12 @@ class Leftovers:
         found: list[api.ConsumerInfo] = []
         while page := await self._js.consumers_info(EVENTS, offset=len(found)):
             found += page
-        return [info for info in found if info.config.durable_name]
+        return [info for info in found if self._comes(info.config.durable_name or "")]
+
+    def _comes(self, consumer: str) -> bool:
+        """Say whether a consumer may still handle events: its name begins with its service's."""
+        off = any(consumer == name or consumer.startswith(f"{name}-") for name in self._off)
+        return bool(consumer) and not off
 
     def _is_settled(self, message: StoredMessage, consumers: Sequence[api.ConsumerInfo]) -> bool:
         """Say whether nobody has yet to handle an event, or has let it lie for too long."""
@@ -176,6 +191,8 @@ def has_done(info: api.ConsumerInfo, sequence: int) -> bool:
 
 
 @asynccontextmanager
-async def leftovers(database: Database, client: Client) -> AsyncIterator[Leftovers]:
+async def leftovers(
+    database: Database, client: Client, hub: HubSettings, plugins: PluginHost
+) -> AsyncIterator[Leftovers]:
     """Give what erases the core's own traces of an account."""
-    yield Leftovers(database, client)
+    yield Leftovers(database, client, off=switched_off(hub, plugins.services))

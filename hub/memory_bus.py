@@ -6,7 +6,7 @@ Its events live as long as it does. It passes the same contract tests as `NatsBu
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -86,8 +86,9 @@ class MemoryBus(Requests):
         pace: Pace | None = None,
         pulse: Pulse | None = None,
         metrics: Metrics | None = None,
+        absent: Collection[str] = (),
     ) -> None:
-        super().__init__(MemoryTransport(), pulse or Pulse(), Meter(metrics or Metrics()))
+        super().__init__(MemoryTransport(), pulse or Pulse(), Meter(metrics or Metrics()), absent)
         self._pace = pace or Pace()
         self._stored: dict[str, _Event] = {}
         self._durables: dict[str, _Durable] = {}

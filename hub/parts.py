@@ -30,8 +30,10 @@ from hub.mqtt import Mqtt
 from hub.outbox import Outbox, OutboxRelay
 from hub.plugins import PluginHost
 from hub.relay.hearing import LineFeed, line_feed
+from hub.relay.ingest import Ingest
+from hub.relay.ingest_way import IngestWay, ingest, ingest_way
 from hub.relay.samples import MetricFeed, metric_feed
-from hub.services import Service
+from hub.services import Service, switched_off
 from hub.settings import (
     HubSettings,
     MqttSettings,
@@ -106,10 +108,18 @@ async def nats_client(
 
 
 @asynccontextmanager
-async def bus(client: Client, relay: RelaySettings, metrics: Metrics) -> AsyncIterator[NatsBus]:
+async def bus(
+    client: Client,
+    relay: RelaySettings,
+    hub: HubSettings,
+    plugins: PluginHost,
+    metrics: Metrics,
+) -> AsyncIterator[NatsBus]:
     """Open the bus, and make the streams that its events live in."""
+    off = switched_off(hub, plugins.services)
     yield await _patiently(
-        "JetStream", lambda: NatsBus.start(client, replicas=relay.replicas, metrics=metrics)
+        "JetStream",
+        lambda: NatsBus.start(client, replicas=relay.replicas, metrics=metrics, absent=off),
     )
 
 
@@ -173,6 +183,8 @@ PARTS: Final = (
     Service("downlink", downlink, provides=Downlink),
     Service("metric-feed", metric_feed, provides=MetricFeed),
     Service("line-feed", line_feed, provides=LineFeed),
+    Service("ingest-way", ingest_way, provides=IngestWay),
+    Service("ingest", ingest, provides=Ingest),
 )
 """What `hub.registry.run` starts when it is asked for."""
 

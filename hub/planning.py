@@ -10,7 +10,8 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from hub.errors import StartError
-from hub.services import Service
+from hub.services import Resting, Service
+from hub.standby import standing_by
 
 
 class Unplannable(StartError):  # noqa: N818 - says what came of it
@@ -111,7 +112,7 @@ class _Planner:
                     f"{name} is a part of the hub, which starts by itself: "
                     "take it out of hub.services"
                 )
-            self._services[name] = self._find(name)
+            self._services[name] = standing_by(self._find(name))
         self._providers = self._by_type()
         self._steps: dict[str, Step] = {}
         self._open: list[str] = []  # from the first service to the one being looked at
@@ -158,7 +159,13 @@ class _Planner:
         self._open.append(name)
         for needed in service.needs:
             self._visit_needed(service, needed)
-        fillings = {one.name: self._filling(service, one) for one in parameters(service)}
+        for used in service.uses:
+            if used in self._services:
+                self._visit(used)
+        asked = parameters(service)
+        if any(one.type is Resting for one in asked):
+            self._visit_resting()
+        fillings = {one.name: self._filling(service, one) for one in asked}
         for filling in fillings.values():
             if isinstance(filling, FromService):
                 self._visit(filling.name)
@@ -171,8 +178,16 @@ class _Planner:
         elif needed not in self._remote:
             raise Unplannable(
                 f"the service {service.name} needs {needed}: add it to hub.services, or to "
-                "hub.remote when another process runs it"
+                f"hub.remote when another process runs it, or take {service.name} out as well"
             )
+
+    def _visit_resting(self) -> None:
+        """Have those run that stand in for services that are switched off."""
+        for name, service in self._declared.items():
+            if service.resting is not None and name not in {*self._listed, *self._remote}:
+                resting = Service(f"{name}-resting", service.resting, drain=service.drain)
+                self._services.setdefault(resting.name, resting)
+                self._visit(resting.name)
 
     def _filling(self, service: Service, parameter: Parameter) -> Filling | None:
         if parameter.type in self._values:

@@ -18,7 +18,7 @@ import structlog
 from hub.errors import IsaaxError, StartError, Unavailable
 from hub.planning import FromService, FromValue, Step, plan
 from hub.plugins import PluginHost
-from hub.services import Service
+from hub.services import Resting, Service, switched_off
 from hub.settings import Settings
 from hub.telemetry import CheckResult, Health, Metrics, redact
 
@@ -118,6 +118,7 @@ def values_of(settings: Settings, host: PluginHost) -> dict[Any, Any]:
     return {
         **values,
         Settings: settings,
+        Resting: Resting(switched_off(settings.hub, host.services)),
         PluginHost: host,
         Metrics: Metrics(),
         Health: Health(reuse=_REUSE),
@@ -173,6 +174,7 @@ class _Registry:
     ) -> None:
         self._values = values
         self._health: Health = values[Health]
+        self._off: frozenset[str] = values[Resting].names
         self._budget = budget
         self._ready = ready
         self._stop = stop
@@ -187,7 +189,11 @@ class _Registry:
             try:
                 if await self._start_all(steps, stopping) and await self._works(stopping):
                     self._ready.set()
-                    self._log.info("ready", services=[one.name for one in self._running])
+                    self._log.info(
+                        "ready",
+                        services=[one.name for one in self._running],
+                        switched_off=sorted(self._off),
+                    )
                     await self._until({stopping})
             finally:
                 self._ready.clear()

@@ -16,7 +16,7 @@ import structlog
 
 from hub.audit.deeds import Outcome
 from hub.audit.records import AuditEntry, Record, shown
-from hub.database import Database, Queries
+from hub.database import Connection, Database, Queries
 from hub.errors import IsaaxError, LimitReached
 from hub.protocol import MAX_MESSAGE_BYTES, Lines
 from hub.relay.ingest import Ingest
@@ -80,7 +80,7 @@ async def end(database: Database, account: str, *, project: str = "") -> None:
 
 
 class Exporter:
-    """Sends what was sealed; it runs where the relay does.
+    """Sends what was sealed: one of a hub's processes does.
 
     Args:
         sealed: set when there may be something to send.
@@ -96,9 +96,10 @@ class Exporter:
         self._again = again
         self._later: dict[str, float] = {}  # by account: when it is tried again (the loop's clock)
 
-    async def run(self) -> None:
-        """Send, until cancelled."""
+    async def lead(self, tx: Connection) -> None:
+        """Send, as the one that does, until the connection is lost or it is cancelled."""
         while True:
+            await tx.one(_SQL["lead"], int)
             self._sealed.clear()
             more = False
             try:
@@ -131,6 +132,7 @@ class Exporter:
     async def _send(self, export: Export) -> bool:
         """Send some entries of one account; say whether there is more."""
         series = self._ingest.series(export.project, SOURCE, HOST, boot=export.boot, stream=STREAM)
+        await series.look()
         after = export.after + series.taken
         async with self._database.system() as tx:
             records = await tx.all(

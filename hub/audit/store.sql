@@ -200,3 +200,7 @@ SELECT x.account, x.project, x.boot, x.after, x.sent, c.seq AS head
 -- The boot is a fence: what arrived at an earlier place says nothing of this one.
 UPDATE audit_export SET sent = greatest(sent, CAST(:sent AS bigint))
  WHERE account = :account AND boot = :boot
+
+-- name: lead
+-- That we still lead.
+SELECT 1

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -38,10 +38,12 @@ class Readiness(msgspec.Struct, frozen=True):
 
     Args:
         status: `ready` or `not ready`.
+        switched_off: services that this hub does not run.
     """
 
     status: str
     checks: list[CheckResult]
+    switched_off: list[str]
 
 
 class Pages:
@@ -54,6 +56,7 @@ class Pages:
         problems: Mapping[str, ProblemPage],
         reference: Reference,
         health: Health,
+        off: Collection[str],
         metrics: Metrics,
         metrics_token: Secret,
     ) -> None:
@@ -70,6 +73,7 @@ class Pages:
         self._problems = problems
         self._reference = reference
         self._health = health
+        self._off = off
         self._metrics = metrics
         self._metrics_token = metrics_token
 
@@ -123,7 +127,7 @@ class Pages:
         await refuse_body(request)
         checks = await self._health.check()
         ready = all(check.ok for check in checks)
-        body = Readiness("ready" if ready else "not ready", checks)
+        body = Readiness("ready" if ready else "not ready", checks, sorted(self._off))
         return to_response(answers.of_json(body, 200 if ready else 503))
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:

@@ -15,6 +15,7 @@ from hub.errors import (
     Invalid,
     IsaaxError,
     LimitReached,
+    NotAvailable,
     NotFound,
     PreconditionFailed,
     TooLarge,
@@ -177,7 +178,7 @@ class LocalOnly(HttpError):
 
 CATALOGUE: Final[tuple[type[IsaaxError], ...]] = (
     Invalid, Unauthenticated, Forbidden, NotFound, Conflict, PreconditionFailed, TooLarge,
-    LimitReached, IsaaxError, Unavailable, DeadlineExceeded,
+    LimitReached, IsaaxError, Unavailable, DeadlineExceeded, NotAvailable,
     Malformed, BadHttp, NoSuchPath, MethodNotAllowed, NotAcceptable, RequestTimeout, BodyTooLarge,
     UnsupportedMediaType, ExpectationFailed, PreconditionRequired, TooManyRequests, HeadersTooLarge,
     KeyRequired, KeyInFlight, KeyReused, MetricsForbidden, LocalOnly,

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -14,6 +14,7 @@ from hub.audit.log import Recorder
 from hub.certificate import EVERY
 from hub.contracts import Bus
 from hub.database import Database
+from hub.gateway.absence import absent_routes, marked, told
 from hub.gateway.app import build_app
 from hub.gateway.auditing import Auditing
 from hub.gateway.authentication import Authentication
@@ -37,6 +38,7 @@ from hub.gateway.standing import PATIENCE, Standing
 from hub.gateway.turns import LOOKUPS, WAITING, Turns
 from hub.permissions import Permissions
 from hub.plugins import PluginHost
+from hub.services import switched_off
 from hub.settings import HttpSettings, HubSettings
 from hub.telemetry import Health, Metrics
 
@@ -94,8 +96,9 @@ async def gateway(
     """
     # The services that the requests wait for have to drain within the same budget.
     tuning = Tuning(drain=min(DRAIN, hub_settings.drain / 2))
+    off = switched_off(hub_settings, plugins.services)
     async with serve(
-        settings, plugins, bus, database, metrics, health, recorder, tuning
+        settings, plugins, bus, database, metrics, health, recorder, tuning, off
     ) as listening:
         yield listening
 
@@ -110,17 +113,22 @@ async def serve(
     health: Health,
     recorder: Recorder,
     tuning: Tuning,
+    off: Collection[str] = (),
 ) -> AsyncIterator[Listening]:
     """Serve what the plugins declared over HTTP.
 
     Leaving it takes no new connection, ends event streams with a hint when to come back, and
     lets every request that is at work have its answer.
 
+    Args:
+        off: services that are switched off.
+
     Raises:
         StartError: names the setting that is wrong.
     """
     permissions = Permissions(plugins.permissions.values())
-    table = _table(plugins, permissions)
+    absent = absent_routes(plugins, off)
+    table = told(_table(plugins, permissions), absent)
     routes = [route for methods in table.values() for route in methods.values()]
     peers = Peers(networks_of(settings.trusted_proxies))
     authentication = Authentication([*plugins.authenticators.values()], permissions, bus, peers)
@@ -144,12 +152,14 @@ async def serve(
         schemes=authentication.schemes,
         cookies=authentication.cookies,
     )
+    document = marked(document, absent, off)
     problems = describe_problems(error for route in routes for error in route.errors)
     pages = Pages(
         document=document,
         problems=problems,
         reference=Reference(table, document, permissions, problems, settings),
         health=health,
+        off=off,
         metrics=metrics,
         metrics_token=settings.metrics_token,
     )

@@ -3,14 +3,14 @@
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 import msgspec
 
 from hub.contracts import Contract, Endpoint, StreamEndpoint
-from hub.errors import DeadlineExceeded, TooLarge, Unavailable
+from hub.errors import DeadlineExceeded, NotAvailable, TooLarge, Unavailable
 from hub.messaging import wire
 from hub.messaging.endpoint import Worker, request_work
 from hub.messaging.meter import Meter
@@ -25,7 +25,10 @@ Res = TypeVar("Res", bound=msgspec.Struct)
 class Requests:
     """Requests and streams; `NatsBus` and `MemoryBus` add the events."""
 
-    def __init__(self, transport: Transport, pulse: Pulse, meter: Meter) -> None:
+    def __init__(
+        self, transport: Transport, pulse: Pulse, meter: Meter, absent: Collection[str] = ()
+    ) -> None:
+        self._absent = absent
         self._transport = transport
         self._pulse = pulse
         self._meter = meter
@@ -42,7 +45,8 @@ class Requests:
 
         Raises:
             IsaaxError: what the service raised, as the same class.
-            Unavailable: nobody serves this contract, or its queue is full.
+            NotAvailable: nobody serves this contract, and its service is switched off.
+            Unavailable: nobody serves it now, or its queue is full.
             DeadlineExceeded: no answer in time.
         """
         seconds = wire.budget(contract.timeout if timeout is None else timeout)
@@ -60,7 +64,7 @@ class Requests:
                     subject, data, headers=headers, timeout=seconds
                 )
         except NoResponders:
-            raise Unavailable(f"nobody serves {contract.subject}") from None
+            raise self._unserved(contract.subject) from None
         except Disconnected as error:
             raise Unavailable(f"{contract.subject}: {error}") from None
         except TimeoutError:
@@ -70,9 +74,16 @@ class Requests:
         wire.raise_error(answer)
         return wire.decode_answer(answer.data, contract.response, contract.subject)
 
+    def _unserved(self, subject: str) -> Unavailable:
+        """Say why nobody serves this: its service is off, or down."""
+        service = subject.partition(".")[0]
+        if service in self._absent:
+            return NotAvailable.of(service)
+        return Unavailable(f"nobody serves {subject}")
+
     def stream(self, contract: Contract[Req, Res], request: Req) -> AsyncIterator[Res]:
         """Ask a `StreamEndpoint` and iterate over its answers; see `Bus.stream`."""
-        return read_stream(self._transport, contract, request, self._pulse)
+        return read_stream(self._transport, contract, request, self._pulse, self._unserved)
 
     @asynccontextmanager
     async def serve(

@@ -209,9 +209,16 @@ class _Incoming:
 
 
 async def read_stream(
-    transport: Transport, contract: Contract[Req, Res], request: Req, pulse: Pulse
+    transport: Transport,
+    contract: Contract[Req, Res],
+    request: Req,
+    pulse: Pulse,
+    unserved: Callable[[str], Unavailable],
 ) -> AsyncIterator[Res]:
     """Ask for a stream and give its items; see `Bus.stream`.
+
+    Args:
+        unserved: says why nobody serves a contract, by its subject.
 
     Raises:
         IsaaxError: what the service raised.
@@ -222,7 +229,7 @@ async def read_stream(
     inbox = transport.new_inbox()
     subscription = await transport.subscribe(inbox, incoming.receive)
     try:
-        opened = await _open(transport, contract, request, inbox, incoming)
+        opened = await _open(transport, contract, request, inbox, incoming, unserved)
         reader = _Reader(transport, opened.reply, pulse)
         beating = asyncio.create_task(reader.beat())
         try:
@@ -246,6 +253,7 @@ async def _open(
     request: Req,
     inbox: str,
     incoming: _Incoming,
+    unserved: Callable[[str], Unavailable],
 ) -> Message:
     seconds = wire.budget(contract.timeout)
     headers = {**wire.request_headers(seconds), COUNT: str(WINDOW)}
@@ -261,7 +269,7 @@ async def _open(
     if message is None:
         raise Unavailable(f"{contract.subject}: a part of the stream was lost")
     if message.unheard:
-        raise Unavailable(f"nobody serves {contract.subject}")
+        raise unserved(contract.subject)
     wire.raise_error(message)
     return message
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import nats.errors
 from nats.aio.client import Client
@@ -11,7 +11,6 @@ from hub.account_data import Counts, Erased, Exported, OfAccount, export_nothing
 from hub.database import Database, Queries
 from hub.errors import Unavailable
 from hub.relay.contracts import SomeDead
-from hub.relay.crew import Crew
 from hub.relay.cursor import delete_cursor
 from hub.relay.hosts import HostNames
 from hub.relay.keeping import Keeping
@@ -43,6 +42,14 @@ class _Held(NamedTuple):
     filter: str
 
 
+class Deliverers(Protocol):
+    """Whoever delivers for projects."""
+
+    async def erase(self, project: str, /) -> dict[str, int]:
+        """Leave nothing of a project; say what there was."""
+        ...
+
+
 class Erasure:
     """Counts and erases what the relay keeps of projects; it knows no accounts.
 
@@ -58,7 +65,7 @@ class Erasure:
         nats: Client,
         database: Database,
         tables: Tables,
-        crew: Crew,
+        crew: Deliverers,
         hosts: HostNames,
         kept: Keeping,
         *,

@@ -94,8 +94,7 @@ class Ingest:
         self._writer = writer
         self._marks = marks
         self._gate = gate
-        self._bus = bus
-        self._clock = clock
+        self._init_tokens(bus, clock)
         self._patience = patience
         self._most_waiting = most_waiting
         self._most_hosts = most_hosts
@@ -103,6 +102,10 @@ class Ingest:
         self._boot = max(int(clock() * 1_000_000), marks.newest_boot(PREFIX) + 1)
         self._waiting: dict[str, int] = {}  # bytes, by project
         self._hosts: dict[tuple[str, str], set[str]] = {}
+
+    def _init_tokens(self, bus: Bus, clock: Callable[[], float]) -> None:
+        self._bus = bus
+        self._clock = clock
         self._tokens: dict[bytes, _Known] = {}
 
     def wait(self, project: str) -> float:
@@ -191,7 +194,7 @@ class Ingest:
         """Have lines stored under the next numbers of `boot`: see `submit`."""
         if not len(lines):
             return
-        batches = list(_encoded(lines))
+        batches = list(encoded(lines))
         size = sum(len(payload) for _, payload in batches)
         project = key.mark.project
         if not self._room(project, size):
@@ -269,6 +272,9 @@ class Series:
         mark = of_device.get(self._key.mark.stream, ZERO)
         return mark.seq if mark.boot == self._boot else 0
 
+    async def look(self) -> None:
+        """Find out how far it is, where another process counts; `taken` and `stored` say it."""
+
     async def submit(self, lines: Lines) -> None:
         """Have the lines that follow `taken` stored; returning says that they are on disk.
 
@@ -294,8 +300,11 @@ def _shown(host: str) -> str:
     return "".join(c if "!" <= c <= "~" else "_" for c in host[:_LONGEST_HOST])
 
 
-def _encoded(lines: Lines) -> Iterator[tuple[int, bytes]]:
+def encoded(lines: Lines, *, most: int = MAX_PAYLOAD_BYTES) -> Iterator[tuple[int, bytes]]:
     """Encode lines as batches of a size that every reader takes: how many lines, and the bytes.
+
+    Args:
+        most: bytes of a batch; a single line of the longest that there may be always fits.
 
     Raises:
         Invalid: they cannot be encoded.
@@ -306,12 +315,12 @@ def _encoded(lines: Lines) -> Iterator[tuple[int, bytes]]:
             payload = encode_batch(piece, boot=1, first=1, codec=Codec.ZSTD)
         except (ProtocolError, OverflowError, UnicodeEncodeError) as error:
             raise Invalid(f"these lines cannot be stored: {error}") from None
-        if len(payload) <= MAX_PAYLOAD_BYTES:
+        if len(payload) <= most:
             yield len(piece), payload
         else:  # texts that do not compress; a single one of 64 KiB always fits
             half = len(piece) // 2
-            yield from _encoded(piece.slice(0, half))
-            yield from _encoded(piece.slice(half))
+            yield from encoded(piece.slice(0, half), most=most)
+            yield from encoded(piece.slice(half), most=most)
 
 
 def _pieces(lines: Lines) -> Iterator[Lines]:

@@ -182,17 +182,19 @@ class Integrations:
 
     async def run(self) -> None:
         """Keep in line with the directory, until cancelled."""
-        backoff = Backoff(base=_AGAIN, cap=10.0)
+        backoff, told = Backoff(base=_AGAIN, cap=10.0), ""
         while True:
             self._look.clear()
             await self._renew()
             try:
                 await self._reconcile()
                 backoff.reset()
-                wait = _EVERY
+                wait, told = _EVERY, ""
             except (IsaaxError, NatsError) as error:
                 wait = 0.2 + backoff.next()
-                _log.info("the integrations are not known yet", error=str(error))
+                if str(error) != told:
+                    told = str(error)
+                    _log.info("the integrations are not known yet", error=told)
             try:
                 async with asyncio.timeout(wait):
                     await self._look.wait()

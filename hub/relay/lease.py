@@ -1,4 +1,4 @@
-"""Who delivers a part: one process alone, for two would send every line twice.
+"""What one process alone may do: deliver a part, for two would send every line twice.
 
 Whoever delivers part n holds an advisory lock of that number on a session of its own in Postgres,
 which lets go of it when the process is gone, however it went. Deliveries do not stop while
@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -21,7 +22,6 @@ from hub.relay.tasks import Tasks
 _log = structlog.stdlib.get_logger(__name__)
 _SQL: Final = Queries.load("hub.relay", "lease.sql")
 
-_KIND: Final = 0x70617274  # the first of a lock's two numbers: one that nobody else uses ("part")
 _PATIENCE: Final = 15.0
 """Seconds that a start waits for one that is about to end, or of whose end Postgres knows nothing
 yet."""
@@ -33,14 +33,45 @@ _GIVE_UP: Final = 15.0
 
 
 class LeaseLost(Exception):  # noqa: N818 - says what happened
-    """Another process has begun to deliver the same part."""
+    """Another process has begun to do the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """What one process alone does.
+
+    Args:
+        kind, number: of its lock in Postgres: two numbers of 32 bits that nobody else uses.
+        held: says that another process does it; remedy: what to do about that.
+    """
+
+    kind: int
+    number: int
+    held: str
+    remedy: str
+
+
+def delivery_of(part: int) -> Office:
+    """Give the office of whoever delivers a part."""
+    return Office(
+        0x70617274,  # "part"
+        part,
+        f"another process delivers part {part}",
+        "Stop it, or give each process that delivers a relay.part of its own (where relay.parts "
+        "is 1, only one may: the others need relay.delivers = false)",
+    )
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class Lease:
-    """The right to deliver a part.
+    """The right to do what one process alone may.
 
     Args:
-        answers: says whether another process delivers this part; asked with the lock in hand.
+        answers: says whether another process does it; asked with the lock in hand.
+        waits: called once, when somebody else is found to do it.
         patience: seconds that a start waits for another one to end.
         give_up: seconds after which a lock that another one holds is taken for lost.
     """
@@ -48,15 +79,17 @@ class Lease:
     def __init__(
         self,
         database: Database,
-        part: int,
+        office: Office,
         answers: Callable[[], Awaitable[bool]],
         *,
+        waits: Callable[[], None] = _nothing,
         patience: float = _PATIENCE,
         give_up: float = _GIVE_UP,
     ) -> None:
         self._database = database
-        self._part = part
+        self._office = office
         self._answers = answers
+        self._waits = waits
         self._patience = patience
         self._give_up = give_up
         self._session = AsyncExitStack()
@@ -69,7 +102,7 @@ class Lease:
             tasks: one of them looks after the lock; it fails with `LeaseLost`.
 
         Raises:
-            StartError: another process delivers this part.
+            StartError: another process does it, and does not end.
             Unavailable: Postgres does not answer.
         """
         async with self._session:
@@ -87,13 +120,10 @@ class Lease:
         is_told = False
         while not await self._try(connection):
             if time.monotonic() >= deadline:
-                raise StartError(
-                    f"another process delivers part {self._part}. Stop it, or give each process "
-                    "that delivers a relay.part of its own (where relay.parts is 1, only one may: "
-                    "the others need relay.delivers = false)"
-                )
+                raise StartError(f"{self._office.held}. {self._office.remedy}")
             if not is_told:
-                _log.warning("another process delivers this part; waiting", part=self._part)
+                _log.info("waiting", reason=self._office.held)
+                self._waits()
                 is_told = True
             await asyncio.sleep(_LOOK)
 
@@ -113,15 +143,15 @@ class Lease:
                 if connection.raw.is_closed():
                     connection = await self._open()
                 if await self._get(connection):
-                    _log.info("the lock of this part is held again", part=self._part)
+                    _log.info("a lock is held again", number=self._office.number)
                     holds, waits_since = True, 0.0
                 elif not waits_since:
                     waits_since = time.monotonic()
                 elif time.monotonic() - waits_since > self._give_up:
-                    raise LeaseLost(f"another process delivers part {self._part}")
+                    raise LeaseLost(self._office.held)
             except Unavailable as error:
                 if holds:
-                    _log.warning("the lock of this part is gone for now", reason=str(error))
+                    _log.warning("a lock is gone for now", reason=str(error))
                 holds, waits_since = False, 0.0
                 connection.raw.terminate()
 
@@ -130,12 +160,16 @@ class Lease:
         if not await self._get(connection):
             return False
         if await self._answers():
-            await connection.one(_SQL["release"], bool, kind=_KIND, part=self._part)
+            await connection.one(_SQL["release"], bool, **self._lock)
             return False
         return True
 
     async def _get(self, connection: Connection) -> bool:
-        return await connection.one(_SQL["get"], bool, kind=_KIND, part=self._part)
+        return await connection.one(_SQL["get"], bool, **self._lock)
+
+    @property
+    def _lock(self) -> dict[str, int]:
+        return {"kind": self._office.kind, "number": self._office.number}
 
     async def _open(self) -> Connection:
         """Open a session, in the place of the one before."""

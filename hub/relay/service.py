@@ -26,10 +26,11 @@ from hub.relay.dead_letters import DeadLetters
 from hub.relay.erasure import Erasure
 from hub.relay.hosts import HostNames
 from hub.relay.ingest import Ingest
+from hub.relay.ingest_way import IngestWay, serving_ingest
 from hub.relay.intake import LOG_TOPICS, METRIC_TOPICS, Intake
 from hub.relay.integrations import Integrations
 from hub.relay.keeping import Keeping
-from hub.relay.lease import Lease
+from hub.relay.lease import Lease, delivery_of
 from hub.relay.limits import Gate, defaults_of
 from hub.relay.meters import DeliveryMeters, IntakeMeters
 from hub.relay.places import Places
@@ -64,8 +65,12 @@ async def relay(
     metrics: Metrics,
     health: Health,
     meter: DataMeter,
+    way: IngestWay | None = None,
 ) -> AsyncIterator[Ingest]:
     """Run intake and delivery, and serve the relay's contracts; give sources the way in.
+
+    Args:
+        way: of sources of this process; those of others come over the bus.
 
     Raises:
         StartError: JetStream is not what the settings say, or another process delivers this part.
@@ -124,6 +129,9 @@ async def relay(
         )
         if own is not None:
             await stack.enter_async_context(own.serving(bus))
+        await stack.enter_async_context(serving_ingest(bus, ingest))
+        if way is not None:
+            stack.enter_context(way.leading_to(ingest))
         stack.enter_context(health.add("relay", lambda: check_streams(nats, settings)))
         yield ingest
 
@@ -263,7 +271,7 @@ async def _delivering(
     tasks: Tasks,
 ) -> AsyncIterator[Member]:
     share = Share(settings.part, settings.parts)
-    lease = Lease(database, share.part, partial(is_delivered, bus, share.part))
+    lease = Lease(database, delivery_of(share.part), partial(is_delivered, bus, share.part))
     integrations = Integrations(
         nats,
         bus,

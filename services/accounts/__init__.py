@@ -46,7 +46,7 @@ from services.accounts.settings import AccountsSettings
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the service."""
-    return [Service("accounts", accounts, needs=("projects",))]
+    return [Service("accounts", accounts, uses=("projects",))]
 
 
 @hookimpl

@@ -57,6 +57,6 @@ class ProjectChanged(msgspec.Struct, frozen=True):
 
 
 GET_PROJECT = Contract("projects.get", GetProject, Project)
-LIST_PROJECTS = Contract("projects.list", ListProjects, Projects)
+LIST_PROJECTS = Contract("projects.account.list", ListProjects, Projects)
 LIST_INTEGRATIONS = Contract("messages.integrations.ids", OwnIntegrations, IntegrationIds)
 PROJECT_DELETED = Topic("projects.deleted", ProjectChanged)

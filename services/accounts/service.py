@@ -22,6 +22,7 @@ from hub import (
     Permissions,
     Postbox,
     Queries,
+    Resting,
     Role,
     StreamEndpoint,
     Unauthenticated,
@@ -155,8 +156,9 @@ async def accounts(
     audit: Audit,
     bus: Bus,
     metrics: Metrics,
+    _: Resting,
 ) -> AsyncIterator[None]:
-    """Run the service."""
+    """Run the service, and what stands in for those that are switched off."""
     rules, letters = Accounts(database), Letters(postbox, http.origin)
     permissions = Permissions(plugins.permissions.values())
     async with Identity.open(

@@ -4,13 +4,21 @@ from typing import Any
 
 from hub import DEVELOPERS, VIEWERS, AccountData, Migrations, Permission, Route, Service, hookimpl
 from services.alerts.routes import routes
-from services.alerts.service import alerts
+from services.alerts.service import alerts, resting
 
 
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the service."""
-    return [Service("alerts", alerts, needs=("projects", "devices", "telemetry", "relay"))]
+    return [
+        Service(
+            "alerts",
+            alerts,
+            resting=resting,
+            needs=("projects",),
+            uses=("devices", "telemetry", "relay"),
+        )
+    ]
 
 
 @hookimpl

@@ -88,6 +88,7 @@ class Watcher:
         self._listener = Listener(feed)
         self._clock = clock
         self._sql = Queries.load("services.alerts")
+        self._waits: dict[str, str] = {}  # why, by project
 
     async def lead(self, tx: Connection) -> None:
         """Look and tell, until the connection is lost or it is cancelled."""
@@ -107,7 +108,11 @@ class Watcher:
             try:
                 await self._look_at(tx, project, list(some), now)
             except IsaaxError as error:
-                _log.warning("alert rules wait", project=project, reason=error.detail)
+                if self._waits.get(project) != error.detail:
+                    _log.warning("alert rules wait", project=project, reason=error.detail)
+                self._waits[project] = error.detail
+            else:
+                self._waits.pop(project, None)
         await tx.run(self._sql["drop_old_events"], before=now - _KEPT)
 
     async def tell(self, tx: Connection) -> None:

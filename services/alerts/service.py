@@ -48,3 +48,11 @@ async def alerts(
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+
+
+@asynccontextmanager
+async def resting(database: Database, bus: Bus) -> AsyncIterator[None]:
+    """Answer for what is kept of accounts, where the service is switched off."""
+    endpoints = account_endpoints("alerts", AccountOfAlerts(database, Alerts(database, bus)))
+    async with bus.serve("alerts-resting", "1.0.0", endpoints):
+        yield

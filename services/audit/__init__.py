@@ -11,7 +11,7 @@ from services.audit.service import audit
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the service."""
-    return [Service("audit", audit, needs=("projects", "relay"))]
+    return [Service("audit", audit, uses=("projects", "relay"))]
 
 
 @hookimpl

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from hub import (
     Audit,
@@ -13,10 +13,14 @@ from hub import (
     Endpoint,
     EventInfo,
     Ingest,
+    stand,
 )
 from hub.audit import export, reading
 from services.audit import contracts as c
 from services.audit import peers
+
+EXPORTER: Final = 0x61756474
+"""Advisory lock of the one that sends ("audt" in ASCII)."""
 
 
 class Rules:
@@ -65,10 +69,12 @@ async def audit(database: Database, bus: Bus, ingest: Ingest, log: Audit) -> Asy
     ]
     deleted = Consumer(peers.PROJECT_DELETED, "audit-projects", rules.project_deleted)
     exporter = export.Exporter(database, ingest, log.sealed)
-    async with asyncio.TaskGroup() as tasks:
-        sending = tasks.create_task(exporter.run(), name="audit-export")
+    async with bus.serve("audit", "1.0.0", endpoints), bus.consume(deleted):
+        sending = asyncio.create_task(
+            stand("audit-export", database, EXPORTER, exporter.lead), name="audit-export"
+        )
         try:
-            async with bus.serve("audit", "1.0.0", endpoints), bus.consume(deleted):
-                yield
+            yield
         finally:
             sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)

@@ -1,14 +1,16 @@
 """Device authentication: who a device is, and the sessions that open its topics."""
 
 from hub import AccountData, ConfigSection, Migrations, Service, hookimpl
-from services.auth.service import auth
+from services.auth.service import auth, resting
 from services.auth.settings import AuthSettings
 
 
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the service."""
-    return [Service("auth", auth, needs=("projects", "relay"))]
+    return [
+        Service("auth", auth, resting=resting, needs=("projects",), uses=("relay",), single=True)
+    ]
 
 
 @hookimpl

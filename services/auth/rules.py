@@ -6,7 +6,18 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hub import Audit, Bus, Connection, Database, NotFound, Nothing, Outbox, Queries, Vault
+from hub import (
+    Audit,
+    Bus,
+    Connection,
+    Database,
+    NotAvailable,
+    NotFound,
+    Nothing,
+    Outbox,
+    Queries,
+    Vault,
+)
 from hub.protocol import Hello, Mark, Opened
 from hub.relay.contracts import MARKS, MarksOf
 from services.auth.contracts import DeviceEvent, RevokeDevice
@@ -163,7 +174,10 @@ class Rules:
                 return found
 
     async def _marks(self, project: str, device: str) -> dict[str, Mark]:
-        return (await self._bus.request(MARKS, MarksOf(project, device))).marks
+        try:
+            return (await self._bus.request(MARKS, MarksOf(project, device))).marks
+        except NotAvailable:  # nobody takes lines here: there is nothing to go on from
+            return {}
 
     async def say(self, tx: Connection, *events: DeviceEvent) -> None:
         """Tell what happened to devices, when the transaction is through."""

@@ -1,5 +1,6 @@
 """The service `auth`: devices register, open sessions, and are cut off."""
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -158,3 +159,13 @@ async def auth(
         await stack.enter_async_context(repeating(UPKEEP_SECONDS, service.upkeep, "auth-upkeep"))
         await stack.enter_async_context(door.open())
         yield
+
+
+@asynccontextmanager
+async def resting(mqtt_settings: MqttSettings, database: Database, bus: Bus) -> AsyncIterator[None]:
+    """Answer for what is kept of accounts, where the service is switched off."""
+    async with Mqtt.connect(mqtt_settings, client=f"hub-{secrets.token_hex(8)}") as mqtt:
+        account = AccountOfAuth(database, BrokerControl(mqtt), Gate())
+        endpoints = account_endpoints("auth", account)
+        async with bus.serve("auth-resting", "1.0.0", endpoints):
+            yield

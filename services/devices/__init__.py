@@ -5,13 +5,13 @@ from typing import Any
 from hub import DEVELOPERS, VIEWERS, AccountData, Migrations, Permission, Route, Service, hookimpl
 from services.devices import group_routes, usage_routes
 from services.devices.routes import routes
-from services.devices.service import devices
+from services.devices.service import devices, resting
 
 
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the service."""
-    return [Service("devices", devices, needs=("projects", "auth"))]
+    return [Service("devices", devices, resting=resting, needs=("projects",), uses=("auth",))]
 
 
 @hookimpl

@@ -325,3 +325,11 @@ async def devices(
         downlink.hearing(Apps(database).heard),
     ):
         yield
+
+
+@asynccontextmanager
+async def resting(database: Database, bus: Bus) -> AsyncIterator[None]:
+    """Answer for what is kept of accounts, where the service is switched off."""
+    endpoints = account_endpoints("devices", AccountOfDevices(database))
+    async with bus.serve("devices-resting", "1.0.0", endpoints):
+        yield

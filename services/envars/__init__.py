@@ -4,13 +4,15 @@ from typing import Any
 
 from hub import DEVELOPERS, VIEWERS, AccountData, Migrations, Permission, Route, Service, hookimpl
 from services.envars.routes import routes
-from services.envars.service import envars
+from services.envars.service import envars, resting
 
 
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the service."""
-    return [Service("envars", envars, needs=("projects", "auth", "devices"))]
+    return [
+        Service("envars", envars, resting=resting, needs=("projects",), uses=("auth", "devices"))
+    ]
 
 
 @hookimpl

@@ -58,3 +58,11 @@ async def envars(
         await stack.enter_async_context(bus.consume(*consumers))
         await stack.enter_async_context(bus.serve("envars", "1.0.0", endpoints))
         yield
+
+
+@asynccontextmanager
+async def resting(database: Database, bus: Bus) -> AsyncIterator[None]:
+    """Answer for what is kept of accounts, where the service is switched off."""
+    endpoints = account_endpoints("envars", AccountOfEnvars(database))
+    async with bus.serve("envars-resting", "1.0.0", endpoints):
+        yield

@@ -5,13 +5,13 @@ from typing import Any
 from hub import AccountData, Command, Migrations, Route, Service, hookimpl
 from services.mail.commands import app
 from services.mail.routes import routes
-from services.mail.service import mail
+from services.mail.service import mail, resting
 
 
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the service."""
-    return [Service("mail", mail)]
+    return [Service("mail", mail, resting=resting)]
 
 
 @hookimpl

@@ -113,3 +113,11 @@ async def serving(
         finally:
             tidying.cancel()
             sender.stop()
+
+
+@asynccontextmanager
+async def resting(database: Database, postbox: Postbox, bus: Bus) -> AsyncIterator[None]:
+    """Answer for what is kept of accounts, where the service is switched off."""
+    endpoints = account_endpoints("mail", AccountOfMail(Mails(database, postbox)))
+    async with bus.serve("mail-resting", "1.0.0", endpoints):
+        yield

@@ -4,13 +4,13 @@ from typing import Any
 
 from hub import DEVELOPERS, VIEWERS, AccountData, Migrations, Permission, Route, Service, hookimpl
 from services.messages.routes import routes
-from services.messages.service import messages
+from services.messages.service import messages, resting
 
 
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the service."""
-    return [Service("messages", messages, needs=("projects", "relay"))]
+    return [Service("messages", messages, resting=resting, needs=("projects",), uses=("relay",))]
 
 
 @hookimpl

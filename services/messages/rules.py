@@ -17,6 +17,7 @@ from hub import (
     FieldError,
     Invalid,
     IsaaxError,
+    NotAvailable,
     NotFound,
     Nothing,
     Outbox,
@@ -351,6 +352,8 @@ class Messages:
     async def _statuses(self, ids: list[str]) -> dict[str, relay.IntegrationStatus]:
         try:
             answer = await self._bus.request(relay.STATUS, relay.StatusOf(ids), timeout=2.0)
+        except NotAvailable:
+            return {}
         except IsaaxError as error:
             _log.warning("no word from the relay of how integrations fare", error=str(error))
             return {}

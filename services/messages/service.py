@@ -46,3 +46,17 @@ async def messages(
     deleted = Consumer(peers.PROJECT_DELETED, "messages-projects", rules.project_deleted)
     async with bus.serve("messages", "1.0.0", endpoints), bus.consume(deleted):
         yield
+
+
+@asynccontextmanager
+async def resting(
+    database: Database, outbox: Outbox, vault: Vault, bus: Bus, plugins: PluginHost
+) -> AsyncIterator[None]:
+    """Answer for what is kept of accounts, where the service is switched off."""
+    rules = Messages(database, outbox, vault, bus, plugins.destinations)
+    endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
+        Endpoint(c.LIST_IDS, rules.ids),
+        *account_endpoints("messages", AccountOfMessages(database, rules)),
+    ]
+    async with bus.serve("messages-resting", "1.0.0", endpoints):
+        yield

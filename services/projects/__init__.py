@@ -16,13 +16,13 @@ from hub import (
 from services.projects import token_routes
 from services.projects.commands import app
 from services.projects.routes import routes
-from services.projects.service import projects
+from services.projects.service import projects, resting
 
 
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the service."""
-    return [Service("projects", projects)]
+    return [Service("projects", projects, resting=resting)]
 
 
 @hookimpl

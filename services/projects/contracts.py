@@ -204,6 +204,7 @@ class Limits(msgspec.Struct, frozen=True):
 CREATE = Contract("projects.create", CreateProject, Project)
 GET = Contract("projects.get", GetProject, Project)
 LIST = Contract("projects.list", ListProjects, Projects)
+LIST_OWN = Contract("projects.account.list", ListProjects, Projects)
 RENAME = Contract("projects.rename", RenameProject, Project)
 DELETE = Contract("projects.delete", DeleteProject, Nothing)
 CREATE_TOKEN = Contract("projects.tokens.create", CreateToken, CreatedToken)

@@ -23,6 +23,7 @@ async def projects(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterato
         Endpoint(c.CREATE, rules.create),
         Endpoint(c.GET, rules.get),
         Endpoint(c.LIST, rules.list),
+        Endpoint(c.LIST_OWN, rules.list),
         Endpoint(c.RENAME, rules.rename),
         Endpoint(c.DELETE, rules.delete),
         Endpoint(c.CREATE_TOKEN, tokens.create),
@@ -42,4 +43,16 @@ async def projects(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterato
         Consumer(CLOSING_CHANGED, "projects-closing", account.closing_changed),
     ]
     async with bus.serve("projects", "1.0.0", endpoints), bus.consume(*consumers):
+        yield
+
+
+@asynccontextmanager
+async def resting(database: Database, outbox: Outbox, bus: Bus) -> AsyncIterator[None]:
+    """Answer for what is kept of accounts, where the service is switched off."""
+    rules = Projects(database, outbox)
+    endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
+        Endpoint(c.LIST_OWN, rules.list),
+        *account_endpoints("projects", AccountOfProjects(database, outbox, rules)),
+    ]
+    async with bus.serve("projects-resting", "1.0.0", endpoints):
         yield

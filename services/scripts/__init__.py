@@ -4,13 +4,15 @@ from typing import Any
 
 from hub import DEVELOPERS, VIEWERS, AccountData, Migrations, Permission, Route, Service, hookimpl
 from services.scripts.routes import routes
-from services.scripts.service import scripts
+from services.scripts.service import resting, scripts
 
 
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the service."""
-    return [Service("scripts", scripts, needs=("projects", "auth", "devices"))]
+    return [
+        Service("scripts", scripts, resting=resting, needs=("projects",), uses=("auth", "devices"))
+    ]
 
 
 @hookimpl

@@ -54,3 +54,11 @@ async def scripts(database: Database, bus: Bus, downlink: Downlink) -> AsyncIter
         await stack.enter_async_context(bus.consume(*consumers))
         await stack.enter_async_context(bus.serve("scripts", "1.0.0", endpoints))
         yield
+
+
+@asynccontextmanager
+async def resting(database: Database, bus: Bus) -> AsyncIterator[None]:
+    """Answer for what is kept of accounts, where the service is switched off."""
+    endpoints = account_endpoints("scripts", AccountOfScripts(database))
+    async with bus.serve("scripts-resting", "1.0.0", endpoints):
+        yield

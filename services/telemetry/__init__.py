@@ -4,14 +4,18 @@ from typing import Any
 
 from hub import AccountData, ConfigSection, Migrations, Route, Service, hookimpl
 from services.telemetry.routes import routes
-from services.telemetry.service import telemetry
+from services.telemetry.service import resting, telemetry
 from services.telemetry.settings import TelemetrySettings
 
 
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the service."""
-    return [Service("telemetry", telemetry, needs=("projects", "devices"))]
+    return [
+        Service(
+            "telemetry", telemetry, resting=resting, needs=("projects",), uses=("devices", "relay")
+        )
+    ]
 
 
 @hookimpl

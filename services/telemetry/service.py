@@ -56,3 +56,11 @@ async def telemetry(
         finally:
             leading.cancel()
             await asyncio.gather(leading, return_exceptions=True)
+
+
+@asynccontextmanager
+async def resting(database: Database, bus: Bus) -> AsyncIterator[None]:
+    """Answer for what is kept of accounts, where the service is switched off."""
+    endpoints = account_endpoints("telemetry", AccountOfTelemetry(database, Deletion(database)))
+    async with bus.serve("telemetry-resting", "1.0.0", endpoints):
+        yield

@@ -246,6 +246,14 @@ def without() -> Iterator[Spine]:
         yield spine
 
 
+@pytest.fixture
+def elsewhere() -> Iterator[Spine]:
+    """A hub whose variables others are to keep."""
+    remote = ["envars", "triggers"]
+    with running_spine({"hub": {"services": WITHOUT, "remote": remote}}) as spine:
+        yield spine
+
+
 async def test_switched_off_it_is_not_available_and_nothing_else_is_harmed(
     without: Spine, tmp_path: Path
 ) -> None:
@@ -257,39 +265,39 @@ async def test_switched_off_it_is_not_available_and_nothing_else_is_harmed(
         wanted = ["started with nothing, no token"]
         await until(lambda: said(without, project) == wanted, what="the app")
         answer = without.api.ask("GET", f"/projects/{project.id}/envars")
-        assert (answer.status, answer.body["type"]) == (503, "/problems/unavailable")
+        assert (answer.status, answer.body["type"]) == (501, "/problems/not-available")
     finally:
         assert device.stop() == 0
 
 
 async def test_in_processes_of_its_own_and_twice_it_does_the_same(
-    without: Spine, tmp_path: Path
+    elsewhere: Spine, tmp_path: Path
 ) -> None:
     """Moved by config alone: one hub has all else, two others variables and triggers."""
     others = []
     for name in ("one", "two"):
-        without.extra = {
+        elsewhere.extra = {
             "hub": {"services": ["envars", "triggers"], "remote": WITHOUT, "name": name}
         }
         config = tmp_path / f"{name}.toml"
-        without.write_config().rename(config)
+        elsewhere.write_config().rename(config)
         others.append(serve(config, tmp_path / f"{name}.log"))
     try:
-        project = without.project()
-        device = Device.make(tmp_path / "device", without, project, APP)
+        project = elsewhere.project()
+        device = Device.make(tmp_path / "device", elsewhere, project, APP)
         device.start()
         path = f"/projects/{project.id}/envars"
 
         def has_defaults() -> bool:
-            answer = without.api.ask("GET", path)
+            answer = elsewhere.api.ask("GET", path)
             return answer.status == 200 and "ISAAX_METRICS" in answer.body["variables"]
 
         await until(has_defaults, what="the defaults", timeout=60)
         for number in range(5):
-            put(without, f"{path}/GREETING", value=f"hello {number}", restart=number == 4)
+            put(elsewhere, f"{path}/GREETING", value=f"hello {number}", restart=number == 4)
         wanted = ["started with hello 4, no token"]
-        await until(lambda: said(without, project)[-1:] == wanted, what="the last one")
-        await until(lambda: is_current(without, project), what="the report")
+        await until(lambda: said(elsewhere, project)[-1:] == wanted, what="the last one")
+        await until(lambda: is_current(elsewhere, project), what="the report")
         assert device.stop() == 0
     finally:
         for process in others:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import secrets
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from hub.audit.shown import MOST
 from hub.contracts import Bus
 from hub.database import Database, Query
 from hub.errors import Unavailable
+from hub.leader import stand
 from hub.protocol import MAX_MESSAGE_BYTES, decode_lines
 from hub.relay.admission import Rates
 from hub.relay.checkpoint import restore
@@ -39,6 +41,11 @@ async def database(core_database: Database) -> AsyncIterator[Database]:
 def exporter_of(bench: Bench, database: Database) -> Exporter:
     ingest = Ingest(bench.writer, bench.marks, bench.gate, cast("Bus", bench.directory))
     return Exporter(database, ingest, asyncio.Event(), again=0.05)
+
+
+async def leading(database: Database, exporter: Exporter) -> None:
+    """Have it send, as the one that leads."""
+    await stand("audit-export", database, secrets.randbits(40), exporter.lead)
 
 
 async def stored(bench: Bench, project: str = PROJECT) -> list[dict[str, Any]]:
@@ -109,7 +116,7 @@ async def test_a_relay_that_dies_sends_nothing_twice_and_leaves_nothing_out(
         count = dice.randint(1, 300)
         await audit_log.record(recorder, count, first=told)
         told += count
-        running = bench.start(exporter_of(bench, database).run())
+        running = bench.start(leading(database, exporter_of(bench, database)))
         enough = dice.randint(0, told)
 
         async def some(wanted: int = enough) -> bool:
@@ -122,7 +129,7 @@ async def test_a_relay_that_dies_sends_nothing_twice_and_leaves_nothing_out(
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await reborn(bench, database)
-    bench.start(exporter_of(bench, database).run())
+    bench.start(leading(database, exporter_of(bench, database)))
 
     async def all_there() -> bool:
         return (await sent(audit_log)).sent == told
@@ -158,7 +165,7 @@ async def test_a_place_without_jetstream_gets_everything_later(
     await exporter.send()
     assert (await sent(audit_log)).sent == 0
     bench.start(bench.writer.run())
-    bench.start(exporter.run())
+    bench.start(leading(database, exporter))
 
     async def arrived() -> bool:
         return (await sent(audit_log)).sent == 3
@@ -260,7 +267,7 @@ async def test_without_postgres_it_waits(
     await export.put(database, audit_log.account, PROJECT)
     await audit_log.record(recorder, 1)
     await audit_log.until(1)
-    bench.start(away.run())
+    bench.start(leading(database, away))
 
     async def arrived() -> bool:
         sealed.set()

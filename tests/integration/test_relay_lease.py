@@ -16,7 +16,7 @@ from hub.relay.contracts import IntegrationStatus
 from hub.relay.crew import Member, is_delivered
 from hub.relay.hosts import HostNames
 from hub.relay.integrations import Integrations
-from hub.relay.lease import Lease, LeaseLost
+from hub.relay.lease import Lease, LeaseLost, delivery_of
 from hub.relay.share import Share
 from hub.relay.tasks import Tasks
 from hub.settings import PostgresSettings
@@ -36,7 +36,8 @@ class Deliverer:
         self.delivers = False
         self.answers = True
         self._others = others
-        self.lease = Lease(database, part, self._is_delivered, patience=1.0, give_up=1.0)
+        office = delivery_of(part)
+        self.lease = Lease(database, office, self._is_delivered, patience=1.0, give_up=1.0)
         others.append(self)
 
     async def begin(self) -> None:

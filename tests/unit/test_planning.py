@@ -7,8 +7,10 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 
+from hub.contracts import Bus
+from hub.database import Database
 from hub.planning import FromService, FromValue, Step, Unplannable, plan
-from hub.services import Service
+from hub.services import Resting, Service
 
 T = TypeVar("T")
 
@@ -42,7 +44,7 @@ def planned(*services: Service, listed: list[str] | None = None, **more: Any) ->
         [service.name for service in services] if listed is None else listed,
         declared={service.name: service for service in services},
         parts=more.pop("parts", ()),
-        values=[Clock],
+        values=more.pop("values", [Clock]),
         **more,
     )
 
@@ -59,6 +61,40 @@ def test_what_is_needed_comes_first_and_the_rest_as_listed() -> None:
         Service("a", nothing),
     )
     assert names(steps) == ["a", "b", "c", "z"]
+
+
+def test_what_is_used_comes_first_where_it_is_listed_and_may_be_missing() -> None:
+    a, b = Service("a", nothing, uses=("b", "c")), Service("b", nothing)
+    assert names(planned(a, b)) == ["b", "a"]
+    assert names(planned(a, b, listed=["a"])) == ["a"]
+
+
+def test_what_rests_runs_where_somebody_asks_for_it() -> None:
+    @asynccontextmanager
+    async def asks(resting: Resting) -> AsyncIterator[None]:
+        yield
+
+    @asynccontextmanager
+    async def keeps(clock: Clock) -> AsyncIterator[None]:
+        yield
+
+    a, b = Service("a", asks), Service("b", nothing, resting=keeps)
+    assert names(planned(a, b, listed=["a"], values=[Clock, Resting])) == ["b-resting", "a"]
+    assert names(planned(a, b, listed=["a"], values=[Clock, Resting], remote=["b"])) == ["a"]
+    assert names(planned(a, b, values=[Clock, Resting])) == ["a", "b"]
+    assert names(planned(b, a, listed=[])) == []
+
+
+def test_one_that_runs_once_asks_for_what_it_needs_to_stand_by() -> None:
+    @asynccontextmanager
+    async def once(clock: Clock) -> AsyncIterator[None]:
+        yield
+
+    store = Service("store", nothing, provides=Database)
+    bus = Service("bus", nothing, provides=Bus)
+    steps = planned(Service("a", once, single=True), parts=[store, bus])
+    assert names(steps) == ["store", "bus", "a"]
+    assert steps[-1].fillings["clock"] == FromValue(Clock)
 
 
 def test_only_what_is_listed_starts() -> None:
@@ -155,7 +191,7 @@ def test_a_circle_by_injection_is_named() -> None:
 def test_a_missing_need_says_what_to_change() -> None:
     assert refusal(Service("a", nothing, needs=("b",))) == (
         "the service a needs b: add it to hub.services, or to hub.remote when another process "
-        "runs it"
+        "runs it, or take a out as well"
     )
 
 
