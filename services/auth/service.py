@@ -1,5 +1,6 @@
 """The service `auth`: devices register, open sessions, and are cut off."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,9 +16,12 @@ from hub import (
     DataMeter,
     Endpoint,
     EventInfo,
+    NotAvailable,
     Nothing,
     Outbox,
+    Pace,
     StreamEndpoint,
+    Unavailable,
     Vault,
     account_endpoints,
 )
@@ -37,6 +41,7 @@ from services.auth.versions import Versions
 
 _log = structlog.get_logger("auth")
 UPKEEP_SECONDS = 15.0
+_PACE = Pace(first=0.25, limit=2.0)
 
 
 class Auth:
@@ -47,8 +52,16 @@ class Auth:
     """
 
     def __init__(
-        self, rules: Rules, tokens: TokenTable, control: BrokerControl, bus: Bus, gate: Gate
+        self,
+        rules: Rules,
+        tokens: TokenTable,
+        control: BrokerControl,
+        bus: Bus,
+        gate: Gate,
+        *,
+        pace: Pace = _PACE,
     ) -> None:
+        self._pace = pace
         self._rules = rules
         self._tokens = tokens
         self._control = control
@@ -57,7 +70,25 @@ class Auth:
         self._broker = ""
 
     async def sync(self) -> None:
-        """Read every token anew and give the broker the whole of both tables."""
+        """Give the broker the whole of both tables, as soon as whoever keeps tokens answers.
+
+        Raises:
+            NotAvailable: nobody ever will.
+        """
+        failures = 0
+        while True:
+            try:
+                await self._sync()
+                return
+            except NotAvailable:
+                raise
+            except Unavailable as error:
+                failures += 1
+                _log.warning("the broker's tables wait", reason=error.detail)
+            await asyncio.sleep(self._pace.wait(failures))
+
+    async def _sync(self) -> None:
+        """Read every token anew and replace both tables."""
         async with self._gate.closed():
             self._tokens.replace(await self._read_tokens())
             sessions = await self._rules.live_sessions()

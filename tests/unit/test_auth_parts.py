@@ -1,10 +1,17 @@
 """The small parts of the service `auth`: nonces, the token table, a device's past."""
 
+from typing import Any, cast
+
 import pytest
 
+from hub import Bus, NotAvailable, Pace, Unavailable
+from hub.broker import BrokerControl
+from services.auth.gate import Gate
 from services.auth.nonces import Nonces
 from services.auth.opening import DeviceRow
-from services.auth.peers import TokenChanged, TokenDigest
+from services.auth.peers import Digests, TokenChanged, TokenDigest
+from services.auth.rules import Rules
+from services.auth.service import Auth
 from services.auth.tokens import TokenTable
 
 
@@ -80,3 +87,45 @@ def test_a_device_is_known_by_its_last_session_or_the_one_before(
     """The answer that gave out the last session may have been lost; anything older is a clone."""
     row = DeviceRow("dev_1", "acc_1", "prj_1", b"", "active", "s3", "s2")
     assert row.knows(previous) is known
+
+
+class Away:
+    """A hub whose projects are kept by a process that comes late, and a broker that is told."""
+
+    def __init__(self, *answers: Exception | Digests) -> None:
+        self._answers = iter(answers)
+        self.told: list[Any] = []
+
+    async def request(self, *_: Any) -> Digests:
+        answer = next(self._answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def live_sessions(self) -> list[Any]:
+        return []
+
+    def snapshot(self, tokens: Any, sessions: Any) -> None:
+        self.told.append((list(tokens), list(sessions)))
+
+    def service(self) -> Auth:
+        return Auth(
+            cast("Rules", self), TokenTable(), cast("BrokerControl", self), cast("Bus", self),
+            Gate(), pace=Pace(first=0.001, limit=0.001),
+        )  # fmt: skip
+
+
+async def test_the_broker_is_told_once_the_tokens_can_be_had() -> None:
+    """The process that keeps them may start later, or be away while the broker starts anew."""
+    digest = TokenDigest(1, "acc_1", "prj_1", "ab" * 32)
+    away = Away(Unavailable("nobody"), Unavailable("nobody"), Digests([digest]))
+    await away.service().sync()
+    (tokens,) = (tokens for tokens, _ in away.told)
+    assert len(tokens) == 1
+
+
+async def test_tokens_that_nobody_keeps_are_not_waited_for() -> None:
+    away = Away(NotAvailable.of("projects"))
+    with pytest.raises(NotAvailable, match="projects is switched off"):
+        await away.service().sync()
+    assert away.told == []
