@@ -79,12 +79,13 @@ class Auth:
         while True:
             try:
                 await self._sync()
-                return
             except NotAvailable:
                 raise
             except Unavailable as error:
                 failures += 1
                 _log.warning("the broker's tables wait", reason=error.detail)
+            else:
+                return
             await asyncio.sleep(self._pace.wait(failures))
 
     async def _sync(self) -> None:
