@@ -19,7 +19,8 @@ FILES = sorted(
 ROOTS = {"accounts_account", "accounts_user"}
 """What others belong to."""
 NOBODYS = {
-    "accounts_attempt", "accounts_erased", "accounts_tally", "telemetry_gone", "telemetry_place", "devices_data_meter",
+    "accounts_attempt", "accounts_erased", "accounts_tally", "telemetry_gone", "telemetry_place",
+    "devices_data_meter",
 }  # fmt: skip
 """By digests alone: counters, and that something was erased; and how far streams were read."""
 
