@@ -25,7 +25,7 @@ DOCUMENT = describe(TABLE, version="1")
 ACTIONS = frozenset(
     {
         "pause", "resume", "test", "dry-run", "replay", "restore", "redeem", "relay", "me",
-        "current", "password", "totp", "second-factor", "passkey", "preview", "resend", "transfer",
+        "current", "data-usage", "password", "totp", "second-factor", "passkey", "preview", "resend", "transfer",
         "accept", "deletion", "archive", "undo", "audit", "export",
     }
 )  # fmt: skip
