@@ -63,6 +63,6 @@ async def envars(
 @asynccontextmanager
 async def resting(database: Database, bus: Bus) -> AsyncIterator[None]:
     """Answer for what is kept of accounts, where the service is switched off."""
-    endpoints = account_endpoints("envars", AccountOfEnvars(database))
+    endpoints = account_endpoints("envars", account_of_envars(database))
     async with bus.serve("envars-resting", "1.0.0", endpoints):
         yield

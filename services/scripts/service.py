@@ -59,6 +59,6 @@ async def scripts(database: Database, bus: Bus, downlink: Downlink) -> AsyncIter
 @asynccontextmanager
 async def resting(database: Database, bus: Bus) -> AsyncIterator[None]:
     """Answer for what is kept of accounts, where the service is switched off."""
-    endpoints = account_endpoints("scripts", AccountOfScripts(database))
+    endpoints = account_endpoints("scripts", account_of_scripts(database))
     async with bus.serve("scripts-resting", "1.0.0", endpoints):
         yield
