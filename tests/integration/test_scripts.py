@@ -30,6 +30,7 @@ from services.scripts import peers
 from services.scripts.account import AccountOfScripts
 from services.scripts.fleet import MOST_KEPT, Fleet, ScriptsInStock
 from services.scripts.rules import BODY_BYTES, DEFAULTS, MOST_VERSIONS, SQL, Rules
+from tests.fixtures.ears import Ears
 
 MINE, OTHERS = "acc_one", "acc_two"
 PRE: c.Moment = "pre-install"
@@ -144,7 +145,7 @@ async def a_hub(settings: PostgresSettings) -> AsyncIterator[Hub]:
         database = await stack.enter_async_context(Database.open(settings))
         bus, outbox = MemoryBus(), Outbox(None)
         await stack.enter_async_context(projects(database, outbox, bus))
-        await stack.enter_async_context(devices(database, outbox, bus))
+        await stack.enter_async_context(devices(database, outbox, bus, Ears().downlink))
         hub = Hub(database, bus, outbox)
         for account in (MINE, OTHERS):
             made = await Projects(database, outbox).create(p.CreateProject(account, "fleet"))
