@@ -1,9 +1,16 @@
 """What the service `auth` keeps of an account: who its devices are, and their sessions."""
 
-from hub import Counts, Database, Erased, OfAccount, Queries, export_nothing
+import secrets
+from typing import Final
+
+from hub import Counts, Database, Erased, OfAccount, Queries, Unavailable, export_nothing
 from hub.broker import BrokerControl
+from hub.mqtt import Mqtt
+from hub.settings import MqttSettings
 from services.auth.contracts import LiveSession, LiveSessions, SessionsOf
 from services.auth.gate import Gate
+
+_FLUSH: Final = 5.0  # seconds that the broker may take to confirm
 
 
 class AccountOfAuth:
@@ -23,9 +30,7 @@ class AccountOfAuth:
 
     async def count(self, request: OfAccount) -> Counts:
         """Count the keys of devices."""
-        async with self._database.transaction(account=request.account) as tx:
-            found = await tx.one(self._sql["count_account"], int, account=request.account)
-        return Counts({"device_keys": found})
+        return await _count(self._database, request)
 
     async def sessions(self, request: SessionsOf) -> LiveSessions:
         """Give the live sessions of some devices."""
@@ -46,3 +51,42 @@ class AccountOfAuth:
             for device in gone:
                 self._control.unsession(device)
         return Erased({"device_keys": len(gone)} if gone else {})
+
+
+class RestingAccountOfAuth:
+    """The same, where the service is switched off: the broker is told by whoever erases."""
+
+    def __init__(self, mqtt_settings: MqttSettings, database: Database) -> None:
+        self._mqtt_settings = mqtt_settings
+        self._database = database
+
+    export = staticmethod(export_nothing)
+
+    async def count(self, request: OfAccount) -> Counts:
+        """Count the keys of devices."""
+        return await _count(self._database, request)
+
+    async def erase(self, request: OfAccount) -> Erased:
+        """Cut off and forget every device; a hub that never had any needs no broker.
+
+        Raises:
+            Unavailable: the broker does not answer.
+        """
+        if not any((await self.count(request)).items.values()):
+            return Erased({})
+        client = f"hub-{secrets.token_hex(8)}"
+        async with Mqtt.connect(self._mqtt_settings, client=client) as mqtt:
+            account = AccountOfAuth(self._database, BrokerControl(mqtt), Gate())
+            erased = await account.erase(request)
+            try:
+                await mqtt.flush(_FLUSH)
+            except TimeoutError:
+                raise Unavailable("the broker does not confirm that they are cut off") from None
+        return erased
+
+
+async def _count(database: Database, request: OfAccount) -> Counts:
+    sql = Queries.load("services.auth")
+    async with database.transaction(account=request.account) as tx:
+        found = await tx.one(sql["count_account"], int, account=request.account)
+    return Counts({"device_keys": found})

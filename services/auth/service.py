@@ -1,7 +1,6 @@
 """The service `auth`: devices register, open sessions, and are cut off."""
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -30,7 +29,7 @@ from hub.mqtt import Mqtt
 from hub.settings import HubSettings, MqttSettings
 from services.auth import contracts as c
 from services.auth import deeds, peers
-from services.auth.account import AccountOfAuth
+from services.auth.account import AccountOfAuth, RestingAccountOfAuth
 from services.auth.door import Door, repeating
 from services.auth.gate import Gate
 from services.auth.registration import Registration
@@ -196,8 +195,6 @@ async def auth(
 @asynccontextmanager
 async def resting(mqtt_settings: MqttSettings, database: Database, bus: Bus) -> AsyncIterator[None]:
     """Answer for what is kept of accounts, where the service is switched off."""
-    async with Mqtt.connect(mqtt_settings, client=f"hub-{secrets.token_hex(8)}") as mqtt:
-        account = AccountOfAuth(database, BrokerControl(mqtt), Gate())
-        endpoints = account_endpoints("auth", account)
-        async with bus.serve("auth-resting", "1.0.0", endpoints):
-            yield
+    endpoints = account_endpoints("auth", RestingAccountOfAuth(mqtt_settings, database))
+    async with bus.serve("auth-resting", "1.0.0", endpoints):
+        yield

@@ -8,19 +8,17 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import pytest
 
 from hub.embedded.ports import free_port
 from tests.deadline import until
 from tests.fixtures.destinations import http_receiver, webhook_texts
-from tests.fixtures.ending import Ending
+from tests.fixtures.ending import AGE, Ending
 from tests.fixtures.mail import MailServer
 from tests.fixtures.rawdevice import batch, measured, open_device
 from tests.fixtures.spine import ROOT, Api, Device, Spine, running_spine, serve
-
-_AGE: Final = "UPDATE alerts_state SET since = since - interval '1 hour' RETURNING rule"
 
 
 class Second:
@@ -122,7 +120,7 @@ async def test_one_works_beside_the_other_and_goes_on_when_it_is_killed(
             table = Ending(first, cast("Any", None), cast("Any", None), set())
 
             async def has_held_for_an_hour() -> bool:
-                return bool(await table.rows(_AGE))
+                return bool(await table.rows(AGE))
 
             await until(has_held_for_an_hour, what="what is to be told", timeout=40)
             await until(lambda: _told(arrived()) == 1, what="the alert", timeout=60)
