@@ -99,14 +99,14 @@ def kept(device: Device) -> str:
 
 
 def run(spine: Spine, project: Project, body: str, **more: Any) -> str:
-    """Run a script on the project's devices; give the id of the run."""
-    made = spine.api.make(f"/projects/{project.id}/script-runs", {"body": body, **more})
-    return str(made["id"])
+    """Run a script on the project's devices; give the id of the command."""
+    wanted = {"action": {"type": "script", "body": body}, "all": True, **more}
+    return str(spine.api.make(f"/projects/{project.id}/commands", wanted)["id"])
 
 
 def status(spine: Spine, project: Project, run_id: str) -> str:
     """Give what became of it on the only device."""
-    path = f"/projects/{project.id}/script-runs/{run_id}/results"
+    path = f"/projects/{project.id}/commands/{run_id}/results"
     return str(spine.api.get(path)[0]["status"])
 
 
@@ -131,7 +131,7 @@ async def a_day_passes(spine: Spine, *runs: str) -> None:
     try:
         await connection.execute(f"SET ROLE {SYSTEM}")
         moved = await connection.execute(
-            "UPDATE scripts_run SET created_at = created_at - interval '1 day',"
+            "UPDATE commands_command SET created_at = created_at - interval '1 day',"
             " deadline = deadline - interval '1 day' WHERE id = ANY ($1::text[])",
             list(runs),
         )

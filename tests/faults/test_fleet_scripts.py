@@ -40,14 +40,14 @@ def make(spine: Spine, project: Project, tmp_path: Path) -> Iterator[Make]:
 
 
 def run(spine: Spine, project: Project, body: str, **more: Any) -> str:
-    """Run a script on the project's devices; give the id of the run."""
-    made = spine.api.make(f"/projects/{project.id}/script-runs", {"body": body, **more})
-    return str(made["id"])
+    """Run a script on the project's devices; give the id of the command."""
+    wanted = {"action": {"type": "script", "body": body}, "all": True, **more}
+    return str(spine.api.make(f"/projects/{project.id}/commands", wanted)["id"])
 
 
 def result(spine: Spine, project: Project, run_id: str) -> dict[str, Any]:
     """Give what became of it on the only device."""
-    path = f"/projects/{project.id}/script-runs/{run_id}/results"
+    path = f"/projects/{project.id}/commands/{run_id}/results"
     found: dict[str, Any] = spine.api.get(path)[0]
     return found
 
