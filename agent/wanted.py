@@ -61,6 +61,7 @@ class WantedOf(Generic[W]):
         self._used = self._current.version
         self._newest = -1  # that came in this session
         self._error = ""
+        self._said = ""
         self._due = False
         self.offered: int | None = None
         """The version that the hub named when it opened the last session; None before the first."""
@@ -119,7 +120,8 @@ class WantedOf(Generic[W]):
             if not self._due:
                 return None
             self._due = False
-            errors = {self.kind: self._error[:500]} if self._error else {}
+            error = self._error or self._said
+            errors = {self.kind: error[:500]} if error else {}
             return State({self.kind: self._used}, errors)
 
     # ── the event loop ──
@@ -131,10 +133,10 @@ class WantedOf(Generic[W]):
             self._due = True
 
     def say(self, error: str) -> None:
-        """Have the hub told what is wrong, in words; "" when nothing is any more."""
+        """Have the hub told what is wrong with what is in use; "" when nothing is any more."""
         with self._lock:
-            self._due = self._due or self._error != error
-            self._error = error
+            self._due = self._due or self._said != error
+            self._said = error
 
     def _failed(self, reason: str) -> None:
         log.warning("the newest %s are not used: %s", self._what, reason)

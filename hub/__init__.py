@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hub.account_data import (
         AccountData,
         AccountKeeper,
+        AccountRows,
         Counts,
         Erased,
         Exported,
@@ -140,8 +141,8 @@ _HOMES = {
     "audit.deeds": "HUB Actor Deed",
     "audit.log": "Audit",
     "audit.shown": "PASSING SHOWN_ONCE",
-    "account_data": "AccountData AccountKeeper Counts Erased Exported OfAccount account_endpoints "
-    "difference export_nothing export_rows",
+    "account_data": "AccountData AccountKeeper AccountRows Counts Erased Exported OfAccount "
+    "account_endpoints difference export_nothing export_rows",
     "telemetry": "Metrics",
     "bulk": "IfMatch ItemProblem Outcome versions_of",
     "certificate": "ServerCertificate",
@@ -223,6 +224,7 @@ __all__ = [
     "VIEWERS",
     "AccountData",
     "AccountKeeper",
+    "AccountRows",
     "Actor",
     "AlertRule",
     "Answer",

@@ -4,7 +4,7 @@ Whoever keeps anything says so (`isaax_account_data`) and answers three contract
 The service `accounts` asks one after the other, and comes again until each has nothing left.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final, Protocol
@@ -13,7 +13,7 @@ import msgspec
 
 from hub.contracts import Contract, Endpoint, StreamEndpoint
 from hub.database import Database
-from hub.sql.queries import Query
+from hub.sql.queries import Queries, Query
 
 _PATIENCE: Final = 25.0  # seconds that one erasure may take; what is left, the next one does
 _AT_ONCE: Final = 4
@@ -154,6 +154,54 @@ def difference(before: Counts, after: Counts) -> dict[str, int]:
     """Say how many things went between two counts; what there was none of is left out."""
     gone = {name: number - after.items.get(name, 0) for name, number in before.items.items()}
     return {name: number for name, number in gone.items() if number}
+
+
+class AccountRows:
+    """Answers for rows of a plugin's own tables, by its queries.
+
+    Args:
+        queries: `count` gives one row; `export` as `export_rows` wants it.
+        counted: that row.
+        file: what the exported belongs into.
+        erases: names of queries that delete all of an account's, in this order.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        queries: Queries,
+        counted: type[msgspec.Struct],
+        *,
+        file: str,
+        erases: Sequence[str],
+    ) -> None:
+        self._database = database
+        self._queries = queries
+        self._counted = counted
+        self._file = file
+        self._erases = erases
+
+    async def count(self, request: OfAccount) -> Counts:
+        """Count them."""
+        async with self._database.transaction(account=request.account) as tx:
+            row = await tx.one(self._queries["count"], self._counted, account=request.account)
+        return Counts(msgspec.structs.asdict(row))
+
+    async def export(self, request: OfAccount) -> AsyncIterator[Exported]:
+        """Give them."""
+        query = self._queries["export"]
+        async for page in export_rows(
+            self._database, query, account=request.account, file=self._file
+        ):
+            yield page
+
+    async def erase(self, request: OfAccount) -> Erased:
+        """Forget them."""
+        before = await self.count(request)
+        async with self._database.transaction(account=request.account) as tx:
+            for name in self._erases:
+                await tx.run(self._queries[name], account=request.account)
+        return Erased(difference(before, await self.count(request)))
 
 
 def in_order(declared: Iterable[AccountData]) -> list[str]:

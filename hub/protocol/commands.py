@@ -114,12 +114,12 @@ class Ran(msgspec.Struct, frozen=True):
 
     Args:
         moment: in which it was run, `pre-install` for example; version: of the script.
-        at: when it began, in Unix seconds, by the device's clock.
+        at: when it began, in Unix seconds, by the device's clock; before the year 9999.
     """
 
     moment: Annotated[str, msgspec.Meta(max_length=64)]
     version: Version
-    at: Annotated[float, msgspec.Meta(ge=0, lt=1 << 40)]
+    at: Annotated[float, msgspec.Meta(ge=0, lt=253_370_764_800)]
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -137,7 +137,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     status: Literal["started", "ended", "refused", "interrupted"]
-    code: int | None = None
+    code: Annotated[int, msgspec.Meta(ge=-(1 << 31), lt=1 << 31)] | None = None
     output: Annotated[str, msgspec.Meta(max_length=64 * 1024)] = ""
     seconds: float = 0.0
     timed_out: bool = False

@@ -89,7 +89,7 @@ def parse_device_topic(topic: str) -> DeviceTopic:
             pass
         case ["d", project, device, session, "metric" as kind, name] if name in METRICS:
             pass
-        case ["d", project, device, session, "reply" as kind, name]:
+        case ["d", project, device, session, "reply" as kind, name] if _ID.fullmatch(name):
             pass
         case ["d", project, device, session, "state" as kind]:
             name = ""

@@ -1,10 +1,8 @@
 """What the service `envars` keeps of an account."""
 
-from collections.abc import AsyncIterator
-
 import msgspec
 
-from hub import Counts, Database, Erased, Exported, OfAccount, difference, export_rows
+from hub import AccountRows, Database
 from services.envars.levels import SQL
 
 
@@ -13,29 +11,7 @@ class _Counted(msgspec.Struct, frozen=True):
     envar_statuses: int
 
 
-class AccountOfEnvars:
-    """An account's variables, and how far its devices are with them."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def count(self, request: OfAccount) -> Counts:
-        """Count variables and devices."""
-        async with self._database.transaction(account=request.account) as tx:
-            counted = await tx.one(SQL["count"], _Counted, account=request.account)
-        return Counts(msgspec.structs.asdict(counted))
-
-    async def export(self, request: OfAccount) -> AsyncIterator[Exported]:
-        """Give the variables, without the values of secrets."""
-        async for page in export_rows(
-            self._database, SQL["export"], account=request.account, file="envars"
-        ):
-            yield page
-
-    async def erase(self, request: OfAccount) -> Erased:
-        """Forget them."""
-        before = await self.count(request)
-        async with self._database.transaction(account=request.account) as tx:
-            await tx.run(SQL["erase_levels"], account=request.account)
-            await tx.run(SQL["erase_devices"], account=request.account)
-        return Erased(difference(before, await self.count(request)))
+def account_of_envars(database: Database) -> AccountRows:
+    """Answer for an account's variables, and how far its devices are with them."""
+    erases = ("erase_levels", "erase_devices")
+    return AccountRows(database, SQL, _Counted, file="envars", erases=erases)

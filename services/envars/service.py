@@ -20,7 +20,7 @@ from hub import (
 from hub.relay.contracts import DEVICE_CHANGED
 from services.envars import contracts as c
 from services.envars import peers
-from services.envars.account import AccountOfEnvars
+from services.envars.account import account_of_envars
 from services.envars.fleet import CONSUMER, DESCRIBER, KIND, Fleet
 from services.envars.pusher import VariablesInStock
 from services.envars.rules import CONSUMER as OF_PROJECTS
@@ -43,7 +43,7 @@ async def envars(
         Endpoint(c.EFFECTIVE, rules.effective),
         Endpoint(c.STATUSES, rules.statuses),
         Endpoint(wanted_contract(KIND), fleet.reports.wanted),
-        *account_endpoints("envars", AccountOfEnvars(database)),
+        *account_endpoints("envars", account_of_envars(database)),
     ]
     consumers: list[Consumer[Any]] = [
         Consumer(peers.DEVICE, CONSUMER, fleet.device_changed, together=fleet.devices_changed),

@@ -19,7 +19,7 @@ from hub import (
 )
 from services.scripts import contracts as c
 from services.scripts import peers
-from services.scripts.account import AccountOfScripts
+from services.scripts.account import account_of_scripts
 from services.scripts.fleet import CONSUMER as OF_DEVICES
 from services.scripts.fleet import KIND, Fleet, ScriptsInStock
 from services.scripts.rules import CONSUMER, SQL, Rules
@@ -40,7 +40,7 @@ async def scripts(database: Database, bus: Bus, downlink: Downlink) -> AsyncIter
         Endpoint(c.STATUSES, rules.statuses),
         Endpoint(c.RAN, rules.ran),
         Endpoint(wanted_contract(KIND), reports.wanted),
-        *account_endpoints("scripts", AccountOfScripts(database)),
+        *account_endpoints("scripts", account_of_scripts(database)),
     ]
     consumers: list[Consumer[Any]] = [
         Consumer(peers.DEVICE, OF_DEVICES, fleet.device_changed),

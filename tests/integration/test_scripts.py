@@ -27,7 +27,7 @@ from services.projects import contracts as p
 from services.projects.service import Projects, projects
 from services.scripts import contracts as c
 from services.scripts import peers
-from services.scripts.account import AccountOfScripts
+from services.scripts.account import account_of_scripts
 from services.scripts.fleet import MOST_KEPT, Fleet, ScriptsInStock
 from services.scripts.rules import BODY_BYTES, DEFAULTS, MOST_VERSIONS, SQL, Rules
 from tests.fixtures.ears import Ears
@@ -320,7 +320,7 @@ async def test_nothing_is_left_of_what_is_gone(hub: Hub, end: str) -> None:
     await hub.asked("defaults", OTHERS)
     await hub.says(device, "m1", reply())
     await hub.says(other, "m1", reply(), OTHERS)
-    keeper, mine = AccountOfScripts(hub.database), OfAccount(MINE, [], [])
+    keeper, mine = account_of_scripts(hub.database), OfAccount(MINE, [], [])
     counted = (await keeper.count(mine)).items
     assert counted == {"script_versions": 3, "script_statuses": 1, "script_results": 1}
     exported = [one async for page in keeper.export(mine) for one in page.records]

@@ -302,6 +302,10 @@ async def test_one_that_fails_keeps_the_app_from_starting_until_there_is_another
         assert told.errors["scripts"].startswith("pre-install failed: the app is not started")
         same = msgspec.structs.replace(device.scripts.current, version=2)
         device.get(same)  # another moment's has changed
+        told = device.scripts.report()
+        assert told is not None
+        assert told.versions == {"scripts": 2}
+        assert "pre-install failed" in told.errors["scripts"], "that still holds"
         await asyncio.sleep(0.05)
         assert not passed.done()
         assert count.read_text() == "x\n"

@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import msgspec
 
-from hub.downlink import STATES, DeviceReport, Downlink
+from hub.downlink import REPLIES, STATES, DeviceReply, DeviceReport, Downlink
 from hub.errors import Unavailable
 from hub.mqtt import Mqtt, MqttMessage
 from hub.mqtt_wire import Wire
-from hub.protocol import Session, State
+from hub.protocol import Ran, Reply, Session, State
 from tests.deadline import until
 
 TOPIC = "d/prj_1/dev_1/s1/state"
@@ -26,7 +26,7 @@ class Broker:
         self._given = 0
 
     async def subscribe(self, topics: str, handler: Callable[[MqttMessage], None]) -> None:
-        assert topics == STATES
+        assert topics in {STATES, REPLIES}
         self._handler = handler
 
     def publish(self, topic: str, payload: bytes) -> None:
@@ -121,3 +121,24 @@ async def test_what_cannot_be_taken_now_is_offered_again(monkeypatch: Any) -> No
         broker.bring(state(2))
         await until(lambda: broker.acknowledged == [1, 2], what="what cannot be helped let go of")
     assert tried == [1, 1, 1, 1]
+
+
+async def test_what_was_run_by_itself_is_told_apart_from_what_was_asked_for() -> None:
+    """So that nobody confirms what somebody else is to keep; both are confirmed to the broker."""
+    broker = Broker()
+    asked: list[str] = []
+    by_itself: list[str] = []
+
+    async def hear(replies: list[DeviceReply]) -> None:
+        asked.extend(one.command for one in replies)
+
+    async def hear_moments(replies: list[DeviceReply]) -> None:
+        by_itself.extend(one.command for one in replies)
+
+    ran = Reply("ended", 0, ran=Ran("pre-install", 1, 0.0))
+    downlink = down(broker)
+    async with downlink.hearing_replies(hear), downlink.hearing_moments(hear_moments):
+        broker.bring(Reply("ended", 0), "d/prj_1/dev_1/s1/reply/cmd_1")
+        broker.bring(ran, "d/prj_1/dev_1/s1/reply/mom_1")
+        await until(lambda: sorted(broker.acknowledged) == [1, 2], what="the confirmations")
+    assert (asked, by_itself) == (["cmd_1"], ["mom_1"])

@@ -22,6 +22,8 @@ from hub.protocol import (
     ProtocolError,
     decode_header,
     decode_lines,
+    decode_reply,
+    decode_scripts,
     encode_batch,
     hello_proof,
     is_json,
@@ -162,6 +164,7 @@ def test_the_json_form() -> None:
     [
         "d/p/d1/s/log/app/x", "d/p/d1/s/log/other", "d/p/d1/s/metric/app", "d/p/d1/s",
         "d/p//s/log/app", "d/p/d+/s/log/app", "c/p/d1/s/ack", "d/p/d1/s/state/x", "", "d/" * 90,
+        "d/p/d1/s/reply/", "d/p/d1/s/reply/a b", "d/p/d1/s/reply/" + "a" * 65,
     ],
 )  # fmt: skip
 def test_unknown_topics(topic: str) -> None:
@@ -169,6 +172,33 @@ def test_unknown_topics(topic: str) -> None:
     with pytest.raises(ProtocolError) as refused:
         parse_device_topic(topic)
     assert refused.value.code == "unknown-topic"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"code": 1 << 31}, {"code": "0"}, {"error": "x" * 501}, {"output": "x" * 65_537},
+        {"ran": {"moment": "pre-install", "version": 1, "at": 253_370_764_800}},
+        {"ran": {"moment": "pre-install", "version": -1, "at": 0}},
+        {"ran": {"moment": "x" * 65, "version": 1, "at": 0}}, {"ran": {}},
+    ],
+)  # fmt: skip
+def test_a_reply_that_could_not_be_kept_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ProtocolError, match="bad-body"):
+        decode_reply(msgspec.json.encode({"status": "ended", **wrong}))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"version": -1}, {"version": 1 << 53}, {"scripts": None},
+        {"scripts": [{"moment": "pre-install", "version": 1, "body": "x"}]},
+        {"scripts": [{"moment": "pre-install", "version": 1, "body": "x", "timeout": 0}]},
+    ],
+)  # fmt: skip
+def test_scripts_that_cannot_be_run_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ProtocolError, match="bad-body"):
+        decode_scripts(msgspec.json.encode({"version": 1, "scripts": [], **wrong}))
 
 
 def test_known_topics() -> None:
