@@ -94,15 +94,18 @@ async def test_every_line_of_the_demo_is_delivered_and_nothing_is_left(scratch: 
     assert left_in(scratch) == ["home"]
 
 
-async def test_the_demo_shows_variables_that_arrive(scratch: Path) -> None:
+async def test_the_demo_shows_what_arrives_over_rest(scratch: Path) -> None:
     async with isaax(scratch, "up", "--demo", *FREE_PORTS) as process:
         await read_until(process, "begins with these variables: ISAAX_LOG_AGENT=true, ISAAX_LOG")
+        await read_until(process, 'these scripts: pre-install: echo "Hello, I run before')
         some = (
             r"line \d+: hello from \S+$", r"GREETING=hello from .* started with it \(version",
             "on the device, and wrote: a script says: hello from ",
         )  # fmt: skip
         seen = {(await read_until(process, "|".join(some)))[0][:4] for _ in some}
         assert seen == {"line", "GREE", "on t"}, "in whatever order"
+        await read_until(process, r"ISAAX_METRICS_CPU=true .* first sample: cpu_usage_ratio \d")
+        await read_until(process, "told to start its app anew, and says: done")
         process.send_signal(signal.SIGINT)
         await read_until(process, "Every line was delivered")
         await process.communicate()

@@ -56,6 +56,34 @@ class Api:
         async with self._session.put(path, json={"value": value, "restart": True}) as answer:
             await _content(answer)
 
+    async def switch_on(self, project: str, *names: str) -> None:
+        """Set variables to `true`, all at once."""
+        path = f"/api/v1/projects/{project}/envars"
+        body = {"variables": {name: {"value": "true"} for name in names}}
+        headers = {"Content-Type": "application/merge-patch+json"}
+        async with self._session.patch(path, json=body, headers=headers) as answer:
+            await _content(answer)
+
+    async def scripts(self, project: str) -> dict[str, str]:
+        """Give a project's scripts, by their moment."""
+        answer = await self._get(f"/api/v1/projects/{project}/scripts")
+        return {moment: one["body"] for moment, one in answer["scripts"].items()}
+
+    async def devices(self, project: str) -> list[str]:
+        """Give the ids of a project's devices."""
+        return [one["id"] for one in await self._get(f"/api/v1/projects/{project}/devices")]
+
+    async def values(self, device: str, kind: str) -> dict[str, float]:
+        """Give the newest samples of a type that a device measures, by name."""
+        answer = await self._get(f"/api/v1/devices/{device}/metrics?type={kind}&limit=200")
+        return {one["name"]: one["last"] for one in answer if one["last"] is not None}
+
+    async def restart(self, device: str) -> str:
+        """Have a device start its app anew, and give the id of the command."""
+        wanted = {"action": {"type": "restart"}}
+        answer = await self._post(f"/api/v1/devices/{device}/commands", wanted)
+        return str(answer["id"])
+
     async def variable_versions(self, project: str) -> list[tuple[int, int]]:
         """Give, for each device, the version that it is to have, and that it uses."""
         answer = await self._get(f"/api/v1/projects/{project}/envar-statuses")
@@ -67,10 +95,10 @@ class Api:
         answer = await self._post(f"/api/v1/projects/{project}/commands", wanted)
         return str(answer["id"])
 
-    async def script_outputs(self, project: str, command: str) -> list[str]:
-        """Give what a script wrote on the devices on which it has ended."""
+    async def results(self, project: str, command: str) -> list[tuple[str, str]]:
+        """Give how a command ended, and what it wrote, on the devices on which it has ended."""
         answer = await self._get(f"/api/v1/projects/{project}/commands/{command}/results")
-        return [one["output"] for one in answer if one["ended_at"] is not None]
+        return [(one["status"], one["output"]) for one in answer if one["ended_at"] is not None]
 
     async def _get(self, path: str) -> Any:
         async with self._session.get(path) as answer:

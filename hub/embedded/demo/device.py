@@ -90,13 +90,19 @@ class Device:
 
     @property
     def acknowledged(self) -> int:
-        """How many of them the hub has acknowledged, as the agent's status file says."""
+        """How many of them the hub has acknowledged, as the agent's status file says.
+
+        Of each stream no more than it was given: the agent adds lines of its own to it, such as
+        what a script writes, and has a line a moment before the app has counted it.
+        """
         try:
             status = msgspec.json.decode(self._status.read_bytes(), type=_Status)
         except FileNotFoundError:
             return 0
         return sum(
-            status.streams[name].acknowledged for name in self.sent if name in status.streams
+            min(count, status.streams[name].acknowledged)
+            for name, count in self.sent.items()
+            if name in status.streams
         )
 
     @contextlib.asynccontextmanager
@@ -133,6 +139,7 @@ class Device:
         tables = [
             "[app]", 'name = "demo"', f"command = {json.dumps(command)}",
             "[syslog]", f"socket = {json.dumps(str(self._socket))}",
+            "[metrics]", "interval = 1",
         ]  # fmt: skip
         return "\n".join([*top, *tables]) + "\n"
 

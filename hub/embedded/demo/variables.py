@@ -1,10 +1,10 @@
-"""The demo's variables, those that every project begins with and one that arrives; and a script."""
+"""What the demo does over REST: variables, scripts, a command and a metric, as they arrive."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Sized
+from typing import Final, TypeVar
 
 import aiohttp
 
@@ -12,10 +12,14 @@ from hub.embedded.demo.api import Api
 from hub.embedded.demo.screen import Screen
 from hub.errors import IsaaxError
 
+F = TypeVar("F", bound=Sized)
+
 PAUSE: Final = 0.05
 NAME: Final = "GREETING"
 VALUE: Final = "hello from ${DEVICE_LABEL}"
 SCRIPT: Final = 'echo "a script says: $GREETING"'
+SWITCHES: Final = ("ISAAX_METRICS", "ISAAX_METRICS_CPU")
+METRIC: Final = "cpu_usage_ratio"
 
 
 @contextlib.asynccontextmanager
@@ -31,9 +35,12 @@ async def variables_shown(api: Api, project: str, screen: Screen) -> AsyncIterat
 
 async def _show(api: Api, project: str, screen: Screen) -> None:
     try:
-        defaults = await _defaults(api, project)
+        defaults = await _there(lambda: api.variables(project))
         shown = ", ".join(f"{name}={value}" for name, value in defaults.items())
         screen.say(f"Every project begins with these variables: {shown}")
+        scripts = await _there(lambda: api.scripts(project))
+        shown = "; ".join(f"{moment}: {_shown(body)}" for moment, body in scripts.items())
+        screen.say(f"Every project begins with these scripts: {shown}")
         await _taken_up(api, project)
         began = time.monotonic()
         await api.set_variable(project, NAME, VALUE)
@@ -43,24 +50,46 @@ async def _show(api: Api, project: str, screen: Screen) -> None:
             f"{NAME}={VALUE} is set; {took:.2f} s later the device says that its app has started "
             f"with it (version {version} of its variables)."
         )
-        wrote = await _output(api, project, await api.run_script(project, SCRIPT))
+        command = await api.run_script(project, SCRIPT)
+        ((_, wrote), *_) = await _there(lambda: api.results(project, command))
         screen.say(f"The script {SCRIPT} was run on the device, and wrote: {wrote.strip()}")
+        (device, *_) = await _there(lambda: api.devices(project))
+        await _measured(api, project, device, screen)
+        command = await api.restart(device)
+        ((status, _), *_) = await _there(lambda: api.results(project, command))
+        screen.say(f"The device was told to start its app anew, and says: {status}.")
     except (IsaaxError, aiohttp.ClientError) as error:
-        screen.say(f"Variables and scripts cannot be shown: {error}")
+        screen.say(f"Variables, scripts and commands cannot be shown: {error}")
 
 
-async def _defaults(api: Api, project: str) -> dict[str, str]:
-    """Wait for a new project's variables."""
-    while not (found := await api.variables(project)):  # noqa: ASYNC110 - the hub makes them
+async def _measured(api: Api, project: str, device: str, screen: Screen) -> None:
+    """Switch a metric on, and show the first sample that the hub gives."""
+    began = time.monotonic()
+    await api.switch_on(project, *SWITCHES)
+
+    async def newest() -> dict[str, float]:
+        values = await api.values(device, "cpu")
+        return values if METRIC in values else {}
+
+    values = await _there(newest)
+    took = time.monotonic() - began
+    switches = ", ".join(f"{name}=true" for name in SWITCHES)
+    screen.say(
+        f"{switches} switch metrics on; {took:.2f} s later the hub has its first sample: "
+        f"{METRIC} {values[METRIC]:.2f}"
+    )
+
+
+def _shown(body: str) -> str:
+    """Give the last line of a script, which is what it does."""
+    return body.strip().splitlines()[-1]
+
+
+async def _there(ask: Callable[[], Awaitable[F]]) -> F:
+    """Ask until there is something: the hub makes it, or the device has yet to answer."""
+    while not (found := await ask()):  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(PAUSE)
     return found
-
-
-async def _output(api: Api, project: str, command: str) -> str:
-    """Wait until a script has ended on the device, and give what it wrote."""
-    while not (found := await api.script_outputs(project, command)):  # noqa: ASYNC110 - it runs there
-        await asyncio.sleep(PAUSE)
-    return found[0]
 
 
 async def _taken_up(api: Api, project: str) -> int:
