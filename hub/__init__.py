@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         StreamEndpoint,
         Topic,
     )
-    from hub.data_meter import DATA_LEFT, NOTE_DATA, DataMeter, DataNoted, DeviceData
+    from hub.data_meter import NOTE_DATA, DataMeter, DataNoted, DeviceData
     from hub.database import Connection, Database, Queries
     from hub.datagrams import DatagramSender
     from hub.destinations import (
@@ -150,7 +150,7 @@ _HOMES = {
     "compression": "gzipped",
     "connection_limit": "ConnectionLimit",
     "contracts": "Bus Consumer Contract Endpoint EventInfo Nothing StreamEndpoint Topic",
-    "data_meter": "DATA_LEFT NOTE_DATA DataMeter DataNoted DeviceData",
+    "data_meter": "NOTE_DATA DataMeter DataNoted DeviceData",
     "database": "Connection Database Queries",
     "datagrams": "DatagramSender",
     "batches": "Batch Chunk Line MetricBatch MetricChunk Sample",
@@ -206,7 +206,6 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 
 __all__ = [
     "ADMINS",
-    "DATA_LEFT",
     "DEVELOPERS",
     "EVERYONE",
     "HUB",

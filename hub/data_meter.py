@@ -8,13 +8,13 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import msgspec
 import structlog
 
-from hub.contracts import Bus, Contract, Nothing, Topic
+from hub.contracts import Bus, Contract, Nothing
 from hub.errors import IsaaxError
 from hub.relay.admission import day_of
 
@@ -52,8 +52,6 @@ class DataNoted(msgspec.Struct, frozen=True):
 
 
 NOTE_DATA = Contract("devices.data.note", DataNoted, Nothing)
-DATA_LEFT = Topic("hub.data.left", DataNoted)
-"""The last telling of a meter, when nobody may be there any more who hears it."""
 
 
 class DataMeter:
@@ -98,35 +96,30 @@ class DataMeter:
         counts[at + 1] += len(topic) + size
 
     async def run(self, bus: Bus) -> None:
-        """Tell again and again, until cancelled."""
+        """Tell again and again, until cancelled; that nobody hears it is logged once."""
+        heard = True
         while True:
             await asyncio.sleep(_INTERVAL)
-            await self.tell(bus)
+            try:
+                await self.tell(bus)
+                heard = True
+            except IsaaxError as error:
+                if heard:
+                    _log.warning("data usage is told later", reason=error.detail)
+                heard = False
 
     async def tell(self, bus: Bus) -> None:
-        """Tell what was counted since the last time; what nobody takes is kept."""
+        """Tell what was counted since the last time.
+
+        Raises:
+            IsaaxError: nobody takes it, or nobody knows whether it was taken; it is kept.
+        """
         async with self._telling:
             if not self._waiting:
                 self._waiting = self._taken()
             while self._waiting:
-                try:
-                    await bus.request(NOTE_DATA, self._waiting[0])
-                except IsaaxError as error:
-                    _log.warning("data usage is told later", reason=error.detail)
-                    return
+                await bus.request(NOTE_DATA, self._waiting[0])
                 del self._waiting[0]
-
-    async def leave(self, bus: Bus) -> None:
-        """Tell the rest for good, also to who comes later: as events, in their order."""
-        async with self._telling:
-            for told in [*self._waiting, *self._taken()]:
-                try:
-                    await bus.publish(
-                        DATA_LEFT, told, id=f"{told.meter}-{told.number}", key=told.meter
-                    )
-                except IsaaxError as error:
-                    _log.warning("the last of the data usage is lost", reason=error.detail)
-                    return
 
     def _taken(self) -> list[DataNoted]:
         counts, self._counts = self._counts, {}
@@ -148,4 +141,5 @@ async def data_meter(bus: Bus) -> AsyncIterator[DataMeter]:
     finally:
         telling.cancel()
         await asyncio.gather(telling, return_exceptions=True)
-        await meter.leave(bus)
+        with suppress(IsaaxError):  # who adds it up may have ended before us, and has had the rest
+            await meter.tell(bus)

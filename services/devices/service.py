@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from hub import (
-    DATA_LEFT,
     NOTE_DATA,
     Bus,
     Conflict,
     Connection,
     Consumer,
     Database,
+    DataMeter,
     Downlink,
     Endpoint,
     EventInfo,
@@ -290,9 +290,9 @@ def _refused(
 
 @asynccontextmanager
 async def devices(
-    database: Database, outbox: Outbox, bus: Bus, downlink: Downlink
+    database: Database, outbox: Outbox, bus: Bus, downlink: Downlink, meter: DataMeter
 ) -> AsyncIterator[None]:
-    """Run the service."""
+    """Run the service; at its end it hears once more what was counted in its own process."""
     rules, groups = Devices(database, outbox, bus), Groups(database, outbox, bus)
     usage = Usage(database, bus)
     endpoints: list[Endpoint[Any, Any] | StreamEndpoint[Any, Any]] = [
@@ -317,7 +317,6 @@ async def devices(
     consumers: list[Consumer[Any]] = [
         Consumer(peers.DEVICE, CONSUMER, rules.device_changed, together=rules.devices_changed),
         Consumer(peers.PROJECT_DELETED, "devices-projects", rules.project_deleted),
-        Consumer(DATA_LEFT, "devices-data", usage.left),
     ]
     async with (
         bus.serve("devices", "1.0.0", endpoints),
@@ -325,6 +324,8 @@ async def devices(
         downlink.hearing(Apps(database).heard),
     ):
         yield
+        with suppress(IsaaxError):
+            await meter.tell(bus)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from hub import Bus, Database, DataNoted, EventInfo, Nothing, Queries
+from hub import Bus, Database, DataNoted, Nothing, Queries
 from services.devices import peers
 from services.devices import usage_contracts as c
 
@@ -52,10 +52,6 @@ class Usage:
                 await tx.run(self._sql["drop_old"], before=self._today() - KEPT)
                 self._next = self._clock() + _UPKEEP
         return Nothing()
-
-    async def left(self, event: DataNoted, _: EventInfo) -> None:
-        """Add up what a meter had left when it ended."""
-        await self.note(event)
 
     async def of_device(self, request: c.DataOf) -> c.DataUsage:
         """Give what a device comes to."""

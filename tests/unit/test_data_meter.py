@@ -3,11 +3,10 @@
 import msgspec
 import pytest
 
-from hub.contracts import Consumer, Endpoint, EventInfo, Nothing
-from hub.data_meter import AT_ONCE, DATA_LEFT, NOTE_DATA, DataMeter, DataNoted, DeviceData
-from hub.errors import Unavailable
+from hub.contracts import Endpoint, Nothing
+from hub.data_meter import AT_ONCE, NOTE_DATA, DataMeter, DataNoted, DeviceData
+from hub.errors import IsaaxError, Unavailable
 from hub.memory_bus import MemoryBus
-from tests.deadline import until
 
 NOON = 1_795_435_200.0
 """2026-11-23T12:00:00Z."""
@@ -64,15 +63,16 @@ async def test_messages_count_by_device_and_day() -> None:
 
 @pytest.mark.parametrize("fails", ["before", "after"])
 async def test_what_may_have_been_heard_is_told_again_as_it_was(fails: str) -> None:
-    """With the same number, and without what came meanwhile: that is told by itself."""
+    """With the same number, and without what came meanwhile, which is told by itself."""
     heard, bus = Heard(), MemoryBus()
     meter = DataMeter()
     async with bus.serve("devices", "1.0.0", [Endpoint(NOTE_DATA, heard.note)]):
         meter.up("d/p/dev_1/s/log/app", 1)
         heard.fails = fails
-        await meter.tell(bus)
-        meter.up("d/p/dev_1/s/log/app", 1)
-        await meter.tell(bus)
+        for _ in range(2):
+            with pytest.raises(IsaaxError):
+                await meter.tell(bus)
+            meter.up("d/p/dev_1/s/log/app", 1)
         heard.fails = ""
         await meter.tell(bus)
         await meter.tell(bus)
@@ -80,27 +80,6 @@ async def test_what_may_have_been_heard_is_told_again_as_it_was(fails: str) -> N
     told = {one.number: msgspec.json.encode(one) for one in heard.told}
     assert all(told[one.number] == msgspec.json.encode(one) for one in heard.told)
     assert sorted(told) == [1, 2]
-
-
-async def test_what_is_left_at_the_end_is_an_event() -> None:
-    """First what may have been heard, as it was told; for who comes later."""
-    heard, bus = Heard(), MemoryBus()
-    left: list[DataNoted] = []
-
-    async def take(event: DataNoted, _: EventInfo) -> None:
-        left.append(event)
-
-    meter = DataMeter()
-    heard.fails = "after"
-    async with bus.serve("devices", "1.0.0", [Endpoint(NOTE_DATA, heard.note)]):
-        meter.up("d/p/dev_1/s/log/app", 1)
-        await meter.tell(bus)
-    meter.up("d/p/dev_2/s/log/app", 1)
-    await meter.leave(bus)
-    async with bus.consume(Consumer(DATA_LEFT, "devices-data", take)):
-        await until(lambda: len(left) == 2, what="both")
-    assert left[0] == heard.told[0]
-    assert [(one.number, one.devices[0].device) for one in left] == [(1, "dev_1"), (2, "dev_2")]
 
 
 async def test_many_devices_are_told_by_parts() -> None:
