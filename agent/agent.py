@@ -17,7 +17,7 @@ from agent.applying import Applier
 from agent.appreport import AppReport
 from agent.batcher import Batcher, Limits
 from agent.commands import Commands
-from agent.config import AgentConfig, server_of
+from agent.config import server_of
 from agent.connection import tls_context
 from agent.doing import Allowed, Doer, boot_id, do_commands
 from agent.first_start import FirstStart
@@ -28,6 +28,7 @@ from agent.moments import Moments, ProjectScripts
 from agent.programs import Programs
 from agent.script import ScriptRunner
 from agent.sender import Sender
+from agent.settings import AgentConfig
 from agent.spool import Spool
 from agent.spooler import Feed, Spooler
 from agent.state import Identity, SessionFile, StateFolder

@@ -4,9 +4,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
-from agent.config import LogsConfig
 from agent.linequeue import LineQueue
 from agent.programs import Programs
+from agent.settings import LogsConfig
 from agent.variables import Switches, Variables, environment_of, needs_restart
 from hub.protocol import Envars
 

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.config import DEFAULT_PATH, AgentConfig, ConfigError, load
+from agent.config import DEFAULT_PATH, ConfigError, load
+from agent.settings import AgentConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

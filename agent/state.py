@@ -8,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from agent.config import AgentConfig, ConfigError
+from agent.config import ConfigError
 from agent.files import check_writable, write_atomic
 from agent.identity import write_device
+from agent.settings import AgentConfig
 
 log = logging.getLogger(__name__)
 

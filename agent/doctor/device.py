@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from agent import journal
-from agent.config import AgentConfig, AppConfig
 from agent.doctor.findings import Finding, failed, ok, warning
+from agent.settings import AgentConfig, AppConfig
 from agent.status import Status
 from hub.protocol import STREAMS
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from agent.config import AgentConfig, Server, server_of
+from agent.config import Server, server_of
 from agent.connection import (
     Connection,
     Credentials,
@@ -24,6 +24,7 @@ from agent.connection import (
     tls_context,
 )
 from agent.doctor.findings import Finding, failed, ok, warning
+from agent.settings import AgentConfig
 from agent.state import new_client
 from hub.protocol import VERSION, Begin, Down, Gone, Nonce, auth_down, auth_up
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from agent.config import AgentConfig
 from agent.doctor.findings import Finding, failed, ok, warning
+from agent.settings import AgentConfig
 from agent.status import Status
 from hub.protocol import STREAMS
 
@@ -27,6 +27,8 @@ def examine(config: AgentConfig, found: Status | None) -> Iterator[Finding]:
 
 
 def _session(found: Status) -> Finding:
+    if found.state == "open" and found.error:
+        return warning("session", f"it is open, but {found.error}", "isaax-agent status says more")
     if found.state == "open":
         return ok("session", f"the hub knows it as {found.device}")
     seen = f"{found.state}: {found.error}" if found.error else found.state

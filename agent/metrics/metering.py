@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agent.config import MetricsConfig
 from agent.metrics.collector import Collector
 from agent.metrics.queue import SampleBatcher, SampleQueue
 from agent.metrics.readings import missing_samples
 from agent.metrics.sensors import Sensor, sensors
 from agent.sender import Sender
+from agent.settings import MetricsConfig
 from agent.spool import Spool
 from agent.spooler import Feed
 from agent.state import StateFolder

@@ -2,8 +2,8 @@
 
 import logging
 
-from agent.config import AppConfig
 from agent.programs.cgroups import Cgroups, Group, Limits, NotEnforceableError
+from agent.settings import AppConfig
 
 log = logging.getLogger(__name__)
 

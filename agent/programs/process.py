@@ -13,9 +13,9 @@ from typing import Final
 
 import msgspec
 
-from agent.config import AppConfig
 from agent.files import write_atomic
 from agent.programs.cgroups import Group
+from agent.settings import AppConfig
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from agent.config import AppConfig
 from agent.exits import exited
 from agent.linequeue import LineQueue
 from agent.lines import program_of
@@ -16,7 +15,9 @@ from agent.programs.cgroups import Cgroups
 from agent.programs.fence import Fence
 from agent.programs.output import reading
 from agent.programs.process import Note, exit_word, signal_group, spawn
+from agent.programs.reload import run_reload
 from agent.programs.states import ProgramError, ProgramState, StateName
+from agent.settings import AppConfig
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,6 @@ FIRST_SECONDS: Final = 1.0
 SLOWEST_SECONDS: Final = 60.0
 HEALTHY_SECONDS: Final = 60.0  # a run this long makes the delays begin anew
 END_SECONDS: Final = 1.0  # for pipes that a stray grandchild keeps open
-RELOAD_SECONDS: Final = 30.0  # for a reload command
 
 Waiters = list["asyncio.Future[None]"]
 
@@ -155,7 +155,10 @@ class Program:
         if self._config.reload is None:
             signal_group(pid, signal.SIGHUP)
         else:
-            await self._run_reload(self._config.reload, pid)
+            await run_reload(
+                self._config.reload, self._config, {**self.environment, "MAINPID": str(pid)},
+                self._queue, self._program, self._label,
+            )  # fmt: skip
 
     async def _keep(self) -> None:
         delay = FIRST_SECONDS
@@ -236,29 +239,6 @@ class Program:
         seconds = self._config.stop_seconds
         log.warning("%s did not end within %g s: killing it", self._label, seconds)
         signal_group(pid, signal.SIGKILL)
-
-    async def _run_reload(self, command: str | list[str], pid: int) -> None:
-        environment = {**self.environment, "MAINPID": str(pid)}
-        try:
-            process = await spawn(command, self._config, environment)
-        except (OSError, KeyError, ValueError) as error:
-            raise ProgramError(f"the reload of {self._label} cannot be run: {error}") from None
-        try:
-            async with (
-                reading(process, self._queue, self._program) as readers,
-                asyncio.timeout(RELOAD_SECONDS),
-            ):
-                code = await exited(process)
-                await asyncio.wait(readers, timeout=END_SECONDS)
-        except TimeoutError:
-            raise ProgramError(
-                f"the reload of {self._label} did not end within {RELOAD_SECONDS:g} s"
-            ) from None
-        finally:
-            signal_group(process.pid, signal.SIGKILL)
-            await process.wait()
-        if code != 0:
-            raise ProgramError(f"the reload of {self._label} failed: {exit_word(code)}")
 
     def _too_late(self) -> str:
         return f"{self._label} does not start: the agent ends"

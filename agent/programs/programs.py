@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.config import AppConfig
 from agent.linequeue import LineQueue
 from agent.programs.cgroups import Cgroups
 from agent.programs.process import Note
 from agent.programs.program import Program
 from agent.programs.states import RUNNING, ProgramError, ProgramState
+from agent.settings import AppConfig
 
 log = logging.getLogger(__name__)
 

@@ -9,18 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config import (
-    BEGIN_MARK,
-    END_MARK,
-    AgentConfig,
-    ConfigError,
-    Server,
-    Source,
-    load,
-    parse,
-    server_of,
-)
+from agent.config import BEGIN_MARK, END_MARK, ConfigError, Server, Source, load, parse, server_of
 from agent.identity import with_device, write_device
+from agent.settings import AgentConfig
 from agent.state import Identity
 
 PATH = Path("/etc/isaax.conf")

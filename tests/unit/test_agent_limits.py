@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import AppConfig, Size
 from agent.programs.cgroups import Cgroups, Limits, NotEnforceableError
 from agent.programs.process import HOLD
+from agent.settings import AppConfig, Size
 from tests.deadline import until
 from tests.unit.test_agent_programs import supervised
 

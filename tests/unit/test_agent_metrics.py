@@ -12,7 +12,6 @@ import psutil
 import pytest
 
 from agent.batcher import Batch, Gap
-from agent.config import MetricsConfig
 from agent.life import Life, load
 from agent.linequeue import Missing
 from agent.metrics import sensors as of_device
@@ -23,6 +22,7 @@ from agent.metrics.queue import SampleBatcher, SampleQueue
 from agent.metrics.readings import Reading, counter, gauge, missing_samples, samples_of
 from agent.metrics.sensors import Sensor, sensors
 from agent.sender import Sender
+from agent.settings import MetricsConfig
 from agent.spool import Spool
 from agent.state import StateFolder
 from hub.protocol import METRICS, Ack, Mark, Samples, decode_header, decode_samples, encode_samples

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import AppConfig
 from agent.linequeue import LineQueue
 from agent.lines import Line
 from agent.programs import ProgramError, Programs, ProgramState
 from agent.programs.process import Note
+from agent.settings import AppConfig
 from tests.deadline import until
 
 SLEEP = "trap 'exit 0' TERM; echo up; sleep 600 & wait"

@@ -10,11 +10,11 @@ import pytest
 from agent.appreport import AppReport
 from agent.batcher import Batch, Batcher, Gap, Limits
 from agent.commands import Commands
-from agent.config import AgentConfig, Hidden
 from agent.dialogue import LONG_SECONDS, Dialogue, Leave
 from agent.linequeue import LineQueue, Missing
 from agent.lines import Line
 from agent.sender import ACK_SECONDS, DOUBT, RESUME_SECONDS, SLOWEST_SECONDS, WINDOW, Sender
+from agent.settings import AgentConfig, Hidden
 from agent.spool import Spool
 from agent.spooler import Feed, Spooler
 from agent.state import Identity, SessionFile

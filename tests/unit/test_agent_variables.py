@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from agent.applying import Applier
-from agent.config import AppConfig, LogsConfig
 from agent.linequeue import LineQueue
 from agent.programs import Programs, ProgramState
+from agent.settings import AppConfig, LogsConfig
 from agent.variables import Switches, Variables, needs_restart
 from hub.protocol import METRICS, STREAMS, Envar, Envars, State
 from tests.deadline import until
