@@ -98,6 +98,7 @@ if TYPE_CHECKING:
         Role,
     )
     from hub.pieces import Piece, PieceLimits, push_each, push_lanes, push_pieces
+    from hub.presence import Presence
     from hub.protocol import Lines
     from hub.push import Answer, HttpTarget, HttpUrl, comes_again, post
     from hub.pushing import Due, Pusher, Reports
@@ -199,6 +200,7 @@ _HOMES = {
     "syslog": "SyslogFormatter SyslogStyle",
     "tls": "client_tls",
     "vault": "Opener SealBroken Vault",
+    "presence": "Presence",
     "pushing": "Due Pusher Reports",
     "wanted": "Wanted WantedBy wanted_contract",
 }
@@ -318,6 +320,7 @@ __all__ = [
     "PieceLimits",
     "Postbox",
     "PreconditionFailed",
+    "Presence",
     "Pusher",
     "Queries",
     "Rejected",

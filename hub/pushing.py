@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Final, Protocol
 
 import msgspec
@@ -22,6 +23,8 @@ from hub.wanted import Wanted, WantedBy
 _log = structlog.stdlib.get_logger(__name__)
 
 AT_ONCE: Final = 500
+SENT_AT_ONCE: Final = 200
+"""Devices that are sent to in one turn: the first have it while the next are looked up."""
 EVERY: Final = 5.0
 """Seconds between two looks for devices that are here and behind."""
 SLOWEST: Final = 300.0
@@ -146,7 +149,7 @@ class Pusher:
     async def _send_wanted(self) -> None:
         self._woken.clear()
         while self._wanted:
-            devices = sorted(self._wanted)[:AT_ONCE]
+            devices = list(islice(self._wanted, SENT_AT_ONCE))
             sessions = {device: self._wanted.pop(device) for device in devices}
             try:
                 sent = await self._stock.send(sessions)
@@ -220,8 +223,7 @@ class Reports:
 
     async def wanted(self, request: WantedBy) -> Wanted:
         """Tell `auth` which version a device is to have; 0 of what is not known yet."""
-        async with self._database.system() as tx:
-            found = await tx.maybe(
-                self._queries["wanted"], int, device=request.device, project=request.project
-            )
+        found = await self._database.look(
+            self._queries["wanted"], int, device=request.device, project=request.project
+        )
         return Wanted(found or 0)

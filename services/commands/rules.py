@@ -134,6 +134,12 @@ class Rules:
                 scope = {"account": event.account, "device": event.device}
                 await tx.run(self._sql["end_of_device"], **scope)
 
+    async def devices_changed(self, events: Sequence[tuple[peers.DeviceEvent, EventInfo]]) -> None:
+        """Do the same for many: most only come and go."""
+        for event, info in events:
+            if event.kind in _GONE:
+                await self.device_changed(event, info)
+
     async def project_asked(self, event: peers.ProjectAsked, info: EventInfo) -> None:
         """Forget the commands of a project that is gone."""
         async with self._database.transaction(account=event.account) as tx:

@@ -42,7 +42,7 @@ async def commands(database: Database, bus: Bus, downlink: Downlink) -> AsyncIte
         *account_endpoints("commands", AccountOfCommands(database)),
     ]
     consumers: list[Consumer[Any]] = [
-        Consumer(peers.DEVICE, OF_DEVICES, rules.device_changed),
+        Consumer(peers.DEVICE, OF_DEVICES, rules.device_changed, together=rules.devices_changed),
         Consumer(peers.PROJECT_ASKED, OF_PROJECTS, rules.project_asked),
     ]
     async with asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:

@@ -1,6 +1,6 @@
 """What devices get: of all that is set for them the nearest, filled in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -90,17 +90,33 @@ async def effective(tx: Connection, vault: Vault, targets: Sequence[Target]) -> 
         value = row.open(openers[row.project], row.project)
         of_project = plain.setdefault(row.project, {})
         of_project.setdefault((row.level, row.target), []).append((row, value))
-    return [_outfit(target, plain.get(target.project, {})) for target in targets]
+    shared: dict[tuple[str, str], list[Filled]] = {}
+    return [
+        Outfit(target, _variables(target, plain.get(target.project, {}), shared))
+        for target in targets
+    ]
 
 
-def _outfit(target: Target, found: dict[tuple[str, str], list[tuple[Row, str]]]) -> Outfit:
-    levels = (("project", ""), ("group", target.group), ("device", target.device))
-    counting = [pair for level in levels for pair in found.get(level, ())]
+def _variables(
+    target: Target,
+    found: Mapping[tuple[str, str], list[tuple[Row, str]]],
+    shared: dict[tuple[str, str], list[Filled]],
+) -> list[Filled]:
+    """Give what counts for a device; the very same list to all of a group where it is the same.
+
+    Args:
+        shared: by project and group.
+    """
+    own = found.get(("device", target.device), [])
+    place = (target.project, target.group)
+    if not own and place in shared:
+        return shared[place]
+    counting = [*found.get(("project", ""), ()), *found.get(("group", target.group), ()), *own]
     values = {row.name: (row, value) for row, value in counting}  # the nearer comes later
-    return Outfit(
-        target,
-        [Filled(values[name][0], _fill(values[name][1], target)) for name in sorted(values)],
-    )
+    variables = [Filled(row, _fill(value, target)) for _, (row, value) in sorted(values.items())]
+    if not own and not any("$" in value for _, value in counting):
+        shared[place] = variables
+    return variables
 
 
 def _fill(value: str, target: Target) -> str:

@@ -1,22 +1,10 @@
 """Which devices there are, whether they are here, and what they say that they have."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from hub import (
-    Bus,
-    Conflict,
-    Database,
-    EventInfo,
-    Pusher,
-    Reports,
-    WantedBy,
-    all_first_time,
-    first_time,
-    in_rounds,
-)
+from hub import Bus, Database, EventInfo, Presence, Pusher, Reports, WantedBy, first_time
 from hub.relay.contracts import DESCRIBE_DEVICES, DescribeDevices, DeviceChanged
 from services.envars.levels import SQL, Place
 from services.envars.peers import DeviceEvent
@@ -34,11 +22,6 @@ class _Host(msgspec.Struct, frozen=True):
     group: str = DEFAULT_GROUP
 
 
-class _Opened(msgspec.Struct, frozen=True):
-    device: str
-    behind: bool
-
-
 class Fleet:
     """Keeps a row for each device."""
 
@@ -47,6 +30,7 @@ class Fleet:
         self._bus = bus
         self._pusher = pusher
         self.reports = Reports(database, KIND, SQL, pusher)
+        self.presence = Presence(database, CONSUMER, SQL, pusher)
 
     async def device_changed(self, event: DeviceEvent, info: EventInfo) -> None:
         """Take up what happened to a device; an event that comes twice does nothing twice."""
@@ -77,29 +61,6 @@ class Fleet:
         if behind:
             self._pusher.push([event.device])
 
-    async def devices_changed(self, events: Sequence[tuple[DeviceEvent, EventInfo]]) -> None:
-        """Take up sessions that many devices opened or closed.
-
-        Raises:
-            Conflict: there are others among the events, or some that were taken up before, or of
-                devices that are not known here yet.
-        """
-        if any(event.kind not in {"opened", "closed"} for event, _ in events):
-            raise Conflict("not all of these are sessions")
-        behind: set[str] = set()
-        async with self._database.system() as tx:
-            if not await all_first_time(tx, CONSUMER, [info.id for _, info in events]):
-                raise Conflict("some of these were taken up before")
-            for round_ in in_rounds(events):
-                opened = [event for event in round_ if event.kind == "opened"]
-                closed = [event for event in round_ if event.kind == "closed"]
-                found = await tx.all(SQL["open_sessions"], _Opened, **_scopes(opened))
-                if len(found) < len(opened):
-                    raise Conflict("not all of these devices are known")
-                await tx.run(SQL["close_sessions"], **_scopes(closed))
-                behind |= {one.device for one in found if one.behind}
-        self._pusher.push(sorted(behind))
-
     async def device_described(self, event: DeviceChanged, _: EventInfo) -> None:
         """Take up a device's label and group; what was taken up before changes nothing."""
         host = await self._described(event.project, event.device)
@@ -128,12 +89,3 @@ class Fleet:
         if device not in found.hosts:
             return None
         return _Host(found.hosts[device], found.groups.get(device, DEFAULT_GROUP))
-
-
-def _scopes(events: Sequence[DeviceEvent]) -> dict[str, list[str]]:
-    """Give the parameters of queries over the sessions of many devices."""
-    return {
-        "devices": [event.device for event in events],
-        "accounts": [event.account for event in events],
-        "sessions": [event.session for event in events],
-    }

@@ -6,7 +6,6 @@ import msgspec
 import structlog
 
 from hub import Database, Downlink, Due, SealBroken, Vault
-from hub.protocol import Envars
 from services.envars.effective import Outfit, Target, effective
 from services.envars.levels import SQL
 
@@ -22,6 +21,13 @@ class _Row(msgspec.Struct, frozen=True):
     group: str
     session: str
     version: int
+
+
+class _Message(msgspec.Struct, frozen=True):
+    """`hub.protocol.Envars`, of which the variables are encoded already."""
+
+    version: int
+    envars: msgspec.Raw
 
 
 class VariablesInStock:
@@ -52,9 +58,14 @@ class VariablesInStock:
                     outfits += await effective(tx, self._vault, targets)
                 except SealBroken as error:
                     _log.error("variables cannot be read", error=str(error))
-        return [self._send_one(outfit, sessions[outfit.target.device]) for outfit in outfits]
-
-    def _send_one(self, outfit: Outfit, session: str) -> Due:
-        target, where = outfit.target, outfit.target.on(session)
-        self._downlink.send(where, "envars", _encode(Envars(target.version, outfit.envars)))
-        return Due(target.device, where.id, target.version)
+        encoded: dict[int, msgspec.Raw] = {}
+        sent = []
+        for outfit in outfits:
+            target = outfit.target
+            where = target.on(sessions[target.device])
+            which = id(outfit.variables)  # many have the very same
+            if which not in encoded:
+                encoded[which] = msgspec.Raw(_encode(outfit.envars))
+            self._downlink.send(where, "envars", _encode(_Message(target.version, encoded[which])))
+            sent.append(Due(target.device, where.id, target.version))
+        return sent

@@ -46,7 +46,7 @@ async def envars(
         *account_endpoints("envars", account_of_envars(database)),
     ]
     consumers: list[Consumer[Any]] = [
-        Consumer(peers.DEVICE, CONSUMER, fleet.device_changed, together=fleet.devices_changed),
+        Consumer(peers.DEVICE, CONSUMER, fleet.device_changed, together=fleet.presence.changed),
         Consumer(DEVICE_CHANGED, DESCRIBER, fleet.device_described),
         Consumer(peers.GROUP_DELETED, OF_GROUPS, rules.group_deleted),
         Consumer(peers.PROJECT_ASKED, OF_PROJECTS, rules.project_asked),

@@ -11,6 +11,7 @@ from hub import (
     Database,
     Downlink,
     Endpoint,
+    Presence,
     Pusher,
     Reports,
     StreamEndpoint,
@@ -42,8 +43,9 @@ async def scripts(database: Database, bus: Bus, downlink: Downlink) -> AsyncIter
         Endpoint(wanted_contract(KIND), reports.wanted),
         *account_endpoints("scripts", account_of_scripts(database)),
     ]
+    presence = Presence(database, OF_DEVICES, SQL, pusher)
     consumers: list[Consumer[Any]] = [
-        Consumer(peers.DEVICE, OF_DEVICES, fleet.device_changed),
+        Consumer(peers.DEVICE, OF_DEVICES, fleet.device_changed, together=presence.changed),
         Consumer(peers.PROJECT_ASKED, CONSUMER, rules.project_asked),
     ]
     async with asyncio.TaskGroup() as tasks, AsyncExitStack() as stack:

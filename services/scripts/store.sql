@@ -69,6 +69,43 @@ UPDATE scripts_device AS d
 RETURNING d.applied <> d.lift + coalesce(
               (SELECT revision FROM scripts_project AS p WHERE p.project = d.project), 0)
 
+-- name: open_sessions
+-- In one order for everybody: two who change devices wait for each other, and never both.
+WITH opened AS (
+       SELECT *
+         FROM unnest(:devices::text[], :accounts::text[], :sessions::text[])
+           AS t (device, account, session)),
+     locked AS (
+       SELECT d.device
+         FROM scripts_device AS d
+         JOIN opened ON opened.device = d.device AND opened.account = d.account
+        ORDER BY d.device
+          FOR UPDATE OF d)
+UPDATE scripts_device AS d
+   SET session = opened.session
+  FROM opened
+  JOIN locked ON locked.device = opened.device
+ WHERE d.device = opened.device
+RETURNING d.device, d.applied <> d.lift + coalesce(
+              (SELECT revision FROM scripts_project AS p WHERE p.project = d.project), 0) AS behind
+
+-- name: close_sessions
+WITH closed AS (
+       SELECT *
+         FROM unnest(:devices::text[], :accounts::text[], :sessions::text[])
+           AS t (device, account, session)),
+     locked AS (
+       SELECT d.device
+         FROM scripts_device AS d
+         JOIN closed ON closed.device = d.device AND closed.account = d.account
+                    AND closed.session = d.session
+        ORDER BY d.device
+          FOR UPDATE OF d)
+UPDATE scripts_device AS d
+   SET session = ''
+  FROM locked
+ WHERE d.device = locked.device
+
 -- name: close_session
 UPDATE scripts_device
    SET session = ''

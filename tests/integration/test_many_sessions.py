@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from hub import Conflict, Database, EventInfo, Outbox
+from hub import Conflict, Database, EventInfo, Outbox, Pusher
 from hub.memory_bus import MemoryBus
 from hub.migrations import migrate
 from hub.plugins import PluginHost
@@ -16,7 +16,6 @@ from services.devices.peers import DeviceEvent
 from services.devices.service import Devices
 from services.envars import peers as envars_peers
 from services.envars.fleet import Fleet
-from services.envars.pusher import Pusher
 
 
 class Pushed:
@@ -106,12 +105,12 @@ async def test_devices_are_here_or_not_as_their_last_event_says(takers: Takers) 
 
 
 async def test_variables_go_to_the_sessions_that_are_open(takers: Takers) -> None:
-    await takers.fleet.devices_changed([for_envars(one) for one in EVENTS])
+    await takers.fleet.presence.changed([for_envars(one) for one in EVENTS])
     assert await takers.sessions("envars_device", "device") == THEN
     assert set(takers.pushed.devices) == {"a", "b", "c"}, "none has said what it has"
     known = for_envars(event("closed", "a", session="a2"))
     with pytest.raises(Conflict, match="known"):
-        await takers.fleet.devices_changed([known, for_envars(event("opened", "stranger"))])
+        await takers.fleet.presence.changed([known, for_envars(event("opened", "stranger"))])
     assert await takers.sessions("envars_device", "device") == THEN, "all or nothing"
 
 
@@ -121,5 +120,5 @@ async def test_what_is_more_than_a_session_is_taken_up_by_itself(takers: Takers,
     with pytest.raises(Conflict):
         await takers.devices.devices_changed(events)
     with pytest.raises(Conflict):
-        await takers.fleet.devices_changed([for_envars(one) for one in events])
+        await takers.fleet.presence.changed([for_envars(one) for one in events])
     assert await takers.sessions("devices_device", "id") == dict.fromkeys("abc", "")
