@@ -25,8 +25,8 @@ DOCUMENT = describe(TABLE, version="1")
 ACTIONS = frozenset(
     {
         "pause", "resume", "test", "dry-run", "replay", "restore", "redeem", "relay", "me",
-        "current", "data-usage", "password", "totp", "second-factor", "passkey", "preview", "resend",
-        "transfer", "accept", "deletion", "archive", "undo", "audit", "export",
+        "current", "data-usage", "password", "totp", "second-factor", "passkey", "preview",
+        "resend", "transfer", "accept", "deletion", "archive", "undo", "audit", "export",
     }
 )  # fmt: skip
 """Last parts of a path that are no plural: what is done with a thing, or is there once."""
