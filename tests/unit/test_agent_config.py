@@ -1,5 +1,6 @@
 """The configuration: what is valid, and what an error says."""
 
+import re
 import stat
 import tomllib
 from pathlib import Path
@@ -85,6 +86,17 @@ def test_several_programs() -> None:
     assert config.directory == Path("/var/isaax/project")
 
 
+def test_what_the_hub_may_ask_for_by_name() -> None:
+    """As docs/commands.md tells."""
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    commands = parse(Source(PATH, MINIMAL + example)).commands
+    assert commands == {
+        "flush-cache": ["/usr/local/bin/cachectl", "flush"],
+        "say": 'wall "$ISAAX_ARG_TEXT"',
+    }
+
+
 def test_a_minimal_file() -> None:
     config = read(MINIMAL)
     assert server_of(config) == Server("hub.example", 8883, tls=True)
@@ -143,6 +155,10 @@ def test_a_minimal_file_that_was_cut_anywhere_is_refused() -> None:
             "".join(f"[programs.p{n}]\ncommand = 'x'\n" for n in range(17)),
             ": programs: these are more than 16 programs",
         ),
+        ("[commands]\nFlush = 'x'\n", ":5: commands.Flush: a name has lower-case letters"),
+        ("[commands]\nflush = []\n", ":5: commands.flush: the command is empty"),
+        ("rebootCommand = []\n", ":4: rebootCommand: the command is empty"),
+        ("bootIDFile = 'boot'\n", ":4: bootIDFile: expected a path that starts with /"),
         ("[app]\ncommand = 7\n", ":5: app.command: Expected `str | array`, got `int`"),
         ("[app]\ncommand = 'x'\nrestart = 'maybe'\n", ":6: app.restart: Invalid enum value"),
         ('[syslog]\nsocket = "log"\n', ":5: syslog.socket: expected a path that starts with /"),
