@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from hub.contracts import Endpoint, EventInfo
+from hub.data_meter import DataMeter
 from hub.database import Connection, Database
 from hub.downlink import DeviceReply, DeviceReport
 from hub.errors import Invalid, NotFound
@@ -137,7 +138,9 @@ async def hub(database_settings: PostgresSettings) -> AsyncIterator[Hub]:
         database = await stack.enter_async_context(Database.open(database_settings))
         bus, outbox = MemoryBus(), Outbox(None)
         await stack.enter_async_context(projects(database, outbox, bus))
-        await stack.enter_async_context(devices(database, outbox, bus, Ears().downlink))
+        await stack.enter_async_context(
+            devices(database, outbox, bus, Ears().downlink, DataMeter())
+        )
         hub = Hub(database, bus, outbox)
         endpoint: Endpoint[Any, Any] = Endpoint(peers.SESSIONS, hub.sessions)
         await stack.enter_async_context(bus.serve("sessions", "1.0.0", [endpoint]))

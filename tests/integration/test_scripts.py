@@ -10,6 +10,7 @@ import pytest
 
 from hub.account_data import OfAccount
 from hub.contracts import EventInfo
+from hub.data_meter import DataMeter
 from hub.database import Database
 from hub.downlink import DeviceReply, DeviceReport
 from hub.errors import Invalid, NotFound, PreconditionFailed
@@ -145,7 +146,9 @@ async def a_hub(settings: PostgresSettings) -> AsyncIterator[Hub]:
         database = await stack.enter_async_context(Database.open(settings))
         bus, outbox = MemoryBus(), Outbox(None)
         await stack.enter_async_context(projects(database, outbox, bus))
-        await stack.enter_async_context(devices(database, outbox, bus, Ears().downlink))
+        await stack.enter_async_context(
+            devices(database, outbox, bus, Ears().downlink, DataMeter())
+        )
         hub = Hub(database, bus, outbox)
         for account in (MINE, OTHERS):
             made = await Projects(database, outbox).create(p.CreateProject(account, "fleet"))
