@@ -51,11 +51,15 @@ class ScriptsInStock:
         for row in rows:
             script = MomentScript(row.moment, row.version, row.body, row.timeout)
             scripts.setdefault(row.project, []).append(script)
-        sent = []
+        sent, encoded = [], dict[tuple[str, int], bytes]()
         for one in targets:
             if session := sessions[one.device] or one.session:
-                payload = msgspec.json.encode(Scripts(one.version, scripts.get(one.project, [])))
-                self._downlink.send(Session(one.project, one.device, session), KIND, payload)
+                what = (one.project, one.version)  # many devices get the same
+                if what not in encoded:
+                    newest = Scripts(one.version, scripts.get(one.project, []))
+                    encoded[what] = msgspec.json.encode(newest)
+                where = Session(one.project, one.device, session)
+                self._downlink.send(where, KIND, encoded[what])
                 sent.append(Due(one.device, session, one.version))
         return sent
 

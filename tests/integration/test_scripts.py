@@ -13,11 +13,12 @@ from hub.contracts import EventInfo
 from hub.data_meter import DataMeter
 from hub.database import Database
 from hub.downlink import DeviceReply, DeviceReport
-from hub.errors import Invalid, NotFound, PreconditionFailed
+from hub.errors import Conflict, Invalid, NotFound, PreconditionFailed
 from hub.memory_bus import MemoryBus
 from hub.migrations import migrate
 from hub.outbox import Outbox
 from hub.plugins import PluginHost
+from hub.presence import Presence
 from hub.protocol import Command, Known, Ran, Reply, Scripts, Session, State, decode_scripts
 from hub.pushing import EVERY, Pusher, Reports
 from hub.settings import PostgresSettings
@@ -29,7 +30,7 @@ from services.projects.service import Projects, projects
 from services.scripts import contracts as c
 from services.scripts import peers
 from services.scripts.account import account_of_scripts
-from services.scripts.fleet import MOST_KEPT, Fleet, ScriptsInStock
+from services.scripts.fleet import CONSUMER, MOST_KEPT, Fleet, ScriptsInStock
 from services.scripts.rules import BODY_BYTES, DEFAULTS, MOST_VERSIONS, SQL, Rules
 from tests.fixtures.ears import Ears
 
@@ -78,6 +79,7 @@ class Hub:
         self.reports = Reports(self.database, "scripts", SQL, self.pusher)
         self.rules = Rules(self.database, self.bus, self.pusher.push)
         self.fleet = Fleet(self.database, down, self.pusher)
+        self.presence = Presence(self.database, CONSUMER, SQL, self.pusher)
 
     async def asked(self, kind: Any, account: str = MINE, event: str = "") -> None:
         """Have the triggers ask for a project's defaults, or for their removal."""
@@ -244,6 +246,35 @@ async def test_who_is_here_is_sent_a_change_at_once_and_others_when_they_come(hu
     await hub.happens("opened", b, session="s-new")
     sent = (await hub.push())[b]
     assert sent == ("s-new", 4, {**dict.fromkeys(DEFAULTS, 1), PRE: 4}), "the newest, and only that"
+
+
+async def test_many_that_come_together_are_sent_it_as_one_by_one(hub: Hub) -> None:
+    """Each in the order of its own events, and all of them or none."""
+    await hub.asked("defaults")
+    a, b = await hub.device("a"), await hub.device("b")
+    x = await hub.device("x", OTHERS)
+    await hub.push()
+    await hub.report(a, 1)
+
+    def event(kind: str, device: str, session: str, account: str = MINE) -> Any:
+        made = peers.DeviceEvent(kind, account, hub.made[account], device, session)
+        return made, EventInfo(str(uuid.uuid4()), device, 1)
+
+    first = event("opened", a, "a1")
+    await hub.presence.changed(
+        [
+            first, event("opened", b, "b1"), event("closed", a, "a1"), event("opened", a, "a2"),
+            event("closed", b, "of another"), event("opened", x, "x1", OTHERS),
+        ]
+    )  # fmt: skip
+    sent = await hub.push()
+    assert {device: one[0] for device, one in sent.items()} == {b: "b1"}, "who is behind"
+    await hub.put("echo two")
+    for others in ([first], [event("opened", "dev_new", "n1")], [event("revoked", b, "")]):
+        with pytest.raises(Conflict):
+            await hub.presence.changed([event("closed", a, "a2"), *others])
+    sent = await hub.push()
+    assert {device: one[0] for device, one in sent.items()} == {a: "a2", b: "b1"}
 
 
 async def test_it_is_sent_again_while_a_device_is_behind(hub: Hub) -> None:
