@@ -114,8 +114,8 @@ def test_nothing_is_left_and_nobody_else_is_touched(spine: Spine, other: Tenant)
     spine.start_hub()
     one.check_nothing_is_left()
     assert one.tenant.api.ask("GET", "/projects").status == 401
-    for now, then in zip(at_rest(other), mine, strict=True):
-        assert now == then
+    # A relay that has just started may not know yet what a device is called.
+    wait(lambda: at_rest(other) == mine, "the other one to be as it was")
     for device in one.tenant.device.family:
         device.close()
 
@@ -142,7 +142,7 @@ def test_of_a_person_and_their_account_nothing_is_left(spine: Spine, other: Tena
     spine.start_hub()
     wait(lambda: one.has_left(one.owner.id), "the person to be gone")
     one.check_nothing_is_left(person)
-    for now, then in zip(at_rest(other), mine, strict=True):
-        assert now == then
+    # A relay that has just started may not know yet what a device is called.
+    wait(lambda: at_rest(other) == mine, "the other one to be as it was")
     for device in one.tenant.device.family:
         device.close()

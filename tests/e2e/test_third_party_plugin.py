@@ -17,7 +17,7 @@ from hub.authoring import scaffold
 from hub.testing import Loopback
 from tests.deadline import until
 from tests.fixtures.environments import ROOT, Environment, build_wheel
-from tests.fixtures.spine import Device, Project, Spine, running_spine
+from tests.fixtures.spine import ONE, Device, Project, Spine, running_spine
 
 EXAMPLE = ROOT / "examples" / "isaax-ntfy"
 COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done"
@@ -30,7 +30,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hub(environment: Environment) -> Iterator[Spine]:
-    with running_spine(python=environment.python) as running:
+    # `isaax plugins` tells the one process whose config it is given.
+    with running_spine(python=environment.python, layout=ONE) as running:
         yield running
 
 

@@ -89,7 +89,7 @@ async def test_one_works_beside_the_other_and_goes_on_when_it_is_killed(
             f"{of_project}/alert-rules",
             {
                 "name": "hot", "kind": "metric", "metric": "room_celsius",
-                "over": 30, "minutes": 1,
+                "over": 30, "minutes": 60,
             },
         )  # fmt: skip
         go, count = tmp_path / "stop", tmp_path / "count"
