@@ -2,21 +2,26 @@
 
 import asyncio
 import contextlib
+import itertools
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
+import httpx
 import pytest
 
 from hub.embedded.ports import free_port
 from hub.permissions import Role
 from hub.relay.share import part_of
+from hub.settings import HubSettings
 from tests.deadline import until
 from tests.e2e.test_live_tail import account_of, seen_at_the_end, tail
 from tests.fixtures.destinations import http_receiver, webhook_texts
-from tests.fixtures.spine import Api, Device, Spine, running_spine, serve
+from tests.fixtures.ending import AGE, Ending
+from tests.fixtures.rawdevice import measured, open_device
+from tests.fixtures.spine import MANY, Api, Device, Spine, dealt, running_spine, serve
 from tests.fixtures.tenants import joined
 
 EVERYTHING_ELSE = ["accounts", "projects", "auth", "devices", "messages", "relay"]
@@ -196,3 +201,113 @@ async def test_a_second_process_of_the_same_part_does_not_begin(
         ended = await asyncio.to_thread(two.end)
         await asyncio.to_thread(one.end)
     assert ended == [0]
+
+
+# ── every service away from every other ───────────────────────────────────────────────────────
+
+CROSSED: Final = {
+    "hub": ("gateway", "triggers", "http_listener"),
+    "accounts": ("accounts", "auth", "relay"),
+    "projects": ("projects", "devices", "messages"),
+    "mail": ("mail", "envars", "alerts"),
+    "audit": ("audit", "scripts", "syslog_listener"),
+    "telemetry": (),
+}
+"""Beside `tests.fixtures.spine.MANY`: of any two services of the default list, one of the two
+layouts has them in different processes."""
+
+
+def test_the_layouts_put_every_service_away_from_every_other() -> None:
+    services = HubSettings().services
+    shares = [list(dealt(layout, services).values()) for layout in (MANY, CROSSED)]
+    for one, other in itertools.combinations(services, 2):
+        apart = [not any({one, other} <= {*share} for share in some) for some in shares]
+        assert any(apart), (one, other)
+
+
+@pytest.fixture
+def crossed() -> Iterator[Spine]:
+    """A hub in six processes, with a listener."""
+    extra = {"http_listener": {"host": "127.0.0.1", "port": free_port()}}
+    with running_spine(extra, layout=CROSSED) as spine:
+        yield spine
+
+
+async def test_split_crosswise_it_all_works(crossed: Spine, tmp_path: Path) -> None:
+    """What a device and its people do, where listeners, alerts and audit are not by the relay."""
+    spine, port = crossed, crossed.extra["http_listener"]["port"]
+    async with http_receiver(webhook_texts, {}) as receiver:
+
+        def arrived() -> list[str]:
+            return [text for one in receiver.requests for text in webhook_texts(one)]
+
+        async def comes(text: str) -> None:
+            await until(lambda: any(text in one for one in arrived()), what=text, timeout=60)
+
+        project = spine.project("crossed")
+        path = f"/projects/{project.id}"
+        _integrate(spine.api, project.id, receiver.config, 1)
+        away = {"name": "away", "kind": "metric", "metric": "room_celsius", "over": 30}
+        spine.api.make(f"{path}/alert-rules", {**away, "minutes": 60})
+        put = spine.api.ask("PUT", "/audit/export", {"project": project.id})
+        assert put.status == 200, put
+        device = Device.make(
+            tmp_path / "device", spine, project, "echo hello $GREETING; exec sleep 1000"
+        )
+        device.start()
+        sensor = await open_device(spine.embedded.ports.mqtt, project.id, project.token, "sensor")
+        try:
+            measuring = sensor.send(measured("room_celsius", 50.5), "metric.device")
+            assert measuring["op"] == "ack"
+            await comes("hello")
+            assert await _posted(port, project.token, "by the other door") == 200
+            await comes("by the other door")
+            spine.api.ask(
+                "PUT", f"/devices/{device.id}/envars/GREETING", {"value": "you", "restart": True}
+            )
+            await comes("hello you")
+            audited = f"{path}/logs?stream=sys"
+            await until(
+                lambda: {line["program"] for line in spine.api.get(audited)} >= {"audit"},
+                what="the audit log",
+                timeout=40,
+            )
+            body = {"body": "echo done >&2; exit 0", "device": device.id}
+            run = spine.api.make(f"{path}/script-runs", body)["id"]
+            results = f"{path}/script-runs/{run}/results"
+            await until(
+                lambda: [one["status"] for one in spine.api.get(results)] == ["done"],
+                what="the script",
+                timeout=40,
+            )
+            table = Ending(spine, cast("Any", None), cast("Any", None), set())
+
+            async def has_held_for_an_hour() -> bool:
+                return bool(await table.rows(AGE))
+
+            await until(has_held_for_an_hour, what="what is to be told", timeout=40)
+            told = f"{path}/logs?stream=agent"
+            await until(
+                lambda: "alerts" in [line["program"] for line in spine.api.get(told)],
+                what="the alert",
+                timeout=40,
+            )
+            metrics = f"/devices/{sensor.client}/metrics"
+            await until(lambda: spine.api.get(metrics) != [], what="a point of a chart")
+            assert len([one for one in arrived() if "by the other door" in one]) == 1
+            assert [line["program"] for line in spine.api.get(told)].count("alerts") == 1
+        finally:
+            sensor.close()
+            assert device.stop() == 0
+    assert await asyncio.to_thread(spine.stop_hub) == 0
+
+
+async def _posted(port: int, token: str, text: str) -> int:
+    """Hand a line to the HTTP listener; give the status of the answer."""
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(
+            f"http://127.0.0.1:{port}/v1/lines",
+            content=text,
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "text/plain"},
+        )
+        return answer.status_code
