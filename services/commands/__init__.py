@@ -4,13 +4,17 @@ from typing import Any
 
 from hub import DEVELOPERS, VIEWERS, AccountData, Migrations, Permission, Route, Service, hookimpl
 from services.commands.routes import routes
-from services.commands.service import commands
+from services.commands.service import commands, resting
 
 
 @hookimpl
 def isaax_services() -> list[Service]:
     """Declare the service."""
-    return [Service("commands", commands, needs=("projects", "auth", "devices"))]
+    return [
+        Service(
+            "commands", commands, resting=resting, needs=("projects",), uses=("auth", "devices")
+        )
+    ]
 
 
 @hookimpl

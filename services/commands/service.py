@@ -53,3 +53,11 @@ async def commands(database: Database, bus: Bus, downlink: Downlink) -> AsyncIte
         await stack.enter_async_context(bus.consume(*consumers))
         await stack.enter_async_context(bus.serve("commands", "1.0.0", endpoints))
         yield
+
+
+@asynccontextmanager
+async def resting(database: Database, bus: Bus) -> AsyncIterator[None]:
+    """Answer for what is kept of accounts, where the service is switched off."""
+    endpoints = account_endpoints("commands", AccountOfCommands(database))
+    async with bus.serve("commands-resting", "1.0.0", endpoints):
+        yield

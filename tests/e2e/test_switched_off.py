@@ -32,7 +32,7 @@ for _route in PLUGINS.routes:
 NEEDED: Final = {
     # Everything else is kept for projects, and devices register with their tokens.
     "projects": (
-        "auth", "devices", "envars", "scripts", "triggers", "messages", "telemetry", "alerts",
+        "auth", "devices", "envars", "commands", "scripts", "triggers", "messages", "telemetry", "alerts",
         "syslog_listener", "http_listener",
     ),
     # What listeners take goes nowhere else.
