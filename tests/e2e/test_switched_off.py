@@ -32,8 +32,8 @@ for _route in PLUGINS.routes:
 NEEDED: Final = {
     # Everything else is kept for projects, and devices register with their tokens.
     "projects": (
-        "auth", "devices", "envars", "commands", "scripts", "triggers", "messages", "telemetry", "alerts",
-        "syslog_listener", "http_listener",
+        "auth", "devices", "envars", "commands", "scripts", "triggers", "messages", "telemetry",
+        "alerts", "syslog_listener", "http_listener",
     ),
     # What listeners take goes nowhere else.
     "relay": ("syslog_listener", "http_listener"),
