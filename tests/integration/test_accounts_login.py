@@ -133,7 +133,7 @@ def test_an_address_without_an_account_makes_as_much_work(
     assert ours == nobodys
     assert ours[0] == ["find_login", "take_attempt", "hash: check"]
     assert ours[9][:3] == ours[0]
-    assert "add" in ours[9], "what the lock has mailed"
+    assert "add_many" in ours[9], "what the lock has mailed"
     assert ours[10] == ["find_login", "take_attempt", "get_attempt"]
 
 

@@ -359,4 +359,7 @@ def test_of_two_changes_at_once_one_counts(lobby: Lobby) -> None:
         }
         return others[number].ask("PUT", "/users/me/password", body).status
 
-    assert sorted(lobby.everybody_at_once(change, 2)) in ([204, 401], [204, 409], [204, 422])
+    # Each counts as an attempt until it is found to be right: the other may have to wait for it.
+    others_fate = {401, 409, 422, 429}
+    won, lost = sorted(lobby.everybody_at_once(change, 2))
+    assert (won, lost in others_fate) == (204, True)
