@@ -272,9 +272,9 @@ async def test_split_crosswise_it_all_works(crossed: Spine, tmp_path: Path) -> N
                 what="the audit log",
                 timeout=40,
             )
-            body = {"body": "echo done >&2; exit 0", "device": device.id}
-            run = spine.api.make(f"{path}/script-runs", body)["id"]
-            results = f"{path}/script-runs/{run}/results"
+            body = {"action": {"type": "script", "body": "echo done >&2; exit 0"}}
+            run = spine.api.make(f"/devices/{device.id}/commands", body)["id"]
+            results = f"{path}/commands/{run}/results"
             await until(
                 lambda: [one["status"] for one in spine.api.get(results)] == ["done"],
                 what="the script",

@@ -106,9 +106,10 @@ async def test_one_works_beside_the_other_and_goes_on_when_it_is_killed(
             assert set(arrived().values()) == {1}
 
             async def run(api: Api, word: str, how: str) -> None:
-                body = {"body": f"echo {word} >>{count}", "device": device.id}
-                made = api.make(f"{of_project}/script-runs", body)
-                path = f"{of_project}/script-runs/{made['id']}/results"
+                action = {"type": "script", "body": f"echo {word} >>{count}"}
+                body = {"action": action}
+                made = api.make(f"/devices/{device.id}/commands", body)
+                path = f"{of_project}/commands/{made['id']}/results"
                 await until(
                     lambda: [one["status"] for one in api.get(path)] == ["done"],
                     what=how, timeout=60,
