@@ -156,7 +156,7 @@ async def hub(
         await stack.enter_async_context(relay.run())
         projects = Projects(database, outbox)
         endpoints: list[Any] = [
-            Endpoint(p.LIST, projects.list),
+            Endpoint(p.LIST_OWN, projects.list),
             Endpoint(LIST_INTEGRATIONS, integrations),
             *account_endpoints("projects", AccountOfProjects(database, outbox, projects)),
             *account_endpoints("devices", AccountOfDevices(database)),

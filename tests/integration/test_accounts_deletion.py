@@ -1,12 +1,17 @@
 """The end of an account, as its owners meet it: shown, taken along, asked for, undone."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
-from tests.fixtures.lobby import Answer, Lobby, MailedLink, Visitor
+from hub.embedded.postgres import Postgres
+from tests.fixtures.lobby import Answer, Lobby, MailedLink, Visitor, running_lobby
+
+AWAY: Final = ("messages",)
 
 
 @dataclass
@@ -50,6 +55,13 @@ class Owned:
         self.lobby._wait(lambda: self.lets_devices_in() is let_in, f"devices let in: {let_in}")
 
 
+@pytest.fixture(scope="module")
+def lobby(postgres_server: Postgres, parts_folder: Path) -> Iterator[Lobby]:
+    """A hub some of whose services are away, and others are switched off."""
+    with running_lobby(postgres_server, parts_folder, away=AWAY) as running:
+        yield running
+
+
 @pytest.fixture
 def owned(lobby: Lobby) -> Owned:
     owner = lobby.person()
@@ -69,9 +81,9 @@ def test_it_shows_what_goes(owned: Owned) -> None:
         "projects": 1, "project_tokens": 1, "members": 2,
     }  # fmt: skip
     assert counts["api_tokens"] == 1
-    # This hub has no other services; what they would keep is said to be missing.
-    assert {"auth", "devices", "messages"} <= set(shown.body["unknown"])
-    assert "projects" not in shown.body["unknown"]
+    # What those keep that are away is said to be missing; of those that are off it is counted.
+    assert set(shown.body["unknown"]) == {*AWAY}
+    assert {"devices", "api_tokens", "metric_series"} <= counts.keys()
 
 
 def test_who_may_ask_for_it(owned: Owned) -> None:
@@ -229,7 +241,7 @@ def test_an_export_has_what_there_is_and_no_secret(lobby: Lobby) -> None:
 
 
 def test_an_export_breaks_off_rather_than_leave_something_out(owned: Owned) -> None:
-    """Services that keep something do not answer on this hub: nobody gets a whole archive."""
+    """A service that keeps something is away: nobody gets a whole archive."""
     made = owned.owner.ask("POST", f"{owned.path}/exports").body
     answer = owned.owner.send("GET", made["archive"])
     assert (answer.status, answer.body["type"]) == (503, "/problems/unavailable")
