@@ -52,6 +52,7 @@ _PLAIN: Mapping[type, Any] = {
     msgspec.inspect.BoolType: True,
     msgspec.inspect.DictType: {},
     msgspec.inspect.DateTimeType: "2026-11-30T00:00:00Z",
+    msgspec.inspect.DateType: "2026-11-30",
     msgspec.inspect.NoneType: None,
 }
 
@@ -71,7 +72,8 @@ def _value(name: str, info: Any, ids: Mapping[str, str]) -> Any:
         case _ if name in ids:
             value = ids[name]
         case msgspec.inspect.StructType():
-            value = fill(info.cls, ids)
+            tag = {info.tag_field: info.tag} if info.tag_field else {}
+            value = {**tag, **fill(info.cls, ids)}
         case msgspec.inspect.ListType() | msgspec.inspect.VarTupleType():
             value = [_value(name.removesuffix("s"), info.item_type, ids)]
         case msgspec.inspect.UnionType():
