@@ -150,11 +150,20 @@ async def do_commands(
         while (one := commands.next()) is not None:
             said()
             name, command = one
-            reply = await doer.do(name, command)
+            reply = await _done(doer, name, command)
             commands.ended(name, reply)
             log.info("%s %s: %s", action_type(command.action), name, word_of(reply))
             said()
         said()
+
+
+async def _done(doer: Doer, name: str, command: Do) -> Reply:
+    """Do it; a fault of ours is its end, and not that of all commands after it."""
+    try:
+        return await doer.do(name, command)
+    except Exception:
+        log.exception("%s failed", name)
+        return Reply("ended", 1, error="a fault of the agent: its log has more")
 
 
 def boot_id(path: Path) -> str:

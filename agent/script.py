@@ -16,6 +16,7 @@ import msgspec
 from agent.exits import exited
 from agent.linequeue import LineQueue
 from agent.lines import DAEMON, Line, Splitter, now, program_of
+from agent.programs.process import signal_group
 from hub.protocol import Reply
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ class ScriptRunner:
                 f"script-{name}", arguments, timeout=timeout, environment=environment
             )
         finally:
-            path.unlink(missing_ok=True)
+            _remove(path)
 
     async def run_program(
         self, label: str, arguments: Sequence[str], *, timeout: float,
@@ -148,7 +149,7 @@ class ScriptRunner:
             timed_out = not await _ended_within(process, timeout)
             await asyncio.wait({reader}, timeout=END_SECONDS)
         finally:
-            _signal_group(process.pid, signal.SIGKILL)
+            signal_group(process.pid, signal.SIGKILL)
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
         return Outcome(process.returncode, kept.text, clock() - began, timed_out)
@@ -156,15 +157,19 @@ class ScriptRunner:
     def tidy(self) -> None:
         """Remove what an agent that was killed has left."""
         for path in self.folder.glob("script-*"):
-            path.unlink(missing_ok=True)
+            _remove(path)
 
     def _write(self, body: str) -> Path:
         data = body.encode()
         self.folder.mkdir(mode=0o700, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix="script-", dir=self.folder)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o700)
-            file.write(data)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(descriptor, 0o700)
+                file.write(data)
+        except OSError:
+            _remove(Path(name))
+            raise
         return Path(name)
 
     async def _read(self, process: asyncio.subprocess.Process, program: str, kept: Kept) -> None:
@@ -194,6 +199,12 @@ def word_of(reply: Reply) -> str:
     return "it took too long" if reply.timed_out else f"code {reply.code}"
 
 
+def _remove(path: Path) -> None:
+    """Remove a script; it may have made the disk read-only itself, and `tidy` comes back."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
 async def _ended_within(process: asyncio.subprocess.Process, timeout: float) -> bool:
     """Wait for the end, and end the whole group when it does not come in time."""
     waiting = asyncio.create_task(exited(process))
@@ -201,16 +212,11 @@ async def _ended_within(process: asyncio.subprocess.Process, timeout: float) -> 
         done, _ = await asyncio.wait({waiting}, timeout=timeout)
         if done:
             return True
-        _signal_group(process.pid, signal.SIGTERM)
+        signal_group(process.pid, signal.SIGTERM)
         done, _ = await asyncio.wait({waiting}, timeout=STOP_SECONDS)
         if not done:
-            _signal_group(process.pid, signal.SIGKILL)
+            signal_group(process.pid, signal.SIGKILL)
             await waiting
         return False
     finally:
         waiting.cancel()
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)

@@ -51,7 +51,8 @@ class Note:
 
     def clear(self) -> None:
         """Forget it."""
-        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # nor a disk that became read-only: the next start sees
+            self.path.unlink(missing_ok=True)
 
     async def end_leftover(self, seconds: float) -> None:
         """End what an agent that was killed left running.
@@ -136,8 +137,11 @@ def _admit(process: asyncio.subprocess.Process, group: Group) -> None:
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a process and to what it started, where there still is any of it."""
-    with contextlib.suppress(ProcessLookupError):
+    """Send a signal to a process and to what it started, where there still is any of it.
+
+    What became another user's may not be signalled: nothing can be done about that here.
+    """
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
 
 

@@ -247,6 +247,61 @@ async def test_a_command_is_run_once_and_told_until_it_is_known(
     assert later.take() == {}
 
 
+async def test_a_fault_of_one_command_is_not_the_end_of_all(
+    tmp_path: Path, runner: ScriptRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Faulty(Told):
+        async def stop(self, name: str = "") -> None:
+            raise ZeroDivisionError
+
+    commands, woken = Commands(tmp_path, lambda: None), asyncio.Event()
+    faulty = doer(runner, Faulty())
+    task = asyncio.create_task(do_commands(commands, faulty, woken, lambda: None))
+    commands.receive("cmd_1", msgspec.json.encode(Do(StopPrograms(), 10.0, 60.0)))
+    asked(commands, "cmd_2")
+    woken.set()
+    told: dict[str, Reply] = {}
+
+    def is_told() -> bool:
+        told.update(commands.take())
+        return told.get("cmd_2", Reply("started")).is_last
+
+    await until(is_told, what="the reply of the second")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (told["cmd_1"].outcome, told["cmd_2"].outcome) == ("failed", "done")
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_script_that_cannot_be_removed_has_its_result(
+    runner: ScriptRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be one that makes the disk read-only again when it is done."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", fail)
+        outcome = await runner.run("run_1", "exit 3", timeout=20.0, environment={})
+        assert outcome.code == 3
+        runner.tidy()
+    assert [*runner.folder.iterdir()]
+    runner.tidy()
+    assert not [*runner.folder.iterdir()]
+
+
+async def test_nothing_is_left_of_a_script_for_which_there_is_no_room(
+    runner: ScriptRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("agent.script.os.fchmod", fail)
+    assert "No space" in (await run(runner, "true")).error
+    assert not [*runner.folder.iterdir()]
+
+
 def test_a_last_word_is_said_again_until_it_is_known(tmp_path: Path) -> None:
     """The hub may have been away when it was said, and the session lives on."""
     clock = Clock()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -139,6 +140,34 @@ async def test_restarts(tmp_path: Path, restart: str, command: str, runs: int, s
         assert one.said() == ["run"] * runs
         assert one.state().exit == int(command.split()[1])
         assert one.state().restarts == runs - 1
+
+
+async def test_a_disk_that_cannot_be_written_keeps_none_from_starting_again(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "programs" / "app.json").mkdir(parents=True)  # no file can be put there
+    async with supervised(tmp_path, app("echo up")) as one:
+        await until(lambda: one.said().count("up") >= 2, what="its second start")
+
+
+async def test_one_that_may_not_be_told_to_end_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal that is not permitted is followed by the next one; its end counts as ever."""
+    real, refused = os.killpg, []
+
+    def killpg(pid: int, number: int) -> None:
+        if number == signal.SIGTERM:
+            refused.append(number)
+            raise PermissionError
+        real(pid, number)
+
+    monkeypatch.setattr("agent.programs.process.os.killpg", killpg)
+    async with supervised(tmp_path, app(SLEEP, stop_seconds=0.1)) as one:
+        await until(lambda: "up" in one.said())
+        await one.programs.stop()
+        assert one.state().state == "stopped"
+    assert refused
 
 
 async def test_what_a_killed_agent_left_running_is_ended_first(tmp_path: Path) -> None:
