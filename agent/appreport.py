@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from agent.programs import ProgramState
-from hub.protocol import ProgramReport, State
+from hub.protocol import UNDECODABLE, ProgramReport, State
 
 SETTLE_SECONDS: Final = 0.5  # after a change: one that starts is running by then, or has failed
 PAUSE_SECONDS: Final = 4.5  # after that, however much changes
@@ -99,7 +99,7 @@ def revision_in(directory: Path | None) -> str:
     try:
         with (directory / MANIFEST).open("rb") as file:
             manifest = msgspec.json.decode(file.read(MOST_MANIFEST_BYTES), type=_Manifest)
-    except (OSError, msgspec.DecodeError):  # it is the user's own, and need not be there
+    except (OSError, *UNDECODABLE):  # it is the user's own, and need not be there
         return ""
     return manifest.version[:_MOST_REVISION]
 

@@ -12,7 +12,16 @@ from typing import Final
 import msgspec
 
 from agent.files import write_atomic
-from hub.protocol import Cancel, Do, Known, ProtocolError, Reboot, Reply, decode_command
+from hub.protocol import (
+    UNDECODABLE,
+    Cancel,
+    Do,
+    Known,
+    ProtocolError,
+    Reboot,
+    Reply,
+    decode_command,
+)
 
 log = logging.getLogger(__name__)
 
@@ -238,6 +247,6 @@ def _load(path: Path) -> dict[str, _Kept]:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, _Kept])
     except FileNotFoundError:
         return {}
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNDECODABLE) as error:
         log.warning("replies to commands are lost: %s", error)
         return {}

@@ -161,7 +161,7 @@ class Dialogue:
                 wanted.receive(payload)
             elif self._session is not None and topic.startswith(self._session.command("")):
                 self._commands.receive(topic.removeprefix(self._session.command("")), payload)
-        except msgspec.DecodeError as error:
+        except protocol.UNDECODABLE as error:
             log.warning("a message of the hub on %s cannot be read: %s", topic, error)
 
     def tick(self, *, at: float) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from agent.linequeue import LineQueue
 from agent.lines import USER_INFO, Line, now, program_of, text_of
+from hub.protocol import UNDECODABLE
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def parse(data: bytes, *, own_pid: int) -> Line | None:
     """Make a line of an entry; None for one that the agent wrote itself."""
     try:
         entry = _decoder.decode(data)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return Line(now(), USER_INFO, "journald", text_of(data))
     if entry.pid == str(own_pid):  # it has them in its own stream
         return None

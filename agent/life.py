@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from agent.files import write_atomic
-from hub.protocol import Mark
+from hub.protocol import UNDECODABLE, Mark
 
 
 class Life(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ def load(folder: Path) -> Life | None:
     """Read the life of the spool in a folder; None when there is none, or none that is readable."""
     try:
         return msgspec.json.decode((folder / "life.json").read_bytes(), type=Life)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, *UNDECODABLE):
         return None
 
 

@@ -14,7 +14,7 @@ import msgspec
 from agent.files import write_atomic
 from agent.script import ScriptRunner, word_of
 from agent.wanted import WantedOf
-from hub.protocol import MomentScript, Ran, Reply, Scripts, decode_scripts
+from hub.protocol import UNDECODABLE, MomentScript, Ran, Reply, Scripts, decode_scripts
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Moments:
             running = msgspec.json.decode(self._note.read_bytes(), type=_Running)
         except FileNotFoundError:
             return
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *UNDECODABLE) as error:
             log.warning("what was run last is not known: %s", error)
         else:
             reply = Reply("interrupted", error="the agent ended meanwhile", ran=running.ran)

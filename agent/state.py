@@ -12,6 +12,7 @@ from agent.config import ConfigError
 from agent.files import check_writable, write_atomic
 from agent.identity import write_device
 from agent.settings import AgentConfig
+from hub.protocol import UNDECODABLE
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ class SessionFile:
         self._path = folder / "session"
         try:
             self._state = msgspec.json.decode(self._path.read_bytes(), type=_SessionState)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *UNDECODABLE):
             self._state = _SessionState()
 
     @property

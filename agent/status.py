@@ -9,6 +9,7 @@ import msgspec
 from agent.files import write_atomic
 from agent.programs import ProgramState
 from agent.programs.process import exit_word
+from hub.protocol import UNDECODABLE
 
 
 class StreamStatus(msgspec.Struct, frozen=True):
@@ -70,7 +71,7 @@ def read(folder: Path) -> Status | None:
         os.kill(status.pid, 0)
     except PermissionError:
         return status
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNDECODABLE):
         return None
     return status
 

@@ -26,7 +26,7 @@ from agent.connection import (
 from agent.doctor.findings import Finding, failed, ok, warning
 from agent.settings import AgentConfig
 from agent.state import new_client
-from hub.protocol import VERSION, Begin, Down, Gone, Nonce, auth_down, auth_up
+from hub.protocol import UNDECODABLE, VERSION, Begin, Down, Gone, Nonce, auth_down, auth_up
 
 CONNECT_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 10.0
@@ -148,7 +148,7 @@ def _answer(connection: Connection, client: str) -> Finding:
             for event in connection.poll(left):
                 if isinstance(event, Received):
                     return _judge(_down.decode(event.payload), advice)
-    except (Lost, msgspec.DecodeError) as error:
+    except (Lost, *UNDECODABLE) as error:
         return failed("hub", str(error), advice)
     return failed("hub", f"no answer within {ANSWER_SECONDS:.0f} s", advice)
 

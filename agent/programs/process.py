@@ -16,6 +16,7 @@ import msgspec
 from agent.files import write_atomic
 from agent.programs.cgroups import Group
 from agent.settings import AppConfig
+from hub.protocol import UNDECODABLE
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ def exit_word(code: int) -> str:
 def _read(path: Path) -> _Running | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Running)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNDECODABLE):
         return None
 
 

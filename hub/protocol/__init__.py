@@ -12,6 +12,7 @@ from hub.protocol.batches import (
     decode_header,
     renumber,
 )
+from hub.protocol.body import UNDECODABLE
 from hub.protocol.commands import (
     LATER,
     MAX_REPLY_BYTES,
@@ -114,6 +115,7 @@ __all__ = [
     "METRICS",
     "MOMENTS",
     "STREAMS",
+    "UNDECODABLE",
     "VERSION",
     "Ack",
     "AckMessage",

@@ -57,6 +57,8 @@ async def test_changes_are_told_once_and_all_of_it_in_each_session() -> None:
         (b'{"version": 3}', ""),
         (b"[]", ""),
         (b"\xff", ""),
+        (b'{"version":"\xff"}', ""),
+        (b'{"a":' + b"[" * 10_000, ""),
         (None, ""),
     ],
 )

@@ -10,11 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent import status
 from agent.commands import Commands
 from agent.first_start import FirstStart
 from agent.linequeue import LineQueue
 from agent.moments import Moments, ProjectScripts, Verdict
+from agent.programs.process import Note
 from agent.script import LOGGED_BYTES, ScriptRunner
+from agent.state import SessionFile
 from hub.protocol import Known, MomentScript, Reply, Scripts, State
 from tests.deadline import until
 from tests.unit.test_agent_commands import is_running, said
@@ -218,6 +221,20 @@ async def test_one_whose_agent_ended_meanwhile_is_told_so_once(device: Device) -
     assert Device(device.folder).commands.take() == {name: told}, "and not once more"
     note.write_bytes(kept)
     assert list(Device(device.folder).commands.take()) == [name], "though it ended just then"
+
+
+@pytest.mark.parametrize("rubbish", [b"", b"\0" * 64, b'{"\xff":1}', b'{"a":' + b"[" * 10_000])
+async def test_files_that_a_power_cut_spoilt_keep_no_agent_from_starting(
+    tmp_path: Path, rubbish: bytes
+) -> None:
+    names = ["commands.json", "moment.json", "scripts.json", "session", "app.json", "status.json"]
+    for name in names:
+        (tmp_path / name).write_bytes(rubbish)
+    device = Device(tmp_path)
+    assert (device.results(), device.scripts.current.version) == ([], 0)
+    assert SessionFile(tmp_path).last == ""
+    await Note(tmp_path / "app.json").end_leftover(0.0)
+    assert status.read(tmp_path) is None
 
 
 async def test_one_after_the_other(device: Device) -> None:
