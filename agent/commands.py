@@ -26,11 +26,13 @@ from hub.protocol import (
 log = logging.getLogger(__name__)
 
 AGAIN_SECONDS: Final = 20.0
-"""After which a last word that the hub has not confirmed is said again."""
+"""After which a last word that the hub has not confirmed is said again; then ever more seldom."""
+SLOWEST_SECONDS: Final = 640.0
 MOST_WAITING: Final = 16
 MOST_DONE: Final = 256
 MOST_KEPT: Final = 64
-"""Replies that the hub has not confirmed; beyond it the oldest are forgotten."""
+"""Replies that the hub has not confirmed; beyond it the oldest are forgotten, first those that no
+command asked for: what is forgotten of a command, no next start of the agent knows."""
 
 _ENDED: Final = Reply("interrupted", error="the agent ended meanwhile")
 _BOOTED: Final = Reply("ended", 0)
@@ -44,6 +46,18 @@ class _Waiting:
     name: str
     command: Do
     until: float
+
+
+class _Said(msgspec.Struct, frozen=True):
+    """When a last word was said, and how long it is waited then until it is said again."""
+
+    at: float
+    wait: float = AGAIN_SECONDS
+
+    @property
+    def again_at(self) -> float:
+        """When that is over."""
+        return self.at + self.wait
 
 
 class _Kept(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -89,21 +103,20 @@ class Commands:
         # What the hub knows the end of: one of these that comes late is not new.
         self._done: deque[str] = deque(maxlen=MOST_DONE)
         self._unsaid: dict[str, Reply] = {name: one.reply for name, one in self._kept.items()}
-        self._said_at: dict[str, float] = {}
+        self._said: dict[str, _Said] = {}
 
     @property
     def deadline(self) -> float | None:
         """Give when `take` has something to say again."""
         with self._lock:
-            said = list(self._said_at.values())
-        return min(said) + AGAIN_SECONDS if said else None
+            return min((one.again_at for one in self._said.values()), default=None)
 
     # ── the link's thread ──
 
     def begin(self) -> None:
         """Take note of a new session: what was said in the last one may not have arrived."""
         with self._lock:
-            self._said_at.clear()
+            self._said.clear()
             self._unsaid = {name: self._present(name) for name in self._kept}
 
     def receive(self, name: str, payload: bytes) -> None:
@@ -152,10 +165,12 @@ class Commands:
         at = self._clock()
         with self._lock:
             said, self._unsaid = self._unsaid, {}
-            for name, last in self._said_at.items():
-                if at >= last + AGAIN_SECONDS and name in self._kept:
+            for name, last in self._said.items():
+                if at >= last.again_at:
                     said.setdefault(name, self._kept[name].reply)
-            self._said_at |= {name: at for name, reply in said.items() if reply.is_last}
+            self._said |= {
+                name: self._next_time(name, at) for name, reply in said.items() if reply.is_last
+            }
         return said
 
     # ── the event loop ──
@@ -188,6 +203,11 @@ class Commands:
         """Give what is true now of a command that has begun."""
         return Reply("started") if name in self._open else self._kept[name].reply
 
+    def _next_time(self, name: str, at: float) -> _Said:
+        """Note that a last word is said now: each time it is waited for twice as long."""
+        last = self._said.get(name)
+        return _Said(at) if last is None else _Said(at, min(SLOWEST_SECONDS, 2 * last.wait))
+
     def _settle_reboots(self) -> None:
         """Say of a reboot that an earlier run had begun how it ended."""
         begun = {name: one.boot for name, one in self._kept.items() if one.boot}
@@ -219,19 +239,27 @@ class Commands:
         """Keep what is true of a command over a restart; False when the disk failed."""
         self._kept[name] = kept
         while len(self._kept) > MOST_KEPT:
-            # Never one that runs: sent again, it would be done again.
-            oldest = next(one for one in self._kept if one not in self._open and one != name)
-            del self._kept[oldest]
-            self._said_at.pop(oldest, None)
+            self._drop(self._oldest(name))
         return self._save()
+
+    def _oldest(self, latest: str) -> str:
+        """Give what is forgotten first; never one that runs: sent again, it would be done again."""
+        ended = [one for one in self._kept if one not in self._open and one != latest]
+        unasked = (one for one in ended if self._kept[one].reply.ran is not None)
+        return next(unasked, ended[0])
+
+    def _drop(self, name: str) -> None:
+        """Keep a reply no longer, and know that it was done: it may be sent again all the same."""
+        del self._kept[name]
+        self._done.append(name)
+        self._unsaid.pop(name, None)
+        self._said.pop(name, None)
 
     def _forget(self, name: str) -> None:
         with self._lock:
-            if name not in self._open and self._kept.pop(name, None) is not None:
-                self._done.append(name)
-                self._unsaid.pop(name, None)
+            if name in self._kept and name not in self._open:
+                self._drop(name)
                 self._save()
-            self._said_at.pop(name, None)
 
     def _save(self) -> bool:
         try:

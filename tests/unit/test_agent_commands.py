@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.commands import AGAIN_SECONDS, MOST_KEPT, MOST_WAITING, Commands
+from agent.commands import AGAIN_SECONDS, MOST_KEPT, MOST_WAITING, SLOWEST_SECONDS, Commands
 from agent.doing import Allowed, Doer, boot_id, do_commands
 from agent.linequeue import LineQueue
 from agent.programs import ProgramError
@@ -20,6 +20,7 @@ from hub.protocol import (
     Cancel,
     Do,
     Known,
+    Ran,
     Reboot,
     ReloadPrograms,
     Reply,
@@ -312,10 +313,44 @@ def test_a_last_word_is_said_again_until_it_is_known(tmp_path: Path) -> None:
     assert (commands.deadline, commands.take()) == (AGAIN_SECONDS, {})
     clock.now = AGAIN_SECONDS
     assert list(commands.take()) == ["bad"]
-    assert commands.deadline == 2 * AGAIN_SECONDS
+    for _ in range(10):  # ever more seldom: the hub's service may be switched off
+        due = commands.deadline
+        assert due is not None
+        clock.now = due
+        assert list(commands.take()) == ["bad"]
+    assert commands.deadline == clock.now + SLOWEST_SECONDS
+    commands.begin()
+    assert (list(commands.take()), commands.deadline) == (["bad"], clock.now + AGAIN_SECONDS)
     commands.receive("bad", msgspec.json.encode(Known()))
-    clock.now = 2 * AGAIN_SECONDS
+    clock.now += SLOWEST_SECONDS
     assert (commands.deadline, commands.take()) == (None, {})
+
+
+def finished(commands: Commands, name: str) -> None:
+    """Do a command of which the hub hears nothing."""
+    asked(commands, name)
+    one = commands.next()
+    assert one is not None
+    commands.ended(one[0], Reply("ended", 0))
+
+
+def test_no_command_is_done_twice_for_want_of_room(tmp_path: Path) -> None:
+    """Without a hub that takes replies they are forgotten in the end; what was done is not."""
+    commands = Commands(tmp_path, lambda: None)
+    finished(commands, "cmd_first")
+    for n in range(2 * MOST_KEPT):
+        commands.tell(f"mom_{n}", Reply("ended", 21, ran=Ran("pre-install", 1, 0.0)))
+    later = Commands(tmp_path, lambda: None)
+    asked(later, "cmd_first")
+    assert later.next() is None, "what nobody asked for is forgotten before it"
+    told = later.take()
+    assert (len(told), f"mom_{2 * MOST_KEPT - 1}" in told) == (MOST_KEPT, True)
+    for n in range(MOST_KEPT):
+        finished(later, f"cmd_{n}")
+    asked(later, "cmd_first")
+    asked(later, "cmd_0")
+    assert later.next() is None, "it was forgotten, and done all the same"
+    assert len(later.take()) == MOST_KEPT, "nor is it told any more"
 
 
 async def test_what_waited_for_too_long_is_refused(tmp_path: Path, runner: ScriptRunner) -> None:
@@ -414,7 +449,7 @@ def test_there_is_an_end_to_what_is_taken(tmp_path: Path, monkeypatch: pytest.Mo
         commands.receive(f"bad_{n}", b"")
         commands.take()
     assert len(Commands(tmp_path, lambda: None).take()) <= MOST_KEPT
-    assert len(commands._said_at) <= MOST_KEPT
+    assert len(commands._said) <= MOST_KEPT
     for n in range(MOST_WAITING):
         asked(commands, f"cmd_{n}")  # sent again: what waits is known, whatever came meanwhile
     assert len([*iter(commands.next, None)]) == MOST_WAITING
