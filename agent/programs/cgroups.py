@@ -207,12 +207,25 @@ def _delegated(own: Path, controllers: list[str]) -> Path:
     inside = {int(pid) for pid in (base / "cgroup.procs").read_text().split()}
     is_root = not (base / "cgroup.type").exists()  # the one group that may have both
     if inside and not is_root:
-        if inside != {os.getpid()}:
+        if not all(_is_ours(pid) for pid in inside):
             raise NotEnforceableError(_advice(f"{base} has other processes too"))
         (base / _OWN).mkdir(exist_ok=True)
-        _write(base / _OWN / "cgroup.procs", os.getpid())
+        for pid in inside:  # the journal's reader may run already, a program without limits, too
+            with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+                _write(base / _OWN / "cgroup.procs", pid)
     _write(switch, " ".join(f"+{one}" for one in controllers))
     return base
+
+
+def _is_ours(pid: int) -> bool:
+    """Say whether a process is this one, was started by it, or has ended meanwhile."""
+    own = os.getpid()
+    while pid not in {own, 0, 1}:
+        try:  # proc(5), /proc/pid/stat: its parent is the second field after the name
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            return True
+    return pid == own
 
 
 def _write(path: Path, value: object) -> None:

@@ -1,12 +1,14 @@
 """The limits of programs: as the kernel of this machine enforces them, and both kinds of groups."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from agent.programs import cgroups
 from agent.programs.cgroups import Cgroups, Limits, NotEnforceableError
 from agent.programs.process import HOLD
 from agent.settings import AppConfig, Size
@@ -121,8 +123,8 @@ def machine(tmp_path: Path) -> Machine:
 
 def test_version_2_below_a_unit_that_systemd_delegates(machine: Machine) -> None:
     unit = machine.unified("system.slice/isaaxd.service", f"{os.getpid()}\n")
-    cgroups = machine.shows(UNIFIED, "0::/system.slice/isaaxd.service\n")
-    group = cgroups.group("web", Limits(64 * MEGABYTE, 25))
+    of_unit = machine.shows(UNIFIED, "0::/system.slice/isaaxd.service\n")
+    group = of_unit.group("web", Limits(64 * MEGABYTE, 25))
     assert (unit / "agent" / "cgroup.procs").read_text() == f"{os.getpid()}\n"
     assert (unit / "cgroup.subtree_control").read_text() == "+memory +cpu\n"
     web = unit / "isaax-1-web"
@@ -144,6 +146,35 @@ def test_version_2_where_others_are_in_the_group(machine: Machine) -> None:
     machine.unified("user.slice", f"1\n{os.getpid()}\n")
     with pytest.raises(NotEnforceableError, match=r"has other processes too.*Delegate=memory cpu"):
         machine.shows(UNIFIED, "0::/user.slice\n").group("web", Limits(MEGABYTE))
+
+
+def test_version_2_where_what_the_agent_started_is_in_the_group(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader of the journal, or a program without limits; and of it what that started."""
+    moved: list[object] = []
+    real = cgroups._write
+
+    def write(path: Path, value: object) -> None:
+        if path.parent.name == "agent":
+            moved.append(value)
+        real(path, value)
+
+    monkeypatch.setattr(cgroups, "_write", write)
+    shell = ["/bin/sh", "-c", "sleep 600 & echo $!; wait"]
+    with subprocess.Popen(shell, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        grandchild = int(child.stdout.readline())
+        with subprocess.Popen(["true"]) as gone:
+            gone.wait()
+        pids = {os.getpid(), child.pid, grandchild, gone.pid}
+        unit = machine.unified("unit", "".join(f"{pid}\n" for pid in pids))
+        try:
+            machine.shows(UNIFIED, "0::/unit\n").group("web", Limits(MEGABYTE))
+        finally:
+            os.kill(grandchild, signal.SIGKILL)
+    assert set(moved) == pids
+    assert (unit / "isaax-1-web" / "memory.max").exists()
 
 
 def test_version_1_beside_a_version_2_that_controls_nothing(machine: Machine) -> None:
