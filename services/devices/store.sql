@@ -124,13 +124,23 @@ RETURNING device.id, device.version
 
 -- name: note_apps
 -- What an earlier message said gives way; `since` is told as seconds, on the database's clock.
+WITH told AS (
+       SELECT *
+         FROM unnest(:devices::text[], :projects::text[], :states::text[], :revisions::text[],
+                     :programs::text[])
+           AS t (device, project, state, revision, programs)),
+     locked AS (  -- in one order for everybody, as where sessions are taken up
+       SELECT d.id
+         FROM devices_device AS d
+         JOIN told ON told.device = d.id AND told.project = d.project
+        ORDER BY d.id
+          FOR UPDATE OF d)
 UPDATE devices_device AS d
    SET app_state = told.state, app_revision = told.revision, app_programs = told.programs::jsonb,
        app_reported_at = now(), version = d.version + 1
-  FROM unnest(:devices::text[], :projects::text[], :states::text[], :revisions::text[],
-              :programs::text[])
-       AS told (device, project, state, revision, programs)
- WHERE d.id = told.device AND d.project = told.project
+  FROM told
+  JOIN locked ON locked.id = told.device
+ WHERE d.id = told.device
 
 -- name: delete_device
 DELETE FROM devices_device WHERE id = :device AND account = :account

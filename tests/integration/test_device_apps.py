@@ -1,5 +1,6 @@
 """What devices say of their apps, as the API shows it, and how devices are found by it."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 
 from hub.downlink import DeviceReport
 from hub.protocol import ProgramReport, Session, State
-from services.devices.apps import state_of
+from services.devices.apps import Apps, state_of
+from tests.deadline import until
 from tests.fixtures.fleet import MINE, OTHERS, Fleet
 
 
@@ -99,3 +101,27 @@ async def test_a_device_speaks_for_itself_alone(both: Fleet) -> None:
     assert await found(both, "app=failed") == []
     _, page = await both.call("GET", "devices?app=failed", who=f"{OTHERS}:developer")
     assert page["status"] == 404, f"{MINE} has this project"
+
+
+async def test_it_waits_for_who_changes_devices_without_holding_one_that_he_needs_next(
+    both: Fleet,
+) -> None:
+    """A fleet that comes at once says how its apps fare while its sessions are taken up."""
+    told = State(programs={"app": ProgramReport("running")})
+    locked = "SELECT FROM devices_device WHERE id = $1 FOR UPDATE NOWAIT"
+    await both.ears.say(says(both, "dev_a", told))  # which puts its row behind the other's
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    async with both.database.system() as tx:
+        await tx.raw.execute(locked, "dev_a")
+        hears = asyncio.create_task(
+            Apps(both.database).heard([says(both, one, told) for one in ("dev_b", "dev_a")])
+        )
+
+        async def waits() -> bool:
+            async with both.database.system() as other:  # a transaction sees what it saw first
+                return bool(await other.raw.fetchval(waiting))
+
+        await until(waits, what="it to wait")
+        await tx.raw.execute(locked, "dev_b")
+    await hears
+    assert (await shown(both, "dev_b"))["state"] == "running"
