@@ -202,6 +202,8 @@ class Reports:
         kind = self._kind
         newest = {one.session.device: one for one in reports if kind in one.state.versions}
         told = list(newest.values())
+        if not told:  # most are of something else: of how the app fares, or of another kind
+            return
         async with self._database.system() as tx:
             rows = await tx.all(
                 self._queries["note_reports"],
