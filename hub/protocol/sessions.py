@@ -88,7 +88,7 @@ class Opened(msgspec.Struct, frozen=True, tag_field="op", tag="session"):
 class Gone(msgspec.Struct, frozen=True, tag_field="op", tag="gone"):
     """The will, and the last message of an orderly end: this connection is no more."""
 
-    connection: str
+    connection: ConnectionName
 
 
 class Refused(msgspec.Struct, frozen=True, tag_field="op", tag="refused"):

@@ -184,6 +184,13 @@ async def test_a_message_that_is_too_long_is_not_kept(hall: Hall) -> None:
     assert msgspec.json.decode(hall.broker.said[-1][1])["code"] == "malformed"
 
 
+async def test_a_will_that_names_no_connection_is_refused_at_the_door(hall: Hall) -> None:
+    """Wills are ended together: what Postgres takes from nobody would fail those of others."""
+    hall.broker.hand_in(DEVICE, {"op": "gone", "connection": "c" * 15 + "\0"})
+    assert hall.broker.wire.acknowledged == 1
+    assert msgspec.json.decode(hall.broker.said[-1][1])["code"] == "malformed"
+
+
 async def sync_and(hall: Hall, meanwhile: Callable[[], Awaitable[None]]) -> None:
     """Sync; when the tokens have been read, something else begins and gets as far as it can."""
     begun: list[asyncio.Task[None]] = []
