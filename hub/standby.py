@@ -9,7 +9,7 @@ import inspect
 import math
 import zlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ import structlog
 
 from hub.contracts import Bus, Contract, Endpoint, Nothing
 from hub.database import Database
-from hub.errors import IsaaxError
+from hub.errors import DeadlineExceeded, IsaaxError
 from hub.relay.lease import Lease, Office
 from hub.relay.tasks import Tasks
 from hub.services import Service
@@ -110,11 +110,17 @@ class _Turn:
         return Nothing()
 
     async def _runs_elsewhere(self) -> bool:
-        """Say whether another process runs it, that has lost its lock and will get it again."""
-        with suppress(IsaaxError):
+        """Say whether another process runs it, that has lost its lock and will get it again.
+
+        One that is too busy to say so in time runs it, too.
+        """
+        try:
             await self._bus.request(_runs(self._name), Nothing())
+        except DeadlineExceeded:
             return True
-        return False
+        except IsaaxError:
+            return False
+        return True
 
 
 def _runs(name: str) -> Contract[Nothing, Nothing]:

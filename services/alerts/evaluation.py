@@ -120,17 +120,24 @@ class Watcher:
 
         Should we end in between, it is told twice rather than not at all.
         """
-        for event in await tx.all(self._sql["untold"], _Untold):
-            priority = _USER + SEVERITIES.index(event.severity)
-            lines = Lines([event.at], priority, "alerts", [event.text])
-            try:
-                await self._ingest.submit(
-                    event.project, "alerts", event.host, lines, stream="agent", overdraw=True
-                )
-            except IsaaxError as error:
-                _log.warning("an alert waits", project=event.project, reason=error.detail)
-                continue
-            await tx.run(self._sql["told"], numbers=[event.number])
+        waiting: set[str] = set()  # projects of which nothing more is told this time
+        while events := await tx.all(self._sql["untold"], _Untold, waiting=sorted(waiting)):
+            for event in events:
+                if event.project not in waiting and not await self._tell(tx, event):
+                    waiting.add(event.project)
+
+    async def _tell(self, tx: Connection, event: _Untold) -> bool:
+        priority = _USER + SEVERITIES.index(event.severity)
+        lines = Lines([event.at], priority, "alerts", [event.text])
+        try:
+            await self._ingest.submit(
+                event.project, "alerts", event.host, lines, stream="agent", overdraw=True
+            )
+        except IsaaxError as error:
+            _log.warning("an alert waits", project=event.project, reason=error.detail)
+            return False
+        await tx.run(self._sql["told"], numbers=[event.number])
+        return True
 
     async def _look_at(
         self, tx: Connection, project: str, rules: list[c.Rule], now: datetime

@@ -55,6 +55,8 @@ class Ear:
         place: from which on is to be read.
         heard: when a device was heard last, by its id and its stream.
         fair: from when on silence can be told: devices need a while to be back.
+
+    `tried` is when it was read last, be it not to the end.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Ear:
         self.since = since
         self.until = until
         self.looked = until
+        self.tried = until
         self.place = place
         self.heard = heard
         self.fair = fair
@@ -104,6 +107,7 @@ class Ear:
     def caught_up(self, now: datetime) -> None:
         """Take note that all up to now was heard; forget what nobody can ask for any more."""
         self.looked, self.until = self.until, now
+        self.tried = now
         oldest = bucket_of(now) - self.needs.reach // BUCKET - 10
         for key, counts in [*self._counts.items()]:
             for bucket in [bucket for bucket in counts if bucket < oldest]:

@@ -1,6 +1,8 @@
 """Listens to the projects that have rules about lines, and remembers it when the hub ends."""
 
 import asyncio
+import math
+import time
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +22,8 @@ _DEAF: Final = timedelta(minutes=2)  # between two looks; more than that, and it
 _GRACE: Final = timedelta(seconds=30)  # that devices may need to be back after a hub was away
 _OVERLAP: Final = timedelta(minutes=1)  # read twice after a restart: clocks differ
 _PATIENCE: Final = 30.0  # seconds that reading a project's lines may take at a time
+_OF_ALL: Final = 60.0  # and all of them together; then each has the shortest
+_SHORTEST: Final = 1.0
 _KEPT: Final = timedelta(days=7)
 
 
@@ -41,13 +45,15 @@ class Listener:
         self._feed = feed
         self._sql = Queries.load("services.alerts")
         self._ears: dict[str, Ear] = {}
+        self._ends = math.inf
 
     def begin(self) -> None:
         """Know nothing but what is written down: who led before may have written on."""
         self._ears.clear()
 
     async def only(self, tx: Connection, projects: Collection[str]) -> None:
-        """Forget all projects but these: when they are listened to once more, they begin anew."""
+        """Begin a look at these projects, and forget all others: they begin anew, should they."""
+        self._ends = time.monotonic() + _OF_ALL
         for project in self._ears.keys() - {*projects}:
             del self._ears[project]
         await tx.run(self._sql["drop_ears"], projects=[*projects])
@@ -60,13 +66,15 @@ class Listener:
         """
         rule = next(iter(rules))
         ear = self._ears.get(rule.project)
-        if ear is None or now - ear.until > _DEAF:
+        if ear is None or now - ear.tried > _DEAF:
             ear = self._ears[rule.project] = await self._resume(tx, rule, now)
         ear.need(Needs.of(rules), now)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            left = max(_SHORTEST, min(_PATIENCE, self._ends - time.monotonic()))
+            async with asyncio.timeout(left):
                 await self._read(rule.project, ear)
         except TimeoutError:
+            ear.tried = now  # it goes on from its place: nothing was missed
             raise Unavailable("there are more lines than can be counted at a time") from None
         ear.caught_up(now)
         await self._keep(tx, rule.project, ear)

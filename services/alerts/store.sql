@@ -131,8 +131,13 @@ SELECT r.account, r.project, r.id, r.name, :device, :host, :subject, :state, :se
   FROM alerts_rule AS r WHERE r.id = :rule AND r.version = :version
 
 -- name: untold
-SELECT number, project, host, severity, text, at FROM alerts_event
- WHERE NOT told ORDER BY number LIMIT 500
+-- Some of each project, so that one of which nothing can be told holds up no other.
+SELECT number, project, host, severity, text, at
+  FROM (SELECT *, row_number() OVER (PARTITION BY project ORDER BY number) AS place
+          FROM alerts_event
+         WHERE NOT told AND project <> ALL (:waiting::text[])) AS waiting
+ WHERE place <= 100
+ ORDER BY number
 
 -- name: told
 UPDATE alerts_event SET told = true WHERE number = ANY(:numbers)

@@ -116,7 +116,7 @@ class Door:
         """Give a nonce, or a time to come again while many are at it."""
         nonces = self._rules.nonces
         if not nonces.has(client):
-            wait = self._turns.wait(self._waiting + nonces.fresh())
+            wait = self._turns.wait(client, self._waiting + nonces.fresh())
             if wait:
                 self._say(client, Refused("unavailable", "many devices come at once", wait))
                 return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hub import Connection, Database, IsaaxError, Opener, Queries, Vault
+from hub import Connection, Database, IsaaxError, Opener, Queries, SealBroken, Vault
 from hub.protocol import Hello, Register, hello_proof
 from services.auth.contracts import DeviceEvent
 from services.auth.refusals import APPROVAL_SECONDS, Refusal
@@ -71,12 +71,10 @@ class Opening:
         """Give each its session, or say why it gets none."""
         async with self._database.system() as tx:
             rows = await self._lock(tx, asked)
-            openers: dict[str, Opener] = {}
+            openers: dict[str, Opener | SealBroken] = {}
             for row in rows.values():
                 if row.project not in openers:
-                    openers[row.project] = await self._vault.opener(
-                        tx, account=row.account, project=row.project
-                    )
+                    openers[row.project] = await self._opener(tx, row)
             answers: dict[str, LiveSession | IsaaxError] = {}
             proven: list[tuple[DeviceRow, Hello]] = []
             for one in asked:
@@ -103,6 +101,13 @@ class Opening:
             projects=[one.request.project for one in asked],
         )
         return {row.id: row for row in rows}
+
+    async def _opener(self, tx: Connection, row: DeviceRow) -> Opener | SealBroken:
+        """Give what opens a project's keys; what is wrong with one is not to fail the others."""
+        try:
+            return await self._vault.opener(tx, account=row.account, project=row.project)
+        except SealBroken as error:
+            return error
 
     async def _open(
         self, tx: Connection, proven: Sequence[tuple[DeviceRow, Hello]]
@@ -137,7 +142,9 @@ class Opening:
         return opened
 
 
-def _proven(one: Asked, rows: Mapping[str, DeviceRow], openers: Mapping[str, Opener]) -> DeviceRow:
+def _proven(
+    one: Asked, rows: Mapping[str, DeviceRow], openers: Mapping[str, Opener | SealBroken]
+) -> DeviceRow:
     """Give the device's row, once it is sure that it is the device.
 
     Raises:
@@ -147,7 +154,10 @@ def _proven(one: Asked, rows: Mapping[str, DeviceRow], openers: Mapping[str, Ope
     row, request = rows.get(one.device), one.request
     if row is None or row.project != request.project:
         raise Refusal("unknown-device", "no such device in this project")
-    key = openers[row.project].open(row.key, name=key_name(one.device))
+    opener = openers[row.project]
+    if isinstance(opener, SealBroken):
+        raise SealBroken(opener.detail)
+    key = opener.open(row.key, name=key_name(one.device))
     expected = hello_proof(
         key.hex(), request.project, one.device, request.nonce, request.connection, request.previous
     )

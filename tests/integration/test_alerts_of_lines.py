@@ -1,14 +1,19 @@
 """Alerts about lines, on real streams and a real database: told once, over every restart."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 
+from hub.database import Connection
 from hub.errors import Unavailable
-from hub.relay.hearing import LinePlace
+from hub.relay.hearing import HeardLines, LineFeed, LinePlace
 from hub.relay.streams import shard_stream
 from services.alerts import contracts as c
 from services.alerts import peers
+from services.alerts.listener import Listener
 from tests.fixtures.alerts import Scene
 
 ERRORS = c.What(
@@ -166,3 +171,32 @@ async def _rows(scene: Scene) -> tuple[int, int]:
     async with scene.database.system() as tx:
         ears = await tx.raw.fetchval("SELECT count(*) FROM alerts_ear")
         return ears, await tx.raw.fetchval("SELECT count(*) FROM alerts_heard")
+
+
+class Flood:
+    """A feed that never comes to its end."""
+
+    def __init__(self) -> None:
+        self.asked: list[LinePlace] = []
+
+    async def after(
+        self, _: str, place: LinePlace, *, severities: bool
+    ) -> AsyncIterator[HeardLines]:
+        """Give one batch, of a second later, and then let wait."""
+        assert severities
+        self.asked.append(place)
+        yield HeardLines("dev_1", "app", LinePlace(place.time + 10**9), [])
+        await asyncio.Event().wait()
+
+
+async def test_more_lines_than_can_be_counted_at_a_time_are_counted_on(live: Scene) -> None:
+    """It goes on from its place each time, and never begins anew: nothing was missed."""
+    rule, flood = await live.rule(ERRORS), Flood()
+    listener = Listener(cast("LineFeed", flood))
+    async with live.database.session() as raw:
+        for minutes in (0, 1.5, 3, 4.5):
+            listener._ends = 0.0  # others have had most of the time
+            with pytest.raises(Unavailable, match="more lines"):
+                await listener.hear(Connection(raw), [rule], live.now + timedelta(minutes=minutes))
+    first = flood.asked[0].time
+    assert [one.time - first for one in flood.asked] == [0, 10**9, 2 * 10**9, 3 * 10**9]

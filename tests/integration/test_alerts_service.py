@@ -45,6 +45,25 @@ async def test_what_was_not_told_is_told_the_next_time(scene: Scene) -> None:
     assert await scene.history() == [("fired", "dev_1", "")]
 
 
+async def test_a_project_of_which_nothing_can_be_told_holds_up_no_other(scene: Scene) -> None:
+    """However much there is of it: that of others is told, and its own later."""
+    await scene.rule()
+    scene.device("dev_1", online=False, seen=-10)
+    assert await scene.look(tells=False) == []
+    async with scene.database.system() as tx:
+        await tx.raw.execute(
+            "INSERT INTO alerts_event (number, rule, rule_name, account, project, device, host, "
+            "subject, state, severity, text, at) OVERRIDING SYSTEM VALUE "
+            "SELECT -n, rule, rule_name, account, 'prj_b', device, host, "
+            "subject, state, severity, text, at "
+            "FROM alerts_event, generate_series(1, 600) AS n"
+        )
+    scene.told.away = "prj_b"
+    assert len(await scene.look()) == 1
+    scene.told.away = ""
+    assert len(await scene.look()) == 600
+
+
 async def test_each_series_is_told_by_itself(scene: Scene) -> None:
     """With its labels; what comes back within `clear` and its bound stays as it is."""
     made = await scene.rule(FULL)

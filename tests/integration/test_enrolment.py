@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from hub import Audit, Database, Outbox, Vault
+from hub import Audit, Database, Outbox, SealBroken, Vault
 from hub.contracts import Endpoint
 from hub.memory_bus import MemoryBus
 from hub.migrations import migrate
@@ -17,10 +17,12 @@ from hub.protocol import Hello, Register, hello_proof, register_proof_from_diges
 from hub.relay.contracts import MARKS, Marks, MarksOf
 from hub.settings import PostgresSettings
 from services.auth.contracts import ApproveDevices, RevokeDevice
+from services.auth.opening import Asked
 from services.auth.peers import Enrolment, TokenChanged
 from services.auth.refusals import Refusal
 from services.auth.registration import Registration
 from services.auth.rules import Rules
+from services.auth.sessions import LiveSession
 from services.auth.settings import AuthSettings
 from services.auth.tokens import TokenTable
 from services.auth.versions import Versions
@@ -54,10 +56,13 @@ class Entrance:
 
     async def hello(self, device: str, key: str) -> str:
         """Say hello; give the session."""
+        return (await self.rules.hello(device, self.greeting(device, key))).session.id
+
+    def greeting(self, device: str, key: str, project: str = PROJECT) -> Hello:
+        """Make a hello that is in order."""
         nonce, connection = self.rules.nonces.give(device), secrets.token_hex(16)
-        proof = hello_proof(key, PROJECT, device, nonce, connection)
-        hello = Hello(PROJECT, nonce, proof, connection)
-        return (await self.rules.hello(device, hello)).session.id
+        proof = hello_proof(key, project, device, nonce, connection)
+        return Hello(project, nonce, proof, connection)
 
     async def refused(self) -> str:
         """Register in vain; give the reason."""
@@ -156,3 +161,24 @@ async def test_who_waits_is_not_dropped_with_who_never_came_and_has_time_once_ap
     await entrance.registration.approve(ApproveDevices(ACCOUNT, PROJECT, [waiting]))
     await entrance.rules.end_expired()
     assert await entrance.hello(waiting, key)
+
+
+async def test_a_project_whose_key_is_broken_keeps_no_other_out(entrance: Entrance) -> None:
+    """Hellos that come together are one transaction, and each has an answer of its own."""
+    (good, key), (bad, lost) = await entrance.register(), await entrance.register()
+    async with entrance.database.system() as tx:
+        await tx.raw.execute("UPDATE auth_device SET project = 'prj_2' WHERE id = $1", bad)
+        await tx.raw.execute(
+            "INSERT INTO vault_data_keys (account, project, kek, wrapped) "
+            "VALUES ($1, 'prj_2', 'of nobody', 'x')",
+            ACCOUNT,
+        )
+    opened, refused = await entrance.rules._opening._work(
+        [
+            Asked(good, entrance.greeting(good, key)),
+            Asked(bad, entrance.greeting(bad, lost, "prj_2")),
+        ]
+    )
+    assert isinstance(opened, LiveSession)
+    assert opened.device == good
+    assert isinstance(refused, SealBroken)

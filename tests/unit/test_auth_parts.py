@@ -13,6 +13,7 @@ from services.auth.peers import Digests, TokenChanged, TokenDigest
 from services.auth.rules import Rules
 from services.auth.service import Auth
 from services.auth.tokens import TokenTable
+from services.auth.turns import LONGEST, Turns
 
 
 class Clock:
@@ -129,3 +130,16 @@ async def test_tokens_that_nobody_keeps_are_not_waited_for() -> None:
     with pytest.raises(NotAvailable, match="projects is switched off"):
         await away.service().sync()
     assert away.told == []
+
+
+def test_who_comes_before_its_time_delays_nobody() -> None:
+    """The same client is given the same time again; the next one the next."""
+    now = 0.0
+    turns = Turns(2.0, 1, clock=lambda: now)
+    assert turns.wait("a", 0) == 0.0
+    first = turns.wait("a", 1)
+    assert [turns.wait("a", 1) for _ in range(9)] == [first] * 9
+    assert turns.wait("b", 1) == first + 0.5
+    now = first
+    assert turns.wait("a", 1) > 0.5, "its time has come, and there is no room again"
+    assert max(turns.wait(f"{n}", 1) for n in range(2_000)) == LONGEST
