@@ -93,9 +93,9 @@ def _logs(folder: Path, stream: str, count: int, *, follow: bool) -> int:
         try:
             for line in recent.last(max(0, count)):
                 print(line)
+            sys.stdout.flush()  # what follows may be long in coming
             for line in recent.follow() if follow else ():
                 print(line, flush=True)
-            sys.stdout.flush()
         except PermissionError as error:
             print(f"isaax-agent: {error.filename}: {error.strerror}: try sudo", file=sys.stderr)
             return 1
