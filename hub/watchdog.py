@@ -67,7 +67,7 @@ class Watchdog:
         self._seen = seen
         self._looked_at: tuple[object | None, object | None] | None = None
         self._told = False
-        self._beat = self._burnt = 0.0
+        self._beat = self._burnt = self._starved = 0.0
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -83,6 +83,7 @@ class Watchdog:
         def beat() -> None:
             nonlocal next_beat
             self._beat, self._burnt = time.monotonic(), time.thread_time()
+            self._starved = _starved()
             self._looked_at, self._told = None, False
             # The first look is early and the second in time: see `_is_held_up`.
             timer.wind_up(self._limit * 0.75, self._limit * 0.25)
@@ -115,15 +116,27 @@ class Watchdog:
         """Say whether it is this very step that takes so long.
 
         Many short steps, or a machine that stands still, may delay a heartbeat as well. So the
-        same task has to be seen at two looks; or the first look came far too late although the
+        same task has to be seen at two looks, and to have had the time: what others had of the
+        processor meanwhile does not count; or the first look came far too late although the
         thread was busy all the time: then no Python code ran, and one call into C did it.
         """
         looked_at = (_current_task(), suspect)
         same, self._looked_at = looked_at == self._looked_at, looked_at
-        late = time.monotonic() - self._beat >= self._limit
+        passed = time.monotonic() - self._beat
+        had = passed - (_starved() - self._starved)
+        late = passed >= self._limit
         busy = time.thread_time() - self._burnt >= self._limit * 0.75
         first = not same and not self._told
-        return same or (first and late and busy)
+        return (same and had >= self._limit * 0.75) or (first and late and busy)
+
+
+def _starved() -> float:
+    """Give the seconds in which this thread could run and had no processor (proc(5): schedstat)."""
+    try:
+        with open("/proc/thread-self/schedstat", "rb") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):  # a kernel that does not count it
+        return 0.0
 
 
 def _current_task() -> object | None:
