@@ -10,8 +10,8 @@ from hub.guard import Interrupted, PluginGuard, fence
 from hub.outcomes import NotConnected, Partial, Rejected, Retry
 from hub.testing.receiver import PATIENCE
 
-BLOCKS: Final = 2.0
-"""Seconds that a destination may hold up the event loop: a busy machine alone takes one away."""
+BLOCKS: Final = 0.5
+"""Seconds that a destination may hold up the event loop."""
 
 _OUTCOMES: Final = (Retry, Rejected, Partial, NotConnected)
 

@@ -115,7 +115,7 @@ class Leaks(Good):
 
 class Blocks(Good):
     async def send(self, batch: Batch) -> None:
-        time.sleep(3)  # noqa: ASYNC251
+        time.sleep(0.8)  # noqa: ASYNC251
         await super().send(batch)
 
 
